@@ -1,0 +1,73 @@
+/**
+ * Endpoints of services: one record per (address, service port). Derived from workloads, EndpointSlices and
+ * ServiceEntry endpoints; keyed by service, so that one flapping pod touches one value.
+ */
+import type { Locality } from './proxy.ts';
+
+export interface Endpoint {
+  /** IP address, host name (DNS resolution) or unix path. */
+  readonly address: string;
+  readonly port: number;
+  /** Number of the service port that this endpoint serves. */
+  readonly servicePort: number;
+  readonly portName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** SPIFFE id of the workload, '' when unknown. */
+  readonly identity: string;
+  readonly serviceAccount: string;
+  readonly network: string;
+  readonly clusterId: string;
+  readonly locality: Locality;
+  /** Load-balancing weight, 0 when unset. */
+  readonly weight: number;
+  /** `istio` when the endpoint's sidecar accepts mesh mTLS. */
+  readonly tlsMode: 'istio' | 'disabled';
+  readonly health: 'healthy' | 'unhealthy' | 'draining';
+  readonly workloadName: string;
+  readonly namespace: string;
+  /** Pod host name for headless services, '' otherwise. */
+  readonly hostname: string;
+  readonly nodeName: string;
+}
+
+/** All endpoints of one service; keyed like the service, `namespace/hostname`. Sorted by address, then port. */
+export interface ServiceEndpoints {
+  readonly endpoints: readonly Endpoint[];
+  /** SPIFFE ids (or service accounts' ids) that run the service, sorted: what a client verifies. */
+  readonly identities: readonly string[];
+}
+
+/** A workload instance: a pod, a WorkloadEntry, or a replica of a LocalWorkload. Keyed `namespace/name`. */
+export interface Workload {
+  readonly name: string;
+  readonly namespace: string;
+  readonly source: 'Pod' | 'WorkloadEntry' | 'LocalWorkload';
+  readonly addresses: readonly string[];
+  /** Where the application itself listens when the proxy binds `addresses` (capture `proxy`); '' = same address. */
+  readonly appAddress: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly workloadName: string;
+  readonly network: string;
+  readonly clusterId: string;
+  readonly locality: Locality;
+  readonly weight: number;
+  readonly nodeName: string;
+  /** Named ports: port name -> number. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly tlsMode: 'istio' | 'disabled';
+  readonly ready: boolean;
+}
+
+/**
+ * A replica of a LocalWorkload as the standalone runner reports it: a source collection, keyed `namespace/name-N`.
+ * `address` is where its proxy listens, `appAddress` where its application listens.
+ */
+export interface LocalReplica {
+  readonly namespace: string;
+  readonly workload: string;
+  readonly replica: number;
+  readonly address: string;
+  readonly appAddress: string;
+  readonly ready: boolean;
+}

@@ -1,0 +1,44 @@
+/**
+ * A connected data-plane proxy as the model sees it: identity, place and the few node facts that shape its
+ * configuration. ads/ makes it from the xDS node and the authenticated identity; it is a source collection.
+ */
+
+export type ProxyType = 'sidecar' | 'router' | 'waypoint';
+
+/** REDIRECT and TPROXY capture with iptables; NONE is bound ports and the HTTP proxy listener. */
+export type InterceptionMode = 'REDIRECT' | 'TPROXY' | 'NONE';
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** One connected proxy. Keyed by `id`. */
+export interface Proxy {
+  /** The xDS node id, `type~ip~name.namespace~domain`. */
+  readonly id: string;
+  readonly type: ProxyType;
+  /** The workload's own addresses, first one primary. */
+  readonly addresses: readonly string[];
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  /** Owner workload for telemetry, e.g. `reviews-v1`. */
+  readonly workloadName: string;
+  readonly clusterId: string;
+  readonly network: string;
+  readonly locality: Locality;
+  readonly interceptionMode: InterceptionMode;
+  /** DNS domain of the proxy's namespace, `default.svc.cluster.local`. */
+  readonly dnsDomain: string;
+  /** True when node metadata DNS_CAPTURE is on. */
+  readonly dnsCapture: boolean;
+  /** HTTP_PROXY_PORT of node metadata; 0 when unset (then mesh config decides). */
+  readonly httpProxyPort: number;
+  /** Where bound outbound TCP listeners listen under interception NONE (node metadata OUTBOUND_ADDRESS); '' when unset. */
+  readonly outboundAddress: string;
+  /** The proxy's own ProxyConfig (defaultConfig merged with annotation), proto JSON. */
+  readonly proxyConfig: Readonly<Record<string, unknown>>;
+}

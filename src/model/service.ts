@@ -1,0 +1,57 @@
+/**
+ * A service of the mesh, whatever it came from (Kubernetes Service, ServiceEntry). Holds no endpoints: those change
+ * far more often and live in endpoint.ts.
+ */
+import type { Cause } from '#base/cause.ts';
+
+export type Protocol =
+  | 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPCWeb' | 'HTTPS' | 'TLS' | 'TCP' | 'UDP' | 'Mongo' | 'Redis' | 'MySQL' | 'HBONE' | 'HTTP_PROXY'
+  /** No protocol named: sniffed. */
+  | 'Unsupported';
+
+export type Resolution = 'STATIC' | 'DNS' | 'DNS_ROUND_ROBIN' | 'DYNAMIC_DNS' | 'NONE' | 'ALIAS';
+
+export interface ServicePort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** Port on the endpoints when it is a number; 0: same as `number` or resolved by name per endpoint. */
+  readonly targetPort: number;
+  /** Target port name to look up on each endpoint, '' when numeric. */
+  readonly targetPortName: string;
+}
+
+/** Who may see an object: everybody, the listed namespaces, or nobody. `namespaces` already has '.' resolved. */
+export interface Visibility {
+  readonly public: boolean;
+  readonly namespaces: readonly string[];
+}
+
+/** Keyed `namespace/hostname`. */
+export interface Service {
+  readonly hostname: string;
+  readonly namespace: string;
+  /** Name of the Service or ServiceEntry. */
+  readonly name: string;
+  readonly registry: 'Kubernetes' | 'External';
+  readonly ports: readonly ServicePort[];
+  /** Virtual addresses; empty when there is none (headless, or ServiceEntry without addresses). */
+  readonly addresses: readonly string[];
+  readonly resolution: Resolution;
+  readonly meshExternal: boolean;
+  readonly headless: boolean;
+  readonly externalName: string;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly visibility: Visibility;
+  /** spec.subjectAltNames of a ServiceEntry. */
+  readonly subjectAltNames: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly publishNotReady: boolean;
+  readonly internalTrafficPolicy: 'Cluster' | 'Local';
+  readonly trafficDistribution: string;
+  /** Session affinity timeout in seconds when sessionAffinity is ClientIP, else 0. */
+  readonly sessionAffinitySeconds: number;
+  readonly createdAtMs: number;
+  readonly cause: Cause;
+}

@@ -1,0 +1,154 @@
+/**
+ * The HTTP connection manager: one network filter, built the same way for sidecars (both directions) and gateways.
+ * A list of small configurers, each editing the message for one concern; their order is HTTP_FILTER_ORDER and
+ * nowhere else. The input is plain data and is all that is seen.
+ * Source: istio pilot/pkg/networking/core/listener_builder.go buildHTTPConnectionManager.
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
+import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { CorsSchema } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
+import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
+import { FilterConfigSchema as GrpcStatsSchema } from '#proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
+import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
+import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManagerSchema,
+  HttpFilterSchema,
+} from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { UuidRequestIdConfigSchema } from '#proto/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
+import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { packAny } from '../encode.ts';
+import { adsConfigSource } from '../config-source.ts';
+
+export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
+
+/** Path normalisation of MeshConfig. Source: istio MeshConfig.ProxyPathNormalization. */
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+
+/** Where routes come from: by name over RDS, or inline. */
+export type RouteSource =
+  | { readonly kind: 'rds'; readonly name: string }
+  | { readonly kind: 'inline'; readonly config: RouteConfiguration };
+
+export interface HttpConnectionManagerInput {
+  readonly direction: TrafficDirection;
+  readonly statPrefix: string;
+  readonly routes: RouteSource;
+  readonly pathNormalization: PathNormalization;
+  /** Access loggers, built by access-log.ts and stats.ts. */
+  readonly accessLog: readonly AccessLog[];
+  /** Peer metadata and ALPN filters; they stand before everything else. */
+  readonly peerFilters: readonly HttpFilter[];
+  /** Authentication and authorization filters (jwt, ext_authz, rbac) in their final order. */
+  readonly securityFilters: readonly HttpFilter[];
+  /** ALPN override filters of the outbound direction; they stand right after the peer filters. */
+  readonly alpnFilters: readonly HttpFilter[];
+  /** Streams idle longer are reset; 0 never. Milliseconds. */
+  readonly streamIdleTimeoutMs: number;
+  /** Accept HTTP/1.0 with the default host name. */
+  readonly http10: boolean;
+  /** Trusted proxies in front of a gateway; X-Forwarded-For entries to believe. */
+  readonly trustedHops: number;
+  /** The downstream side is mTLS, so that the peer's certificate can be forwarded (inbound). */
+  readonly mutualTls: boolean;
+}
+
+type Manager = MessageInitShape<typeof HttpConnectionManagerSchema>;
+type Configurer = (input: HttpConnectionManagerInput, manager: Manager) => void;
+
+const CONFIGURERS: readonly Configurer[] = [setRoutes, setPaths, setClientCertificate, setProtocols, setFilters];
+
+/** Builds the network filter `envoy.filters.network.http_connection_manager`. */
+export function buildHttpConnectionManager(input: HttpConnectionManagerInput): Filter {
+  const manager: Manager = {
+    statPrefix: input.statPrefix,
+    accessLog: [...input.accessLog],
+    streamIdleTimeout: milliseconds(input.streamIdleTimeoutMs),
+    proxy100Continue: true,
+    useRemoteAddress: input.direction === 'gateway',
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    requestIdExtension: {
+      typedConfig: packAny(
+        UuidRequestIdConfigSchema,
+        create(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }),
+      ),
+    },
+  };
+  for (const configure of CONFIGURERS) configure(input, manager);
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, manager)),
+    },
+  });
+}
+
+/** An HTTP filter from a name and a packed configuration message. */
+export function httpFilter(name: string, typedConfig: ReturnType<typeof packAny>): HttpFilter {
+  return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
+}
+
+function milliseconds(ms: number): { seconds: bigint; nanos: number } {
+  return { seconds: BigInt(Math.trunc(ms / 1000)), nanos: Math.round((ms % 1000) * 1_000_000) };
+}
+
+function setRoutes(input: HttpConnectionManagerInput, manager: Manager): void {
+  manager.routeSpecifier =
+    input.routes.kind === 'rds'
+      ? { case: 'rds', value: { configSource: adsConfigSource(), routeConfigName: input.routes.name } }
+      : { case: 'routeConfig', value: input.routes.config };
+}
+
+/** Path normalisation happens before routing and authorization, so that both see the same path. */
+function setPaths(input: HttpConnectionManagerInput, manager: Manager): void {
+  const mode = input.pathNormalization;
+  if (mode === 'NONE') return;
+  manager.normalizePath = true;
+  manager.mergeSlashes = mode !== 'BASE';
+  manager.pathWithEscapedSlashesAction =
+    mode === 'DECODE_AND_MERGE_SLASHES' ? EscapedSlashes.UNESCAPE_AND_FORWARD : EscapedSlashes.KEEP_UNCHANGED;
+}
+
+/**
+ * What of the peer's certificate goes on in x-forwarded-client-cert. Gateways replace what a client sent
+ * (security case T20); sidecars append to what the peer's sidecar said.
+ */
+function setClientCertificate(input: HttpConnectionManagerInput, manager: Manager): void {
+  if (input.direction === 'gateway') {
+    manager.forwardClientCertDetails = ForwardDetails.SANITIZE_SET;
+    manager.setCurrentClientCertDetails = { subject: true, cert: true, dns: true, uri: true };
+  } else if (input.direction === 'inbound' && input.mutualTls) {
+    manager.forwardClientCertDetails = ForwardDetails.APPEND_FORWARD;
+    manager.setCurrentClientCertDetails = { subject: true, dns: true, uri: true };
+  }
+}
+
+function setProtocols(input: HttpConnectionManagerInput, manager: Manager): void {
+  if (input.direction !== 'outbound') manager.serverName = 'istio-envoy';
+  if (input.http10) manager.httpProtocolOptions = { acceptHttp10: true };
+  if (input.trustedHops > 0) manager.xffNumTrustedHops = input.trustedHops;
+}
+
+/** The order of HTTP filters: who is calling, may it, then what to do with the request. */
+function setFilters(input: HttpConnectionManagerInput, manager: Manager): void {
+  const grpcStats = create(GrpcStatsSchema, {
+    emitFilterState: true,
+    perMethodStatSpecifier: { case: 'statsForAllMethods', value: { value: false } },
+  });
+  manager.httpFilters = [
+    ...input.peerFilters,
+    ...(input.direction === 'inbound' ? input.securityFilters : []),
+    httpFilter('envoy.filters.http.grpc_stats', packAny(GrpcStatsSchema, grpcStats)),
+    ...(input.direction === 'inbound' ? [] : input.alpnFilters),
+    httpFilter('envoy.filters.http.fault', packAny(HTTPFaultSchema, create(HTTPFaultSchema))),
+    httpFilter('envoy.filters.http.cors', packAny(CorsSchema, create(CorsSchema))),
+    ...(input.direction === 'gateway' ? input.securityFilters : []),
+    httpFilter('envoy.filters.http.router', packAny(RouterSchema, create(RouterSchema))),
+  ];
+}

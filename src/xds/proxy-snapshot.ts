@@ -1,0 +1,19 @@
+/**
+ * Everything one proxy should hold, by type and name: the hand-over from xds/ to ads/. The maps are immutable and
+ * share structure from epoch to epoch and between proxies, so a diff costs what changed.
+ */
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import type { ResourceEntry } from './resource.ts';
+
+/** Keyed by proxy id in the collection `xds.snapshots`. Inner maps are keyed by resource name. */
+export interface ProxySnapshot {
+  readonly clusters: PersistentMap<ResourceEntry>;
+  /** One per EDS cluster in `clusters`. */
+  readonly endpoints: PersistentMap<ResourceEntry>;
+  readonly listeners: PersistentMap<ResourceEntry>;
+  readonly routes: PersistentMap<ResourceEntry>;
+  /** At most one entry, the DNS name table. */
+  readonly nameTable: PersistentMap<ResourceEntry>;
+  readonly secrets: PersistentMap<ResourceEntry>;
+  readonly extensions: PersistentMap<ResourceEntry>;
+}
