@@ -1,0 +1,73 @@
+/**
+ * What the mesh on one machine needs of a control plane. main/ makes one and hands it over, so that this layer knows
+ * neither how it is built nor how it is served.
+ */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
+import type { ObjectRef } from '#base/object-ref.ts';
+import type { LocalReplica } from '#model/endpoint.ts';
+
+/** How far one proxy is with one type of resource. */
+export type SyncState = 'SYNCED' | 'STALE' | 'NOT SENT';
+
+/** One connected proxy. */
+export interface ProxySync {
+  /** Pod-like name, `reviews-v1-0`. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly cds: SyncState;
+  readonly eds: SyncState;
+  readonly lds: SyncState;
+  readonly rds: SyncState;
+}
+
+/** An object that Envoy refused, kept out of the mesh until it changes (law 9). */
+export interface HeldBackObject extends ObjectRef {
+  readonly reason: string;
+  /** RFC 3339. */
+  readonly since: string;
+  /** Whether an earlier accepted form of it is in force. */
+  readonly lastGood: boolean;
+}
+
+/** Who a workload token is for. */
+export interface WorkloadTokenRequest {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly workload: string;
+  readonly replica: number;
+}
+
+/** A running control plane. */
+export interface ControlPlane {
+  /** `host:port` of plaintext xDS, of TLS xDS with the CA, and of the debug and metrics door. */
+  readonly addresses: { readonly xds: string; readonly secure: string; readonly http: string };
+  readonly version: string;
+  /** Takes a batch of changes; they are computed before the promise resolves. */
+  apply(batch: { readonly set: readonly MeshObject[]; readonly remove: readonly ObjectRef[] }): Promise<void>;
+  /** Objects of one kind, in order of namespace and name; all kinds without one. */
+  objects(kind?: string): readonly MeshObject[];
+  /** Tells of the objects of one kind at once and after each change. */
+  watch(kind: string, onChange: (objects: readonly MeshObject[]) => void): Disposable;
+  /** Warnings about references that lead nowhere, for the objects named. */
+  warnings(refs: readonly ObjectRef[]): readonly Diagnostic[];
+  setReplica(replica: LocalReplica): void;
+  removeReplica(namespace: string, workload: string, replica: number): void;
+  issueToken(request: WorkloadTokenRequest): Promise<string>;
+  rootCertificatePem(): string;
+  proxies(): readonly ProxySync[];
+  /** Resolves when every connected proxy has taken all it should hold, or with the laggards when time is up. */
+  waitForProxies(timeoutMs: number): Promise<{ readonly pending: readonly string[] }>;
+  heldBack(): readonly HeldBackObject[];
+  close(): Promise<void>;
+}
+
+/** What the runner asks for when it opens one. Ports are free ones on 127.0.0.1 unless given. */
+export interface ControlPlaneOptions {
+  /** Folder for roots, tokens' keys and verdicts; 0700. */
+  readonly stateDir: string;
+  readonly meshConfig: Readonly<Record<string, unknown>>;
+  readonly log: (line: string) => void;
+}
+
+export type OpenControlPlane = (options: ControlPlaneOptions) => Promise<ControlPlane>;
