@@ -5,7 +5,7 @@
 import type { Locality } from './proxy.ts';
 
 export interface Endpoint {
-  /** IP address, host name (DNS resolution) or unix path. */
+  /** IP address, host name (DNS resolution) or absolute path of a Unix socket (then port is 0). */
   readonly address: string;
   readonly port: number;
   /** Number of the service port that this endpoint serves. */
@@ -22,7 +22,8 @@ export interface Endpoint {
   readonly weight: number;
   /** `istio` when the endpoint's sidecar accepts mesh mTLS. */
   readonly tlsMode: 'istio' | 'disabled';
-  readonly health: 'healthy' | 'unhealthy' | 'draining';
+  /** `unknown` where nobody checks (WorkloadEntries, inline endpoints): treated as healthy. */
+  readonly health: 'healthy' | 'unhealthy' | 'draining' | 'unknown';
   readonly workloadName: string;
   readonly namespace: string;
   /** Pod host name for headless services, '' otherwise. */
@@ -46,7 +47,11 @@ export interface Workload {
   /** Where the application itself listens when the proxy binds `addresses` (capture `proxy`); '' = same address. */
   readonly appAddress: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** `labels` plus topology labels (region, zone, subzone, cluster, network, node): what subsets match. */
+  readonly endpointLabels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
+  /** SPIFFE id, '' when there is no service account. */
+  readonly identity: string;
   readonly workloadName: string;
   readonly network: string;
   readonly clusterId: string;
@@ -55,6 +60,10 @@ export interface Workload {
   readonly nodeName: string;
   /** Named ports: port name -> number. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Ports as the mesh shows them -> where the application listens, where the two differ (capture `proxy` only). */
+  readonly appPorts: Readonly<Record<string, number>>;
+  /** Pod hostname for headless services, '' otherwise. */
+  readonly hostname: string;
   readonly tlsMode: 'istio' | 'disabled';
   readonly ready: boolean;
 }

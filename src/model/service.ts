@@ -5,7 +5,19 @@
 import type { Cause } from '#base/cause.ts';
 
 export type Protocol =
-  | 'HTTP' | 'HTTP2' | 'GRPC' | 'GRPCWeb' | 'HTTPS' | 'TLS' | 'TCP' | 'UDP' | 'Mongo' | 'Redis' | 'MySQL' | 'HBONE' | 'HTTP_PROXY'
+  | 'HTTP'
+  | 'HTTP2'
+  | 'GRPC'
+  | 'GRPCWeb'
+  | 'HTTPS'
+  | 'TLS'
+  | 'TCP'
+  | 'UDP'
+  | 'Mongo'
+  | 'Redis'
+  | 'MySQL'
+  | 'HBONE'
+  | 'HTTP_PROXY'
   /** No protocol named: sniffed. */
   | 'Unsupported';
 
@@ -52,6 +64,15 @@ export interface Service {
   readonly trafficDistribution: string;
   /** Session affinity timeout in seconds when sessionAffinity is ClientIP, else 0. */
   readonly sessionAffinitySeconds: number;
+  /** SPIFFE ids that may serve it besides those of its endpoints' service accounts (annotations; subjectAltNames of a ServiceEntry). */
+  readonly serviceAccounts: readonly string[];
   readonly createdAtMs: number;
   readonly cause: Cause;
+  /** The further ServiceEntries whose ports were merged into this service, in order of age; empty as a rule. */
+  readonly mergedFrom: readonly Cause[];
+}
+
+/** Name of a service in telemetry and cluster metadata: a ServiceEntry's services go by their host. */
+export function telemetryName(service: Service): string {
+  return service.registry === 'External' ? service.hostname : service.name;
 }

@@ -13,6 +13,10 @@ export interface DestinationPolicy {
   readonly trafficPolicy: NonNullable<Spec['trafficPolicy']> | undefined;
   readonly subsets: readonly NonNullable<Spec['subsets']>[number][];
   readonly causes: readonly Cause[];
+  /** Set where the policy is for some client workloads only; such a policy may name credentials for sidecars too. */
+  readonly clientSelector: Readonly<Record<string, string>> | undefined;
+  /** Where each subset comes from (`spec.subsets[i]` of its rule), in step with `subsets`. */
+  readonly subsetCauses: readonly Cause[];
 }
 
 /** Keyed `viewer|hostname`. */

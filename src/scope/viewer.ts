@@ -1,16 +1,120 @@
 /**
  * Who looks outbound: all proxies of one namespace see the same mesh, unless a Sidecar object narrows it for some.
  * A viewer is a facet (DESIGN.md section 4): everything outbound is computed once per viewer, however many proxies share it.
+ * Whatever of a proxy changes what it is sent outbound is part of the viewer's key; the common case is the bare namespace.
  */
+import type { DestinationRuleSpec } from '#api/destination-rule.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import { meshFact, type PolicyFacts, policyFacts } from '#model/mesh-facts.ts';
+import type { Proxy, ProxyType } from '#model/proxy.ts';
+import { matchesLabels } from '#model/workload-labels.ts';
 
 /** Keyed by `key`; exists while a connected proxy needs it. */
 export interface Viewer {
-  /** The namespace, or `namespace/sidecar` where a Sidecar object applies. */
+  /** The namespace, or `namespace/sidecar` where a Sidecar object applies; `~…` marks what else sets its proxies apart. */
   readonly key: string;
   readonly namespace: string;
+  readonly proxyType: ProxyType;
+  /** `namespace/name` of the Sidecar object that applies; '' when none does. */
+  readonly sidecar: string;
+  /** False under interception NONE: connections do not carry the address that the application asked for. */
+  readonly hasOriginalDestination: boolean;
+  /** True when its proxies have IPv6 addresses only. */
+  readonly ipv6Only: boolean;
+  /** Names of DestinationRules of this namespace with a workloadSelector that matches these proxies, sorted. */
+  readonly selectiveRules: readonly string[];
 }
 
 /** Key of a per-viewer entry. '|' cannot occur in namespaces; names may contain it and stay last. */
 export function viewerKey(viewer: string, name: string): string {
   return `${viewer}|${name}`;
+}
+
+/** What viewers are made of. */
+export interface ViewerSources {
+  readonly engine: Engine;
+  readonly proxies: Collection<Proxy>;
+  readonly sidecars: Collection<MeshObject<SidecarSpec>>;
+  readonly selectiveRulesByNamespace: Index<MeshObject<DestinationRuleSpec>>;
+  readonly policyFacts: Collection<PolicyFacts>;
+}
+
+/** The viewers, and the way from a proxy to its own. */
+export interface ViewerModel {
+  readonly viewers: Collection<Viewer>;
+  /** Key of the viewer that the proxy looks through. */
+  viewerOf(fetch: Fetch, proxy: Proxy): string;
+}
+
+/** Builds the collection of viewers from the connected proxies. */
+export function createViewers(sources: ViewerSources): ViewerModel {
+  const { engine } = sources;
+  const sidecarsByNamespace = engine.index('scope.sidecarsByNamespace', sources.sidecars, (sidecar) => [
+    sidecar.namespace,
+  ]);
+  const find = (fetch: Fetch, proxy: Proxy): Viewer =>
+    viewerFor(fetch, proxy, { ...sources, sidecarsByNamespace });
+  return {
+    viewers: engine.deriveMany('scope.viewers', sources.proxies, (fetch, proxy) => {
+      const viewer = find(fetch, proxy);
+      return [[viewer.key, viewer]];
+    }),
+    viewerOf: (fetch, proxy) => find(fetch, proxy).key,
+  };
+}
+
+interface Lookup extends ViewerSources {
+  readonly sidecarsByNamespace: Index<MeshObject<SidecarSpec>>;
+}
+
+function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
+  const sidecar = proxy.type === 'sidecar' ? sidecarFor(fetch, proxy, lookup) : undefined;
+  const rules = fetch.bucket(lookup.selectiveRulesByNamespace, proxy.namespace);
+  const selectiveRules = [...rules.values()]
+    .filter((rule) => matchesLabels(rule.spec.workloadSelector?.matchLabels ?? {}, proxy.labels))
+    .map((rule) => rule.name)
+    .sort(compareBytes);
+  const facts = {
+    namespace: proxy.namespace,
+    proxyType: proxy.type,
+    sidecar: sidecar === undefined ? '' : `${sidecar.namespace}/${sidecar.name}`,
+    hasOriginalDestination: proxy.interceptionMode !== 'NONE',
+    ipv6Only: proxy.addresses.length > 0 && proxy.addresses.every((address) => address.includes(':')),
+    selectiveRules,
+  };
+  return { key: keyOf(facts), ...facts };
+}
+
+function keyOf(viewer: Omit<Viewer, 'key'>): string {
+  const { namespace, sidecar } = viewer;
+  const own = `${namespace}/`;
+  const parts = [sidecar === '' ? namespace : sidecar.startsWith(own) ? sidecar : `${own}${sidecar}`];
+  if (viewer.proxyType !== 'sidecar') parts.push(viewer.proxyType);
+  else if (!viewer.hasOriginalDestination) parts.push('none');
+  if (viewer.ipv6Only) parts.push('ipv6');
+  if (viewer.selectiveRules.length > 0) parts.push(`rules=${viewer.selectiveRules.join(',')}`);
+  return parts.join('~');
+}
+
+/**
+ * The Sidecar object for a proxy: one of its namespace that selects it, else the namespace's own default, else the mesh's
+ * default in the root namespace. Source: Istio push_context.go doGetSidecarScope.
+ */
+function sidecarFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): MeshObject<SidecarSpec> | undefined {
+  const own = [...fetch.bucket(lookup.sidecarsByNamespace, proxy.namespace).values()].sort(compareSidecars);
+  const selected = own.find(({ spec }) => matchesLabels(spec.workloadSelector?.labels ?? {}, proxy.labels));
+  if (selected !== undefined) return selected;
+  const { rootNamespace } = meshFact(fetch, lookup.policyFacts, policyFacts);
+  const ofRoot = [...fetch.bucket(lookup.sidecarsByNamespace, rootNamespace).values()].sort(compareSidecars);
+  return ofRoot.find(({ spec }) => spec.workloadSelector === undefined);
+}
+
+/** Those with a selector first, then the older, then by name. */
+function compareSidecars(a: MeshObject<SidecarSpec>, b: MeshObject<SidecarSpec>): number {
+  const aRank = a.spec.workloadSelector === undefined ? 1 : 0;
+  const bRank = b.spec.workloadSelector === undefined ? 1 : 0;
+  return aRank - bRank || a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name);
 }

@@ -1,9 +1,11 @@
 /**
  * Addresses of one mesh on the loopback network: a block 127.B.0.0/16 that no other running mesh of this machine has,
- * and three addresses in it for each replica. Claimed by a file with the owner's pid; a dead owner's claim is taken over.
+ * and three addresses in it for each replica. A block is claimed by listening on a port of its last address: the kernel
+ * gives that to one process only, whoever owns it, and takes it back when the process ends.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { hasCode } from './system-error.ts';
 
 /** The addresses of one replica. */
 export interface ReplicaAddresses {
@@ -18,7 +20,8 @@ export interface ReplicaAddresses {
 const FIRST_BLOCK = 64;
 const LAST_BLOCK = 120;
 const PER_REPLICA = 4;
-const MAX_REPLICAS = 65_536 / PER_REPLICA - 1;
+const MAX_REPLICAS = 65_536 / PER_REPLICA - 2;
+const CLAIM_PORT = 15_098;
 
 /** A claimed block. Disposing gives it back. */
 export interface AddressBlock extends Disposable {
@@ -29,44 +32,30 @@ export interface AddressBlock extends Disposable {
   release(addresses: ReplicaAddresses): void;
 }
 
-/** Claims the first free block. `claimsDir` is shared by all meshes of this user; it is made if missing. */
-export function claimAddressBlock(claimsDir: string): AddressBlock {
-  mkdirSync(claimsDir, { recursive: true, mode: 0o700 });
+/** Claims the first free block. Errors: throws when all are taken. */
+export async function claimAddressBlock(): Promise<AddressBlock> {
   for (let block = FIRST_BLOCK; block <= LAST_BLOCK; block++) {
-    const file = join(claimsDir, `127.${block}`);
-    if (claim(file)) return addressBlock(`127.${block}`, () => rmSync(file, { force: true }));
+    const claim = await listen(`127.${block}.255.254`);
+    if (claim !== undefined) return addressBlock(`127.${block}`, claim);
   }
-  throw new Error(`all address blocks from 127.${FIRST_BLOCK} to 127.${LAST_BLOCK} are in use (see ${claimsDir})`);
+  throw new Error(`all address blocks from 127.${FIRST_BLOCK} to 127.${LAST_BLOCK} are in use by other meshes`);
 }
 
-function claim(file: string): boolean {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const fd = openSync(file, 'wx', 0o600);
-      writeSync(fd, String(process.pid));
-      closeSync(fd);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (isAlive(Number(readFileSync(file, 'utf8')))) return false;
-      rmSync(file, { force: true });
-    }
-  }
-  return false;
-}
-
-/** Whether a process with this id exists, whoever owns it. */
-export function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
+/** Listens, or gives undefined when somebody else does. */
+async function listen(host: string): Promise<Disposable | undefined> {
+  const server = createServer((socket) => socket.destroy());
   try {
-    process.kill(pid, 0);
-    return true;
+    server.listen(CLAIM_PORT, host);
+    await once(server, 'listening');
+    server.unref();
+    return { [Symbol.dispose]: () => server.close() };
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if (hasCode(error, 'EADDRINUSE')) return undefined;
+    throw error;
   }
 }
 
-function addressBlock(prefix: string, giveBack: () => void): AddressBlock {
+function addressBlock(prefix: string, claim: Disposable): AddressBlock {
   const free: number[] = [];
   let next = 1;
   const slots = new Map<string, number>();
@@ -89,6 +78,6 @@ function addressBlock(prefix: string, giveBack: () => void): AddressBlock {
       slots.delete(addresses.proxy);
       free.push(slot);
     },
-    [Symbol.dispose]: giveBack,
+    [Symbol.dispose]: () => claim[Symbol.dispose](),
   };
 }

@@ -1,9 +1,9 @@
 import { match, ok, strictEqual } from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { isAlive } from './address-block.ts';
+import { isAlive } from './process-table.ts';
 import { startChild } from './child.ts';
 import { LogFile } from './log-file.ts';
 
@@ -44,10 +44,14 @@ test('a command that does not exist is an exit with an error, not an exception',
   match((await child.exited).error ?? '', /ENOENT/);
 });
 
-test('a log file stays within twice its size', () => {
+test('a log file that grew too large moves aside, also while a child goes on writing', () => {
   const path = join(folder, 'small.log');
   const log = new LogFile(path, 100);
-  for (let i = 0; i < 50; i++) log.write(`line ${i}\n`);
-  ok(readFileSync(path).length <= 100);
-  match(readFileSync(path, 'utf8'), /line 49/);
+  const child = log.open();
+  writeSync(child, 'x'.repeat(150));
+  log.trim();
+  writeSync(child, 'after\n');
+  strictEqual(readFileSync(path, 'utf8'), 'after\n');
+  strictEqual(readFileSync(`${path}.1`, 'utf8').length, 150);
+  closeSync(child);
 });

@@ -3,6 +3,7 @@
  * log file. Started from the main thread: Envoy below it dies with the thread that started it.
  */
 import { spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import type { LogFile } from './log-file.ts';
 
 export interface ChildOptions {
@@ -21,7 +22,7 @@ export interface ChildExit {
 
 export interface Child {
   readonly pid: number;
-  /** Resolves once, when the process has ended and its output is written. */
+  /** Resolves once, when the process has ended. */
   readonly exited: Promise<ChildExit>;
   /** SIGTERM to the process, after `graceMs` SIGKILL to its whole group; resolves when it is gone. */
   stop(graceMs: number): Promise<ChildExit>;
@@ -30,14 +31,14 @@ export interface Child {
 /** Starts a child. Never throws for a command that can't be run: `exited` says so. */
 export function startChild(options: ChildOptions): Child {
   const [file = '', ...args] = options.command;
+  const output = options.log.open();
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: { ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', output, output],
     detached: true,
   });
-  child.stdout.on('data', (chunk: Buffer) => options.log.write(chunk));
-  child.stderr.on('data', (chunk: Buffer) => options.log.write(chunk));
+  closeSync(output);
   const pid = child.pid ?? 0;
   let ended = false;
   const exited = new Promise<ChildExit>((resolve) => {
@@ -48,7 +49,6 @@ export function startChild(options: ChildOptions): Child {
       resolve(exit);
     };
     child.once('error', (error) => end({ code: null, signal: null, error: error.message }));
-    // 'exit' and not 'close': a grandchild that holds the pipe open must not hide that the child is gone.
     child.once('exit', (code, signal) => end({ code, signal }));
   });
   const stop = async (graceMs: number): Promise<ChildExit> => {

@@ -1,36 +1,50 @@
 /**
- * A log file that keeps itself small: at `maxBytes` it becomes `FILE.1` and a new one begins, so at most twice that
- * lies on disk. Writes are synchronous appends: lines survive a crash of the writer.
+ * A log file that children write by themselves: they get it as their stdout (a real file, since Envoy opens /dev/stdout by
+ * name and the kernel refuses that for the sockets that node makes of pipes). Kept small by copying it to `FILE.1` and
+ * emptying it, which works because everybody appends; what is written in between those two steps is lost.
  */
-import { appendFileSync, renameSync, statSync, truncateSync } from 'node:fs';
+import { appendFileSync, closeSync, copyFileSync, mkdirSync, openSync, statSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
 
 export class LogFile {
   readonly path: string;
   readonly #maxBytes: number;
-  #size: number;
 
   constructor(path: string, maxBytes: number = DEFAULT_MAX_BYTES) {
     this.path = path;
     this.#maxBytes = maxBytes;
-    this.#size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(this.open());
   }
 
-  /** Appends bytes as they come. A full disk loses the log, not the mesh: the file is emptied and writing goes on. */
-  write(chunk: Uint8Array | string): void {
-    const size = typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength;
+  /** A file descriptor for a child; the caller closes it when the child has its own. */
+  open(): number {
+    return openSync(this.path, 'a', 0o600);
+  }
+
+  /** Adds a line of the runner's own. A full disk loses the line, not the mesh. */
+  note(line: string): void {
     try {
-      if (this.#size > 0 && this.#size + size > this.#maxBytes) {
-        renameSync(this.path, `${this.path}.1`);
-        this.#size = 0;
-      }
-      appendFileSync(this.path, chunk, { mode: 0o600 });
-      this.#size += size;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      appendFileSync(this.path, `lateen: ${line}\n`, { mode: 0o600 });
+    } catch {
+      // No place for a log line is no reason to stop.
+    }
+  }
+
+  /** Moves the content aside when there is too much of it; to be called now and then. */
+  trim(): void {
+    try {
+      if (statSync(this.path).size <= this.#maxBytes) return;
+      copyFileSync(this.path, `${this.path}.1`);
+    } catch {
+      // Gone, or no space for the copy: emptying the file below is what helps.
+    }
+    try {
       truncateSync(this.path);
-      this.#size = 0;
+    } catch {
+      // Gone: nothing to keep small.
     }
   }
 }

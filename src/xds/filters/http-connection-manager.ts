@@ -22,8 +22,9 @@ import {
 import { UuidRequestIdConfigSchema } from '#proto/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import { packAny } from '../encode.ts';
 import { adsConfigSource } from '../config-source.ts';
+import { durationFromMs } from '../duration.ts';
+import { packAny } from '../encode.ts';
 
 export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
 
@@ -61,14 +62,20 @@ export interface HttpConnectionManagerInput {
 type Manager = MessageInitShape<typeof HttpConnectionManagerSchema>;
 type Configurer = (input: HttpConnectionManagerInput, manager: Manager) => void;
 
-const CONFIGURERS: readonly Configurer[] = [setRoutes, setPaths, setClientCertificate, setProtocols, setFilters];
+const CONFIGURERS: readonly Configurer[] = [
+  setRoutes,
+  setPaths,
+  setClientCertificate,
+  setProtocols,
+  setFilters,
+];
 
 /** Builds the network filter `envoy.filters.network.http_connection_manager`. */
 export function buildHttpConnectionManager(input: HttpConnectionManagerInput): Filter {
   const manager: Manager = {
     statPrefix: input.statPrefix,
     accessLog: [...input.accessLog],
-    streamIdleTimeout: milliseconds(input.streamIdleTimeoutMs),
+    streamIdleTimeout: durationFromMs(input.streamIdleTimeoutMs),
     proxy100Continue: true,
     useRemoteAddress: input.direction === 'gateway',
     upgradeConfigs: [{ upgradeType: 'websocket' }],
@@ -92,10 +99,6 @@ export function buildHttpConnectionManager(input: HttpConnectionManagerInput): F
 /** An HTTP filter from a name and a packed configuration message. */
 export function httpFilter(name: string, typedConfig: ReturnType<typeof packAny>): HttpFilter {
   return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
-}
-
-function milliseconds(ms: number): { seconds: bigint; nanos: number } {
-  return { seconds: BigInt(Math.trunc(ms / 1000)), nanos: Math.round((ms % 1000) * 1_000_000) };
 }
 
 function setRoutes(input: HttpConnectionManagerInput, manager: Manager): void {

@@ -1,0 +1,335 @@
+/**
+ * One discovery stream: takes requests, keeps a TypeState per resource type, and brings the client step by step to its
+ * proxy's snapshot (`pump`): at most one unanswered response per type, in the order of push-order.ts, while newer
+ * snapshots coalesce behind. The same for both variants of the protocol; delta-stream.ts and sotw-stream.ts are the rest.
+ */
+import type { Clock } from '#base/clock.ts';
+import {
+  GRPC_INTERNAL,
+  GRPC_INVALID_ARGUMENT,
+  GRPC_OK,
+  GRPC_RESOURCE_EXHAUSTED,
+  type GrpcStatus,
+  grpcStatus,
+} from '#base/grpc-frame.ts';
+import type { Logger } from '#base/logger.ts';
+import { WireError } from '#base/proto-wire.ts';
+import type { Result } from '#base/result.ts';
+import { emptyMap } from '#collections/persistent-map.ts';
+import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
+import type { AdsMetrics } from './ads-metrics.ts';
+import type { ConnectionRecord } from './connections.ts';
+import type { Dialect, DiscoveryRequest } from './dialect.ts';
+import type { NackEvent } from './nack-event.ts';
+import type { Peer } from './peer.ts';
+import { type OrderedStream, PushOrder } from './push-order.ts';
+import { CDS, EDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
+import type { BodyCache } from './response-body.ts';
+import type { DiffCache, ResourceMap } from './snapshot-diff.ts';
+import { type Changes, type Refusal, TypeState } from './subscription.ts';
+import { wireVersions } from './wire-version.ts';
+import type { XdsStream } from './xds-stream.ts';
+
+/** A finished epoch: its number, and the text that stands in version_info. */
+export interface Epoch {
+  readonly number: number;
+  readonly version: string;
+}
+
+/** What a session needs from the server that holds it. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: AdsMetrics;
+  readonly diffs: DiffCache;
+  readonly controlPlane: string;
+  epoch(): Epoch;
+  /** Checks the first request's node, registers the stream and announces the proxy. */
+  join(session: ProxySession, node: Uint8Array): Result<ConnectionRecord, GrpcStatus>;
+  leave(session: ProxySession): void;
+  snapshot(proxyId: string): ProxySnapshot | undefined;
+  settled(record: ConnectionRecord, epoch: number): void;
+  nacked(event: NackEvent): void;
+}
+
+/** The part of a session that does not depend on the variant of the protocol. */
+export interface ProxySession {
+  readonly peer: Peer;
+  readonly isDelta: boolean;
+  readonly record: ConnectionRecord | undefined;
+  /** Looks at the proxy's snapshot again and sends what can be sent. */
+  refresh(): void;
+  close(status: GrpcStatus): void;
+}
+
+const MAX_TYPES = 32;
+/** Names that a client may ask for beyond those that exist. */
+const MAX_UNKNOWN_NAMES = 10_000;
+/** Unanswered CDS responses kept in the books. */
+const MAX_IN_FLIGHT = 4;
+
+export class AdsSession<R extends DiscoveryRequest> implements ProxySession, OrderedStream {
+  readonly peer: Peer;
+  readonly startedAtMs: number;
+  readonly #host: SessionHost;
+  readonly #stream: XdsStream;
+  readonly #dialect: Dialect<R>;
+  readonly #bodies: BodyCache;
+  readonly #states: Map<string, TypeState> = new Map();
+  readonly #lastNonce: Map<TypeState, string> = new Map();
+  #record: ConnectionRecord | undefined;
+  #snapshot: ProxySnapshot | undefined;
+  #epoch: Epoch = { number: 0, version: '' };
+  /** Requests that came before there was a snapshot to answer from. */
+  #waiting: Uint8Array[] = [];
+  #timer: Disposable | undefined;
+  #nonces = 0;
+  #isEnded = false;
+
+  constructor(host: SessionHost, stream: XdsStream, peer: Peer, dialect: Dialect<R>, bodies: BodyCache) {
+    this.#host = host;
+    this.#stream = stream;
+    this.peer = peer;
+    this.#dialect = dialect;
+    this.#bodies = bodies;
+    this.startedAtMs = host.clock.nowMs();
+  }
+
+  get isDelta(): boolean {
+    return this.#dialect.isDelta;
+  }
+
+  get record(): ConnectionRecord | undefined {
+    return this.#record;
+  }
+
+  get queuedBytes(): number {
+    return this.#stream.queuedBytes;
+  }
+
+  run(): void {
+    this.#stream.start({
+      onMessages: (messages) => this.#guard(() => this.#receive(messages)),
+      onHalfClose: () => this.close(grpcStatus(GRPC_OK)),
+      onEnd: () => this.#end(),
+    });
+  }
+
+  close(status: GrpcStatus): void {
+    if (!this.#isEnded) this.#stream.close(status);
+  }
+
+  refresh(): void {
+    this.#guard(() => {
+      if (this.#record === undefined || this.#isEnded) return;
+      const snapshot = this.#host.snapshot(this.#record.node.proxy.id);
+      if (snapshot === undefined) return;
+      this.#snapshot = snapshot;
+      this.#epoch = this.#host.epoch();
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      if (waiting.length > 0) this.#stream.resume();
+      for (const message of waiting) this.#handle(message);
+      this.#pump();
+    });
+  }
+
+  state(type: ResourceType): TypeState | undefined {
+    return this.#states.get(type.url);
+  }
+
+  /** Secrets are shown to nobody whose identity is not proven. */
+  target(type: ResourceType): ResourceMap {
+    const isHidden = type === SDS && !(this.peer.isTrusted && this.peer.identity !== undefined);
+    return this.#snapshot === undefined || isHidden ? emptyMap() : type.pick(this.#snapshot);
+  }
+
+  /** A client's mistake ends its stream with what it did; our own fault ends the stream, not the server. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof WireError) return this.close(grpcStatus(GRPC_INVALID_ARGUMENT, error.message));
+      this.#host.metrics.internalError();
+      this.#host.log.error('a discovery stream failed', { proxy: this.#record?.node.proxy.id ?? '', error });
+      this.close(grpcStatus(GRPC_INTERNAL, 'internal error'));
+    }
+  }
+
+  #receive(messages: readonly Uint8Array[]): void {
+    for (const message of messages) {
+      if (this.#isEnded || !this.#joined(message)) return;
+      if (this.#snapshot !== undefined) this.#handle(message);
+      else this.#waiting.push(message);
+    }
+    if (this.#snapshot === undefined) this.#stream.pause();
+    else this.#pump();
+  }
+
+  /** The first request says who this is. False when the stream was refused. */
+  #joined(message: Uint8Array): boolean {
+    if (this.#record !== undefined) return true;
+    const { node } = this.#dialect.decode(message);
+    if (node === undefined) {
+      this.close(grpcStatus(GRPC_INVALID_ARGUMENT, 'the first request has no node'));
+      return false;
+    }
+    const joined = this.#host.join(this, node);
+    if (!joined.ok) {
+      this.close(joined.error);
+      return false;
+    }
+    this.#record = joined.value;
+    this.#snapshot = this.#host.snapshot(joined.value.node.proxy.id);
+    this.#epoch = this.#host.epoch();
+    return true;
+  }
+
+  #handle(message: Uint8Array): void {
+    const request = this.#dialect.decode(message);
+    let state = this.#states.get(request.typeUrl);
+    const isFirst = state === undefined;
+    if (state === undefined) {
+      if (this.#states.size >= MAX_TYPES) return this.#refuse('too many resource types on one stream');
+      state = new TypeState(resourceType(request.typeUrl), this.#host.diffs);
+      this.#states.set(request.typeUrl, state);
+    }
+    const isExpired = !isFirst && request.nonce !== '' && request.nonce !== this.#lastNonce.get(state);
+    if (!isFirst && request.nonce !== '') this.#answer(state, request, isExpired);
+    const target = this.target(state.type);
+    const versionOf = wireVersions(state.type, this.target(CDS));
+    this.#dialect.subscribe(request, {
+      state,
+      target,
+      isFirst,
+      isExpired,
+      versionOf,
+      nowMs: this.#host.clock.nowMs(),
+    });
+    const known = 2 * target.size + state.base.size + MAX_UNKNOWN_NAMES;
+    if (state.names.size + state.exceptions.size > known) this.#refuse('too many unknown resource names');
+  }
+
+  #refuse(reason: string): void {
+    this.#host.metrics.refused(reason);
+    this.close(grpcStatus(GRPC_RESOURCE_EXHAUSTED, reason));
+  }
+
+  /** ACK or NACK of a response. */
+  #answer(state: TypeState, request: R, isExpired: boolean): void {
+    if (isExpired) this.#host.metrics.expiredNonce(state.type.name);
+    if (request.error !== undefined) {
+      const refusal = state.nack(request.nonce, request.error.message);
+      if (refusal !== undefined) this.#recordNack(state, refusal, request.error);
+      return;
+    }
+    const sent = state.ack(request.nonce);
+    if (sent !== undefined)
+      this.#record?.acked(state.type, sent.nonce, sent.version, this.#host.clock.nowMs());
+  }
+
+  #recordNack(state: TypeState, refusal: Refusal, error: NonNullable<R['error']>): void {
+    const record = this.#record;
+    if (record === undefined) return;
+    const nack = {
+      proxyId: record.node.proxy.id,
+      typeUrl: state.type.url,
+      nonce: refusal.sent.nonce,
+      code: error.code,
+      message: error.message,
+      atMs: this.#host.clock.nowMs(),
+      resources: refusal.sent.adds.map(([name]) => name),
+    };
+    record.nacked(state.type, nack);
+    this.#host.metrics.rejected(state.type.name, nack.proxyId, nack.code);
+    this.#host.nacked({ ...nack, suspects: refusal.suspects });
+  }
+
+  /** Sends what can be sent now, and sees to it that the rest is looked at in time. */
+  #pump(): void {
+    if (this.#isEnded || this.#snapshot === undefined) return;
+    const order = new PushOrder(this, this.#host.clock.nowMs());
+    for (const state of this.#inOrder()) this.#push(state, order);
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    if (order.wakeAtMs < Number.POSITIVE_INFINITY) {
+      const delayMs = order.wakeAtMs - this.#host.clock.nowMs();
+      this.#timer = this.#host.clock.schedule(delayMs, () => this.#guard(() => this.#pump()));
+    }
+    const isSettled = [...this.#states.values()].every((state) => state.isSettled(this.target(state.type)));
+    if (isSettled && this.#record !== undefined) this.#host.settled(this.#record, this.#epoch.number);
+  }
+
+  *#inOrder(): Iterable<TypeState> {
+    for (const type of RESOURCE_TYPES) {
+      const state = this.#states.get(type.url);
+      if (state !== undefined) yield state;
+    }
+    for (const state of this.#states.values()) if (!RESOURCE_TYPES.includes(state.type)) yield state;
+  }
+
+  #push(state: TypeState, order: PushOrder): void {
+    const target = this.target(state.type);
+    const startedMs = this.#host.clock.monotonicMs();
+    const nowMs = this.#host.clock.nowMs();
+    if (state.isQuiet(target)) {
+      state.blockedSinceMs = 0;
+      return;
+    }
+    const changes = state.changes(target, order.removalRules(state.type));
+    if (changes.adds.length === 0 && changes.removals.length === 0 && !state.mustAnswer) {
+      state.blockedSinceMs = 0;
+      if (state.inFlight.length === 0) state.commit(target, changes, undefined, nowMs);
+      return;
+    }
+    if (!order.mayPush(state)) return;
+    state.blockedSinceMs = 0;
+    this.#send(state, target, changes, startedMs);
+  }
+
+  #send(state: TypeState, target: ResourceMap, changes: Changes, startedMs: number): void {
+    const { clock, diffs, controlPlane, metrics } = this.#host;
+    const { type } = state;
+    const nonce = `${this.#record?.id ?? ''}/${(++this.#nonces).toString(36)}`;
+    const { version } = this.#epoch;
+    const versionedBy = type === EDS ? this.state(CDS)?.base : undefined;
+    const versionOf = wireVersions(type, versionedBy);
+    const head = { typeUrl: type.url, version, nonce, controlPlane };
+    const response = this.#dialect.compose(
+      { state, target, changes, head, versionOf, versionedBy, diffs },
+      this.#bodies,
+    );
+    const nowMs = clock.nowMs();
+    if (response === undefined) {
+      state.commit(target, changes, undefined, nowMs);
+      return;
+    }
+    state.commit(target, changes, { nonce, version, sentAtMs: nowMs }, nowMs);
+    if (state.inFlight.length > MAX_IN_FLIGHT) state.forgetOldest();
+    this.#lastNonce.set(state, nonce);
+    if (type === CDS) this.#forceEndpoints(changes);
+    this.#stream.send(response.chunks);
+    this.#record?.sent(type, nonce, version, nowMs);
+    metrics.pushed({
+      type: type.name,
+      sizeBytes: response.sizeBytes,
+      durationMs: clock.monotonicMs() - startedMs,
+    });
+  }
+
+  /** A cluster that is sent warms until its endpoints come, also when the client has them already. */
+  #forceEndpoints(changes: Changes): void {
+    const endpoints = this.state(EDS);
+    if (endpoints === undefined) return;
+    const target = this.target(EDS);
+    for (const [name] of changes.adds) if (target.has(name)) endpoints.force(name);
+  }
+
+  #end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#states.clear();
+    this.#host.leave(this);
+  }
+}

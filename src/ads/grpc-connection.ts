@@ -1,0 +1,154 @@
+/**
+ * One HTTP/2 connection of the gRPC server: its peer, its streams, and how long it may live. `sweep` is called every few
+ * seconds and does all that depends on time, so that a connection costs no timers of its own.
+ */
+import { type Http2Session, constants } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { GRPC_RESOURCE_EXHAUSTED, GRPC_UNAVAILABLE, grpcStatus } from '#base/grpc-frame.ts';
+import type { GrpcLimits } from './grpc-limits.ts';
+import type { PeerCertificates, PeerConnection } from './peer.ts';
+import type { ServerStream } from './server-stream.ts';
+
+interface OpenStream {
+  drainedBytes: number;
+  drainedAtMs: number;
+}
+
+/** Certificates in a chain that are looked at. */
+const MAX_CHAIN = 8;
+
+export class GrpcConnection {
+  readonly #session: Http2Session;
+  readonly #limits: GrpcLimits;
+  readonly #startedAtMs: number;
+  readonly #maxAgeMs: number;
+  readonly #streams: Map<ServerStream, OpenStream> = new Map();
+  #peer: PeerConnection | undefined;
+  #emptySinceMs: number;
+  #hadStream = false;
+  #pingAtMs: number;
+  #isPinging = false;
+  #drainAtMs = 0;
+
+  /** `ageFactor` spreads the connections' ends, about 1. */
+  constructor(session: Http2Session, limits: GrpcLimits, nowMs: number, ageFactor: number) {
+    this.#session = session;
+    this.#limits = limits;
+    this.#startedAtMs = nowMs;
+    this.#emptySinceMs = nowMs;
+    this.#pingAtMs = nowMs;
+    this.#maxAgeMs = limits.maxAgeMs * ageFactor;
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get isDraining(): boolean {
+    return this.#drainAtMs > 0;
+  }
+
+  /** Read once: a TLS connection's certificates don't change. */
+  get peer(): PeerConnection {
+    this.#peer ??= describePeer(this.#session);
+    return this.#peer;
+  }
+
+  add(stream: ServerStream, nowMs: number): void {
+    this.#hadStream = true;
+    this.#streams.set(stream, { drainedBytes: 0, drainedAtMs: nowMs });
+  }
+
+  remove(stream: ServerStream, nowMs: number): void {
+    this.#streams.delete(stream);
+    if (this.#streams.size === 0) this.#emptySinceMs = nowMs;
+  }
+
+  /** Does what is due. Returns why it ended the connection or a stream, for the books. */
+  sweep(nowMs: number): string | undefined {
+    if (this.#session.destroyed) return undefined;
+    if (this.isDraining) {
+      if (nowMs - this.#drainAtMs >= this.#limits.graceMs) this.#session.destroy();
+      return undefined;
+    }
+    if (this.#streams.size === 0) {
+      const limitMs = this.#hadStream ? this.#limits.idleMs : this.#limits.firstStreamMs;
+      if (nowMs - this.#emptySinceMs >= limitMs) {
+        this.#session.destroy();
+        return this.#hadStream ? 'idle' : 'no-stream';
+      }
+    }
+    if (nowMs - this.#startedAtMs >= this.#maxAgeMs) {
+      this.drain('maximum connection age', nowMs);
+      return 'max-age';
+    }
+    return this.#ping(nowMs) ?? this.#cutStalled(nowMs);
+  }
+
+  /** Tells the client to go elsewhere and ends its streams in order. */
+  drain(reason: string, nowMs: number): void {
+    if (this.isDraining || this.#session.destroyed) return;
+    this.#drainAtMs = Math.max(1, nowMs);
+    this.#session.goaway(constants.NGHTTP2_NO_ERROR);
+    for (const stream of this.#streams.keys()) stream.close(grpcStatus(GRPC_UNAVAILABLE, reason));
+    this.#session.close();
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+  }
+
+  #ping(nowMs: number): string | undefined {
+    const sinceMs = nowMs - this.#pingAtMs;
+    if (this.#isPinging) {
+      if (sinceMs < this.#limits.pingTimeoutMs) return undefined;
+      this.#session.destroy();
+      return 'ping-timeout';
+    }
+    if (sinceMs < this.#limits.pingIntervalMs) return undefined;
+    this.#pingAtMs = nowMs;
+    this.#isPinging = this.#session.ping(() => {
+      this.#isPinging = false;
+    });
+    return undefined;
+  }
+
+  #cutStalled(nowMs: number): string | undefined {
+    let reason: string | undefined;
+    for (const [stream, seen] of this.#streams) {
+      const { drainedBytes } = stream;
+      if (stream.queuedBytes === 0 || drainedBytes !== seen.drainedBytes) {
+        seen.drainedBytes = drainedBytes;
+        seen.drainedAtMs = nowMs;
+      } else if (nowMs - seen.drainedAtMs >= this.#limits.stalledWriteMs) {
+        stream.cut(grpcStatus(GRPC_RESOURCE_EXHAUSTED, 'the client takes nothing'));
+        reason = 'stalled-write';
+      }
+    }
+    return reason;
+  }
+}
+
+function describePeer(session: Http2Session): PeerConnection {
+  const { socket } = session;
+  if (socket === undefined) return { transport: 'tcp', remoteAddress: '', tls: undefined };
+  const remoteAddress =
+    socket.remoteAddress === undefined ? '' : `${socket.remoteAddress}:${socket.remotePort}`;
+  if (session.encrypted) {
+    return { transport: 'tls', remoteAddress, tls: readCertificates(socket as TLSSocket) };
+  }
+  return { transport: remoteAddress === '' ? 'unix' : 'tcp', remoteAddress, tls: undefined };
+}
+
+function readCertificates(socket: TLSSocket): PeerCertificates {
+  const chain: Uint8Array[] = [];
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate?.raw !== undefined && chain.length < MAX_CHAIN) {
+    chain.push(certificate.raw);
+    const issuer = certificate.issuerCertificate;
+    // A root names itself as its issuer.
+    if (issuer === undefined || issuer.fingerprint256 === certificate.fingerprint256) break;
+    certificate = issuer;
+  }
+  return { chain, isVerified: socket.authorized };
+}

@@ -1,0 +1,132 @@
+/**
+ * From the node that a client describes itself as to the Proxy that the model knows. Nothing here is believed beyond its
+ * shape: whether the caller may be this proxy is ProxyAdmission's business (peer.ts).
+ */
+import { isIP } from 'node:net';
+import { fail, ok, type Result } from '#base/result.ts';
+import type { InterceptionMode, Locality, Proxy, ProxyType } from '#model/proxy.ts';
+import type { JsonObject, JsonValue, XdsNode } from './node-decoder.ts';
+
+/** A node that is no proxy of ours; the text says why, for the client and the log. */
+export interface NodeRefusal {
+  readonly kind: 'bad-node-id' | 'unknown-proxy-type' | 'no-address' | 'bad-name';
+  readonly text: string;
+}
+
+/** The proxy, and what is shown of it but shapes nothing. */
+export interface ProxyNode {
+  readonly proxy: Proxy;
+  readonly istioVersion: string;
+  readonly userAgent: string;
+}
+
+const PROXY_TYPES: readonly ProxyType[] = ['sidecar', 'router', 'waypoint'];
+const INTERCEPTION_MODES: readonly InterceptionMode[] = ['REDIRECT', 'TPROXY', 'NONE'];
+const MAX_ID_CHARACTERS = 1_024;
+const MAX_ADDRESSES = 32;
+/** Names become keys such as `namespace/name`; Kubernetes allows less still. */
+const NAME = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
+
+/**
+ * Reads node id and metadata as Istio's proxies send them.
+ * Source: istio pilot/pkg/model/context.go ParseServiceNodeWithMetadata, pkg/model/proxy.go NodeMetadata.
+ */
+export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
+  const parts = node.id.length > MAX_ID_CHARACTERS ? [] : node.id.split('~');
+  const [typeName = '', idAddress = '', qualifiedName = '', domain = ''] = parts;
+  if (parts.length !== 4)
+    return refuse('bad-node-id', 'the node id is not of the form type~ip~name.namespace~domain');
+  const type = PROXY_TYPES.find((known) => known === typeName);
+  if (type === undefined)
+    return refuse('unknown-proxy-type', `proxy type ${JSON.stringify(typeName.slice(0, 40))} is not served`);
+  const { metadata } = node;
+  const addresses = readAddresses(metadata['INSTANCE_IPS'], idAddress);
+  if (addresses.length === 0)
+    return refuse('no-address', 'no valid IP address in the node id or INSTANCE_IPS');
+  const dot = qualifiedName.lastIndexOf('.');
+  const name = text(metadata['NAME']) || (dot < 0 ? qualifiedName : qualifiedName.slice(0, dot));
+  const namespace = text(metadata['NAMESPACE']) || (dot < 0 ? '' : qualifiedName.slice(dot + 1));
+  if (!NAME.test(name) || !NAME.test(namespace))
+    return refuse('bad-name', 'no valid name and namespace in the node');
+  const labels = readLabels(metadata['LABELS']);
+  const proxy: Proxy = {
+    id: node.id,
+    type,
+    addresses,
+    name,
+    namespace,
+    labels,
+    serviceAccount: text(metadata['SERVICE_ACCOUNT']),
+    workloadName: text(metadata['WORKLOAD_NAME']) || ownerName(text(metadata['OWNER'])),
+    clusterId: text(metadata['CLUSTER_ID']),
+    network: text(metadata['NETWORK']),
+    locality: readLocality(node.locality, labels['istio-locality']),
+    interceptionMode: INTERCEPTION_MODES.find((mode) => mode === metadata['INTERCEPTION_MODE']) ?? 'REDIRECT',
+    dnsDomain: domain,
+    dnsCapture: isTrue(metadata['DNS_CAPTURE']),
+    httpProxyPort: readPort(metadata['HTTP_PROXY_PORT']),
+    outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
+    proxyConfig: readObject(metadata['PROXY_CONFIG']),
+  };
+  return ok({
+    proxy,
+    istioVersion: text(metadata['ISTIO_VERSION']),
+    userAgent: node.userAgent.slice(0, 256),
+  });
+}
+
+function refuse(kind: NodeRefusal['kind'], reason: string): Result<never, NodeRefusal> {
+  return fail({ kind, text: reason });
+}
+
+function text(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** Istio sends booleans and numbers in metadata as strings; other clients don't. */
+function isTrue(value: JsonValue | undefined): boolean {
+  return value === true || value === 'true' || value === '1';
+}
+
+function readPort(value: JsonValue | undefined): number {
+  const port = typeof value === 'string' && /^[0-9]{1,5}$/.test(value) ? Number(value) : value;
+  return typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65_536 ? port : 0;
+}
+
+/** INSTANCE_IPS is a comma-separated string, or a list; the id's address counts when it has none. */
+function readAddresses(value: JsonValue | undefined, idAddress: string): readonly string[] {
+  const listed = Array.isArray(value) ? value.map(text) : text(value).split(',');
+  const valid = listed
+    .slice(0, MAX_ADDRESSES)
+    .map((address) => address.trim())
+    .filter((address) => isIP(address) !== 0);
+  if (valid.length > 0) return valid;
+  return isIP(idAddress) === 0 ? [] : [idAddress];
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readObject(value: JsonValue | undefined): JsonObject {
+  return isObject(value) ? value : Object.create(null);
+}
+
+function readLabels(value: JsonValue | undefined): Readonly<Record<string, string>> {
+  const labels: Record<string, string> = Object.create(null);
+  for (const [key, label] of Object.entries(readObject(value)))
+    if (typeof label === 'string') labels[key] = label;
+  return labels;
+}
+
+/** `kubernetes://apis/apps/v1/namespaces/NS/deployments/NAME` */
+function ownerName(owner: string): string {
+  return owner.slice(owner.lastIndexOf('/') + 1);
+}
+
+/** The label `istio-locality` (region.zone.subzone, or with slashes) counts when the node names none. */
+function readLocality(locality: Locality, label: string | undefined): Locality {
+  if (locality.region !== '' || label === undefined) return locality;
+  const [region = '', zone = '', subzone = ''] = label.split(label.includes('/') ? '/' : '.');
+  return { region, zone, subzone };
+}

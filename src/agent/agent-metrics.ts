@@ -1,0 +1,70 @@
+/**
+ * What the agent counts about itself, printed in front of a scrape under Istio's names. A plain table: name to help, kind and
+ * values by label text; nothing here grows with what others send.
+ */
+
+/** Names of the counters. Source: Istio pkg/istio-agent/metrics, pilot/cmd/pilot-agent/metrics. */
+export type AgentCounter =
+  | 'istio_agent_scrapes_total'
+  | 'istio_agent_scrape_failures_total{type="agent"}'
+  | 'istio_agent_scrape_failures_total{type="application"}'
+  | 'istio_agent_scrape_failures_total{type="envoy"}'
+  | 'istio_agent_num_outgoing_requests{request_type="csr"}'
+  | 'istio_agent_num_failed_outgoing_requests{request_type="csr"}'
+  | 'istio_agent_istiod_connection_failures'
+  | 'istio_agent_istiod_connection_terminations'
+  | 'istio_agent_envoy_connection_terminations'
+  | 'istio_agent_xds_proxy_requests'
+  | 'istio_agent_xds_proxy_responses';
+
+/** Values that go up and down, read when scraped. */
+export interface AgentGauges {
+  readonly startupSeconds: number | undefined;
+  readonly certificateNotAfterUnixMs: number | undefined;
+}
+
+/** Counts and prints. */
+export class AgentMetrics {
+  readonly #version: string;
+  readonly #counts = new Map<AgentCounter, number>();
+
+  constructor(version: string) {
+    this.#version = version;
+  }
+
+  add(counter: AgentCounter, by = 1): void {
+    this.#counts.set(counter, (this.#counts.get(counter) ?? 0) + by);
+  }
+
+  count(counter: AgentCounter): number {
+    return this.#counts.get(counter) ?? 0;
+  }
+
+  /** Prints everything in Prometheus' text form. */
+  print(gauges: AgentGauges, nowUnixMs: number): string {
+    const lines: string[] = [];
+    let family = '';
+    for (const [series, value] of [...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const name = series.replace(/\{.*/, '');
+      if (name !== family) lines.push(`# TYPE ${name} counter`);
+      family = name;
+      lines.push(`${series} ${value}`);
+    }
+    const { rss } = process.memoryUsage();
+    const cpu = process.cpuUsage();
+    pushGauge(lines, 'istio_agent_process_resident_memory_bytes', rss);
+    pushGauge(lines, 'istio_agent_process_cpu_seconds_total', (cpu.user + cpu.system) / 1e6, 'counter');
+    pushGauge(lines, 'istio_agent_startup_duration_seconds', gauges.startupSeconds);
+    if (gauges.certificateNotAfterUnixMs !== undefined) {
+      const leftSeconds = (gauges.certificateNotAfterUnixMs - nowUnixMs) / 1000;
+      lines.push('# TYPE istio_agent_cert_expiry_seconds gauge');
+      lines.push(`istio_agent_cert_expiry_seconds{resource_name="default"} ${leftSeconds}`);
+    }
+    lines.push('# TYPE istio_build gauge', `istio_build{component="proxy",tag="${this.#version}"} 1`);
+    return `${lines.join('\n')}\n`;
+  }
+}
+
+function pushGauge(lines: string[], name: string, value: number | undefined, kind = 'gauge'): void {
+  if (value !== undefined) lines.push(`# TYPE ${name} ${kind}`, `${name} ${value}`);
+}

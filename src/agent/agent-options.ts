@@ -1,0 +1,265 @@
+/**
+ * Reads what the agent was told: flags of `pilot-agent proxy`, environment, PROXY_CONFIG. Names and defaults are Istio's, so that an
+ * injected pod works as it stands; relative paths are relative to the working directory, as in Istio's image. The few
+ * LATEEN_ variables move addresses and files, so that many agents can run on one machine. Pure: main hands in the values.
+ */
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { parseDurationMs } from '#base/duration.ts';
+import { fail, ok, type Result } from '#base/result.ts';
+import { defaultTrustDomain, makeWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
+import type { SocketAddress } from './bootstrap-settings.ts';
+import type { ControlPlaneSettings } from './control-plane.ts';
+import type { EnvoySettings } from './envoy-process.ts';
+import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
+import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
+import type { WorkloadCertificateSettings } from './workload-certificate.ts';
+
+/** Flags of the proxy command that have an effect. */
+export interface ProxyFlags {
+  readonly kind: 'sidecar' | 'router';
+  readonly domain: string | undefined;
+  readonly concurrency: string | undefined;
+  readonly serviceCluster: string | undefined;
+  readonly proxyLogLevel: string | undefined;
+  readonly proxyComponentLogLevel: string | undefined;
+  readonly outlierLogPath: string | undefined;
+}
+
+/** What main found out about the machine. */
+export interface Surroundings {
+  readonly environment: ReadonlyMap<string, string>;
+  readonly hostname: string;
+  /** Addresses of the network interfaces but loopback. */
+  readonly addresses: readonly string[];
+  readonly version: string;
+}
+
+/** Who the workload is, as far as it has been told. */
+export interface WorkloadNames {
+  readonly kind: 'sidecar' | 'router';
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly domain: string;
+  readonly addresses: readonly string[];
+}
+
+/** Everything that an agent needs to run. */
+export interface AgentOptions {
+  readonly workload: WorkloadNames;
+  readonly proxyConfig: ProxyConfig;
+  readonly environment: ReadonlyMap<string, string>;
+  readonly version: string;
+  readonly xds: ControlPlaneSettings;
+  readonly ca: ControlPlaneSettings;
+  readonly certificate: WorkloadCertificateSettings;
+  readonly envoy: EnvoySettings;
+  readonly status: StatusSettings;
+  readonly readiness: SocketAddress;
+  readonly xdsSocketPath: string;
+  readonly sdsSocketPath: string;
+  readonly upstreamSourceAddress: string | undefined;
+  readonly outlierLogPath: string | undefined;
+  /** What was given and could not be used; for the log. */
+  readonly problems: readonly string[];
+}
+
+const defaultRootCert = './var/run/secrets/istio/root-cert.pem';
+const defaultToken = './var/run/secrets/tokens/istio-token';
+const defaultSdsSocket = './var/run/secrets/workload-spiffe-uds/socket';
+const dayMs = 24 * 3_600_000;
+const defaultConcurrency = 2;
+
+/** Reads all options. Errors: a text for whoever started the agent. */
+export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Result<AgentOptions, string> {
+  const parsed = parseProxyConfig(around.environment.get('PROXY_CONFIG') ?? '');
+  if (!parsed.ok) return parsed;
+  const reader = new OptionReader(flags, around, parsed.value);
+  const workload = reader.workload();
+  const certificate = reader.certificate(workload);
+  if (!certificate.ok) return certificate;
+  const xds = reader.xds();
+  if (!xds.ok) return xds;
+  const ca = reader.ca(xds.value);
+  if (!ca.ok) return ca;
+  const status = reader.status();
+  const options = {
+    workload,
+    proxyConfig: reader.config,
+    environment: around.environment,
+    version: around.version,
+    xds: xds.value,
+    ca: ca.value,
+    certificate: certificate.value,
+    envoy: reader.envoy(workload, status.admin),
+    status,
+    readiness: { address: status.status.address, port: reader.port('ENVOY_STATUS_PORT', 15021) },
+    xdsSocketPath: join(reader.config.configPath, 'XDS'),
+    sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
+    upstreamSourceAddress: reader.text('LATEEN_UPSTREAM_SOURCE_ADDRESS'),
+    outlierLogPath: flags.outlierLogPath,
+  };
+  return ok({ ...options, problems: reader.problems });
+}
+
+/** Takes options from flags, environment and config, and notes what it could not use. */
+class OptionReader {
+  readonly config: ProxyConfig;
+  readonly problems: string[];
+  readonly #flags: ProxyFlags;
+  readonly #around: Surroundings;
+
+  constructor(flags: ProxyFlags, around: Surroundings, parsed: ParsedProxyConfig) {
+    this.#flags = flags;
+    this.#around = around;
+    const serviceCluster = flags.serviceCluster ?? parsed.config.serviceCluster;
+    this.config = { ...parsed.config, serviceCluster };
+    this.problems = parsed.problems.map((field) => `PROXY_CONFIG.${field}`);
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#around.environment.get(name);
+    return value === '' ? undefined : value;
+  }
+
+  port(name: string, fallback: number): number {
+    const text = this.text(name);
+    if (text === undefined) return fallback;
+    const port = Number(text);
+    if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+    this.problems.push(name);
+    return fallback;
+  }
+
+  #durationMs(name: string, fallbackMs: number): number {
+    const text = this.text(name);
+    const parsed = text === undefined ? undefined : parseDurationMs(text);
+    if (parsed?.ok === true && parsed.value > 0) return parsed.value;
+    if (text !== undefined) this.problems.push(name);
+    return fallbackMs;
+  }
+
+  workload(): WorkloadNames {
+    const namespace = this.text('POD_NAMESPACE') ?? 'default';
+    const given = this.text('INSTANCE_IP');
+    const addresses = given === undefined ? this.#around.addresses : [given];
+    return {
+      kind: this.#flags.kind,
+      name: this.text('POD_NAME') ?? this.#around.hostname,
+      namespace,
+      serviceAccount: this.text('SERVICE_ACCOUNT') ?? 'default',
+      domain: this.#flags.domain ?? `${namespace}.svc.cluster.local`,
+      addresses: addresses.length === 0 ? ['127.0.0.1'] : addresses,
+    };
+  }
+
+  certificate(workload: WorkloadNames): Result<WorkloadCertificateSettings, string> {
+    const trustDomain = this.text('TRUST_DOMAIN') ?? defaultTrustDomain;
+    const identity = makeWorkloadIdentity(trustDomain, workload.namespace, workload.serviceAccount);
+    if (!identity.ok) return fail(`no identity from TRUST_DOMAIN, POD_NAMESPACE and SERVICE_ACCOUNT: ${identity.error}`);
+    return ok({
+      spiffeId: printWorkloadIdentity(identity.value),
+      ttlMs: this.#durationMs('SECRET_TTL', dayMs),
+      keyKind: this.text('WORKLOAD_RSA_KEY_SIZE') === undefined ? 'ecdsa-p256' : 'rsa-2048',
+      rootsPath: this.text('CA_ROOT_CA') ?? defaultRootCert,
+    });
+  }
+
+  xds(): Result<ControlPlaneSettings, string> {
+    const rootCertPath = this.text('XDS_ROOT_CA') ?? defaultRootCert;
+    const isPlain = this.config.controlPlaneAuthPolicy === 'NONE';
+    return this.#controlPlane(this.config.discoveryAddress, isPlain, rootCertPath);
+  }
+
+  ca(xds: ControlPlaneSettings): Result<ControlPlaneSettings, string> {
+    const rootCertPath = this.text('CA_ROOT_CA') ?? defaultRootCert;
+    const address = this.text('CA_ADDR');
+    if (address === undefined) return ok({ ...xds, rootCertPath });
+    const isPlain = address.startsWith('http://');
+    return this.#controlPlane(address.replace(/^https?:\/\//, ''), isPlain, rootCertPath);
+  }
+
+  #controlPlane(address: string, isPlain: boolean, rootCertPath: string): Result<ControlPlaneSettings, string> {
+    const target = splitAddress(address);
+    if (target === undefined) return fail(`"${address}" is no host:port of a control plane`);
+    return ok({
+      ...target,
+      security: isPlain ? 'plaintext' : 'tls',
+      rootCertPath,
+      serverName: this.text('ISTIOD_SAN'),
+      tokenPath: this.text('LATEEN_TOKEN_PATH') ?? defaultToken,
+      provisionedCertFolder: this.text('PROV_CERT'),
+      clusterId: this.text('ISTIO_META_CLUSTER_ID') ?? 'Kubernetes',
+    });
+  }
+
+  envoy(workload: WorkloadNames, admin: SocketAddress): EnvoySettings {
+    const levels = (this.#flags.proxyLogLevel ?? 'warning,misc:error').split(',');
+    const components = levels.filter((level) => level.includes(':')).join(',');
+    return {
+      binaryPath: this.text('ENVOY_PATH') ?? this.config.binaryPath,
+      configPath: join(this.config.configPath, 'envoy-rev.json'),
+      admin,
+      addressFamily: workload.addresses.every(isIPv6) ? 'v6' : 'v4',
+      kind: workload.kind,
+      drainDurationMs: this.config.drainDurationMs,
+      terminationDrainDurationMs: this.config.terminationDrainDurationMs,
+      concurrency: this.#concurrency(),
+      logLevel: levels.find((level) => !level.includes(':')) ?? 'warning',
+      componentLogLevel: this.#flags.proxyComponentLogLevel ?? components,
+    };
+  }
+
+  #concurrency(): number {
+    const text = this.#flags.concurrency;
+    if (text === undefined) return this.config.concurrency ?? defaultConcurrency;
+    const count = Number(text);
+    if (Number.isInteger(count) && count >= 0 && count <= 1024) return count;
+    this.problems.push('--concurrency');
+    return defaultConcurrency;
+  }
+
+  status(): StatusSettings {
+    const listenAddress = this.text('LATEEN_LISTEN_ADDRESS') ?? '0.0.0.0';
+    return {
+      status: { address: listenAddress, port: this.config.statusPort },
+      prometheus: { address: listenAddress, port: this.port('ENVOY_PROMETHEUS_PORT', 15090) },
+      admin: { address: this.text('LATEEN_ADMIN_ADDRESS') ?? '127.0.0.1', port: this.config.proxyAdminPort },
+      application: this.#applicationMetrics(),
+      isQuitEnabled: this.text('LATEEN_ENABLE_QUITQUITQUIT') === 'true',
+    };
+  }
+
+  /** The application's own prometheus.io annotations, which injection moves here. Source: Istio status.PrometheusScrapingConfig. */
+  #applicationMetrics(): ApplicationMetrics | undefined {
+    const text = this.text('ISTIO_PROMETHEUS_ANNOTATIONS');
+    if (text === undefined) return undefined;
+    const config = parseObject(text);
+    const port = Number(config?.get('port') ?? 80);
+    const path = String(config?.get('path') ?? '/metrics');
+    if (config === undefined || !Number.isInteger(port) || port <= 0 || port > 65535 || !/^\/[!-~]*$/.test(path)) {
+      this.problems.push('ISTIO_PROMETHEUS_ANNOTATIONS');
+      return undefined;
+    }
+    if (String(config.get('scrape')) !== 'true') return undefined;
+    return { address: this.text('LATEEN_APP_ADDRESS') ?? '127.0.0.1', port, path };
+  }
+}
+
+function parseObject(text: string): ReadonlyMap<string, unknown> | undefined {
+  try {
+    const value = JSON.parse(text);
+    return isObject(value) ? new Map(Object.entries(value)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `host:port` or `[v6]:port`. */
+function splitAddress(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[A-Za-z0-9._-]+)):(?<port>\d{1,5})$/.exec(text);
+  const host = match?.groups?.['v6'] ?? match?.groups?.['name'];
+  const port = Number(match?.groups?.['port']);
+  return host === undefined || port === 0 || port > 65535 ? undefined : { host, port };
+}

@@ -1,0 +1,151 @@
+/**
+ * One agent: everything beside one Envoy, started in an order in which nothing is missed and stopped so that nothing is left.
+ * Sockets and doors are open before Envoy starts; the certificate is fetched while it starts; at the end Envoy drains and
+ * goes first, then the doors, then the files.
+ */
+import { fstatSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { AgentMetrics } from './agent-metrics.ts';
+import type { AgentOptions } from './agent-options.ts';
+import type { SocketAddress } from './bootstrap-settings.ts';
+import { buildBootstrap } from './bootstrap.ts';
+import { CertificateClient } from './certificate-client.ts';
+import { ControlPlane } from './control-plane.ts';
+import { EnvoyProcess } from './envoy-process.ts';
+import { buildProxyNode, type NodeFacts, readAnnotations } from './proxy-node.ts';
+import { SdsServer } from './sds-server.ts';
+import { readStatsSettings } from './stats-options.ts';
+import { StatusServer } from './status-server.ts';
+import { UnixGrpcServer } from './unix-grpc-server.ts';
+import { type AgentParts, WorkloadCertificate } from './workload-certificate.ts';
+import { XdsProxy } from './xds-proxy.ts';
+
+const podInfoFolder = './etc/istio/pod';
+
+/** An agent with its Envoy. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #parts: AgentParts;
+  readonly #certificate: WorkloadCertificate;
+  readonly #sds: SdsServer;
+  readonly #sdsDoor: UnixGrpcServer;
+  readonly #xds: XdsProxy;
+  readonly #xdsDoor: UnixGrpcServer;
+  readonly #envoy: EnvoyProcess;
+  readonly #status: StatusServer;
+  readonly #startedMs: number;
+  readonly #quit = Promise.withResolvers<void>();
+  #startupSeconds: number | undefined;
+
+  constructor(options: AgentOptions, parts: AgentParts) {
+    const { clock, log } = parts;
+    this.#options = options;
+    this.#parts = parts;
+    this.#startedMs = clock.monotonicMs();
+    const ca = new CertificateClient(new ControlPlane(options.ca, clock), clock);
+    this.#certificate = new WorkloadCertificate(options.certificate, ca, { ...parts, log: log.scope('cache') });
+    this.#sds = new SdsServer(this.#certificate, log.scope('sds'));
+    this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
+    this.#xds = new XdsProxy(new ControlPlane(options.xds, clock), { ...parts, log: log.scope('xdsproxy') });
+    this.#xdsDoor = new UnixGrpcServer(options.xdsSocketPath, this.#xds.handlers, log.scope('xdsproxy'));
+    this.#envoy = new EnvoyProcess(options.envoy, { ...parts, log: log.scope('envoy') });
+    const actions = {
+      gauges: () => this.#gauges(),
+      becameReady: () => this.#noteStartup(),
+      drain: () => this.#envoy.drain(),
+      quit: () => this.#quit.resolve(),
+    };
+    this.#status = new StatusServer(options.status, actions, { ...parts, log: log.scope('status') });
+  }
+
+  /** Resolves when somebody asked the agent to quit, rejects when Envoy cannot be brought up. */
+  async ended(): Promise<void> {
+    await Promise.race([
+      this.#quit.promise,
+      this.#envoy.givenUp.then((reason) => Promise.reject(new Error(reason))),
+    ]);
+  }
+
+  /** Starts everything. Errors: rejects when a port or socket is taken or a file cannot be written. */
+  async start(): Promise<void> {
+    const { log } = this.#parts;
+    if (this.#options.problems.length > 0) log.warn('options not used', { names: this.#options.problems });
+    warnAboutSocketOutput(this.#parts);
+    await this.#sdsDoor.listen();
+    await this.#xdsDoor.listen();
+    await this.#status.listen();
+    await this.#writeBootstrap();
+    this.#certificate.run();
+    this.#envoy.start();
+    log.info('agent started', { proxy: this.#options.certificate.spiffeId, controlPlane: this.#options.xds.host });
+  }
+
+  /** Ends everything; also what a failed start left. */
+  async stop(): Promise<void> {
+    await this.#envoy.stop();
+    this.#xds[Symbol.dispose]();
+    this.#sds[Symbol.dispose]();
+    this.#certificate[Symbol.dispose]();
+    await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
+    await rm(this.#options.envoy.configPath, { force: true });
+  }
+
+  #noteStartup(): void {
+    this.#startupSeconds ??= (this.#parts.clock.monotonicMs() - this.#startedMs) / 1000;
+  }
+
+  #gauges(): { startupSeconds: number | undefined; certificateNotAfterUnixMs: number | undefined } {
+    return {
+      startupSeconds: this.#startupSeconds,
+      certificateNotAfterUnixMs: this.#certificate.current?.leaf.notAfterUnixMs,
+    };
+  }
+
+  async #writeBootstrap(): Promise<void> {
+    const { envoy, status, workload, proxyConfig, readiness } = this.#options;
+    const facts: NodeFacts = {
+      ...workload,
+      environment: this.#options.environment,
+      proxyConfig,
+      readinessPort: readiness.port,
+      prometheusPort: status.prometheus.port,
+      version: this.#options.version,
+      labelsFile: await readIfThere(`${podInfoFolder}/labels`),
+      annotationsFile: await readIfThere(`${podInfoFolder}/annotations`),
+      outlierLogPath: this.#options.outlierLogPath,
+    };
+    const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
+    if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
+    const bootstrap = buildBootstrap({
+      node: buildProxyNode(facts),
+      admin: status.admin,
+      agentStatus: reachable(status.status),
+      readiness,
+      xdsSocketPath: this.#options.xdsSocketPath,
+      sdsSocketPath: this.#options.sdsSocketPath,
+      upstreamSourceAddress: this.#options.upstreamSourceAddress,
+      runtimeValues: proxyConfig.runtimeValues,
+      stats,
+      outlierLogPath: this.#options.outlierLogPath,
+    });
+    await mkdir(dirname(envoy.configPath), { recursive: true, mode: 0o700 });
+    await writeFile(envoy.configPath, JSON.stringify(bootstrap, null, 2), { mode: 0o600 });
+  }
+}
+
+/** Where a neighbour reaches a server that listens on every address. */
+function reachable(address: SocketAddress): SocketAddress {
+  if (address.address === '0.0.0.0') return { ...address, address: '127.0.0.1' };
+  return address.address === '::' ? { ...address, address: '::1' } : address;
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined);
+}
+
+/** Envoy opens /dev/stdout by name for access logs, which the kernel refuses for sockets (what node gives children as pipes). */
+function warnAboutSocketOutput({ log }: AgentParts): void {
+  if (!fstatSync(1).isSocket()) return;
+  log.warn('stdout is a socket: access logs to /dev/stdout will fail, start the agent with a file or a pipe');
+}

@@ -1,0 +1,58 @@
+/**
+ * The static clusters of the bootstrap: Envoy's own admin, the agent's status server, and the two Unix sockets of the
+ * agent (configuration and secrets). Their names are Istio's: `istioctl proxy-config cluster` lists them, and
+ * generated secrets refer to `sds-grpc`.
+ */
+import type { BootstrapSettings, SocketAddress } from './bootstrap-settings.ts';
+import type { JsonObject } from './json-value.ts';
+
+/** Builds the static clusters, in Istio's order. Source: Istio tools/packaging/common/envoy_bootstrap.json. */
+export function buildStaticClusters(settings: BootstrapSettings): readonly JsonObject[] {
+  return [
+    buildTcpCluster('prometheus_stats', settings.admin),
+    buildTcpCluster('agent', settings.agentStatus),
+    { ...buildPipeCluster('sds-grpc', settings.sdsSocketPath), ...http2 },
+    {
+      ...buildPipeCluster('xds-grpc', settings.xdsSocketPath),
+      circuit_breakers: { thresholds: [unlimited('DEFAULT'), unlimited('HIGH')] },
+      max_requests_per_connection: 1,
+      ...http2,
+    },
+  ];
+}
+
+const protocolOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+const http2 = {
+  typed_extension_protocol_options: {
+    [protocolOptions]: {
+      '@type': `type.googleapis.com/${protocolOptions}`,
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+function buildTcpCluster(name: string, address: SocketAddress): JsonObject {
+  const endpoint = {
+    socket_address: { protocol: 'TCP', address: address.address, port_value: address.port },
+  };
+  return { ...buildCluster(name, endpoint), connect_timeout: '0.250s' };
+}
+
+/** A pipe has no source address to bind: the bootstrap's bind config must not reach these two clusters. */
+function buildPipeCluster(name: string, path: string): JsonObject {
+  return { ...buildCluster(name, { pipe: { path } }), connect_timeout: '1s' };
+}
+
+function buildCluster(name: string, address: JsonObject): JsonObject {
+  return {
+    name,
+    type: 'STATIC',
+    lb_policy: 'ROUND_ROBIN',
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+  };
+}
+
+function unlimited(priority: string): JsonObject {
+  return { priority, max_connections: 100000, max_pending_requests: 100000, max_requests: 100000 };
+}

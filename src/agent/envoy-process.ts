@@ -1,0 +1,164 @@
+/**
+ * Runs Envoy and keeps it running: back within a fraction of a second after a crash, slower if it keeps crashing, given up if it
+ * never came up. Must live on the main thread: Envoy gets SIGTERM from the kernel when the thread that started it ends,
+ * which also means that no Envoy outlives a killed agent.
+ * Envoy writes to the agent's own stdout and stderr: no copying, and access logs at /dev/stdout work.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Backoff } from '#base/backoff.ts';
+import type { Clock } from '#base/clock.ts';
+import { toDisposable } from '#base/disposable.ts';
+import type { Logger } from '#base/logger.ts';
+import type { Rng } from '#base/rng.ts';
+import type { SocketAddress } from './bootstrap-settings.ts';
+import { callHttp } from './http-call.ts';
+
+/** How to start, drain and stop Envoy. */
+export interface EnvoySettings {
+  readonly binaryPath: string;
+  readonly configPath: string;
+  readonly admin: SocketAddress;
+  readonly addressFamily: 'v4' | 'v6';
+  /** A sidecar drains what comes in and lets the application finish its own calls; a gateway drains all. */
+  readonly kind: 'sidecar' | 'router';
+  readonly drainDurationMs: number;
+  readonly terminationDrainDurationMs: number;
+  /** Worker threads; 0: one per core. */
+  readonly concurrency: number;
+  readonly logLevel: string;
+  /** `component:level` pairs; '' for none. */
+  readonly componentLogLevel: string;
+}
+
+/** What the process runs on. */
+export interface EnvoyParts {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+}
+
+const retry = { initialMs: 100, maxMs: 10_000 };
+/** Living so long counts as having come up. */
+const stableMs = 5000;
+const maxFailedStarts = 8;
+const killAfterMs = 5000;
+const adminTimeoutMs = 2000;
+
+/** The command line. Source: Istio pkg/envoy/proxy.go. */
+export function envoyArguments(settings: EnvoySettings): readonly string[] {
+  return [
+    ...['-c', settings.configPath],
+    ...['--drain-time-s', String(Math.ceil(settings.drainDurationMs / 1000))],
+    ...['--drain-strategy', 'immediate'],
+    ...['--local-address-ip-version', settings.addressFamily],
+    ...['--file-flush-interval-msec', '1000'],
+    '--disable-hot-restart',
+    '--allow-unknown-static-fields',
+    ...['-l', settings.logLevel],
+    ...(settings.componentLogLevel === '' ? [] : ['--component-log-level', settings.componentLogLevel]),
+    '--skip-deprecated-logs',
+    ...(settings.concurrency > 0 ? ['--concurrency', String(settings.concurrency)] : []),
+  ];
+}
+
+/** One Envoy, over all its restarts. */
+export class EnvoyProcess {
+  readonly #settings: EnvoySettings;
+  readonly #parts: EnvoyParts;
+  readonly #backoff: Backoff;
+  readonly #givenUp = Promise.withResolvers<string>();
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #restart: Disposable = toDisposable(() => {});
+  #failedStarts = 0;
+  #isStopping = false;
+
+  constructor(settings: EnvoySettings, parts: EnvoyParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#backoff = new Backoff(retry, parts.rng);
+  }
+
+  /** Resolves with the reason when Envoy cannot be brought up; never otherwise. */
+  get givenUp(): Promise<string> {
+    return this.#givenUp.promise;
+  }
+
+  /** Id of the running process; undefined between two. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Starts Envoy. */
+  start(): void {
+    const { binaryPath } = this.#settings;
+    const startedMs = this.#parts.clock.monotonicMs();
+    const child = spawn(binaryPath, envoyArguments(this.#settings), { stdio: ['ignore', 'inherit', 'inherit'] });
+    this.#child = child;
+    this.#exited = new Promise((resolve) => {
+      child.once('error', (error) => {
+        this.#child = undefined;
+        this.#givenUp.resolve(`cannot run ${binaryPath}: ${error.message}`);
+        resolve();
+      });
+      child.once('exit', (code, signal) => {
+        this.#child = undefined;
+        resolve();
+        this.#takeExit(`exited with ${signal ?? `code ${code}`}`, this.#parts.clock.monotonicMs() - startedMs);
+      });
+    });
+  }
+
+  /** Asks Envoy to let connections end: new ones go elsewhere, HTTP clients are told to close. */
+  async drain(): Promise<void> {
+    const scope = this.#settings.kind === 'sidecar' ? 'inboundonly&' : '';
+    await this.#callAdmin(`/drain_listeners?${scope}graceful&skip_exit`);
+  }
+
+  /** Drains, then ends Envoy; resolves when the process is gone. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#restart[Symbol.dispose]();
+    if (this.#child !== undefined && this.#settings.terminationDrainDurationMs > 0) {
+      await this.drain();
+      await this.#wait(this.#settings.terminationDrainDurationMs);
+    }
+    this.#child?.kill('SIGTERM');
+    using _killer = this.#parts.clock.schedule(killAfterMs, () => this.#child?.kill('SIGKILL'));
+    await this.#exited;
+  }
+
+  /** Waits; shorter if Envoy ends by itself. */
+  async #wait(delayMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#parts.clock.schedule(delayMs, resolve);
+    await Promise.race([promise, this.#exited]);
+  }
+
+  #takeExit(how: string, livedMs: number): void {
+    const { log, clock } = this.#parts;
+    if (this.#isStopping) return;
+    if (livedMs >= stableMs) {
+      this.#failedStarts = 0;
+      this.#backoff.reset();
+    } else {
+      this.#failedStarts++;
+    }
+    if (this.#failedStarts >= maxFailedStarts) {
+      this.#givenUp.resolve(`Envoy ${how}, ${this.#failedStarts} times within ${stableMs} ms of its start`);
+      return;
+    }
+    const delayMs = this.#backoff.nextMs();
+    log.error(`Envoy ${how}`, { restartInMs: Math.round(delayMs) });
+    this.#restart = clock.schedule(delayMs, () => this.start());
+  }
+
+  async #callAdmin(path: string): Promise<void> {
+    const { address: host, port } = this.#settings.admin;
+    try {
+      await callHttp({ host, port, path, method: 'POST', timeoutMs: adminTimeoutMs });
+    } catch (error) {
+      this.#parts.log.warn('Envoy did not take the command', { path, error });
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Answers one scrape: the agent's own metrics, Envoy's with Istio's names restored, the application's. Everything streams, at the pace of
+ * whoever scrapes; a source that fails is counted and left out, the others still come. Memory does not grow with
+ * the size of a scrape.
+ */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { AgentMetrics } from './agent-metrics.ts';
+import { type HttpTarget, openHttp } from './http-call.ts';
+import { MetricRenamer } from './metric-renaming.ts';
+
+/** Text exposition; the only form that can be joined line by line, so the application is asked for it too. */
+export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** One source of metrics and the counter of its failures. */
+export interface MetricsSource {
+  readonly name: 'envoy' | 'application';
+  readonly target: HttpTarget;
+}
+
+/** Writes a whole scrape and ends the response. */
+export async function writeScrape(
+  response: ServerResponse,
+  own: string,
+  sources: readonly MetricsSource[],
+  metrics: AgentMetrics,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': metricsContentType });
+  response.write(own);
+  for (const source of sources) {
+    try {
+      await copyMetrics(source.target, response);
+    } catch {
+      metrics.add(`istio_agent_scrape_failures_total{type="${source.name}"}`);
+    }
+  }
+  response.end();
+}
+
+async function copyMetrics(target: HttpTarget, response: ServerResponse): Promise<void> {
+  const answer = await openHttp(target);
+  if (answer.statusCode !== 200) {
+    answer.destroy();
+    throw new Error(`status ${answer.statusCode}`);
+  }
+  const renamer = new MetricRenamer();
+  for await (const chunk of answer) {
+    if (Buffer.isBuffer(chunk)) await writeAtPace(response, renamer.push(chunk));
+  }
+  // Only a source that ended well has a last line worth printing; half a line would spoil the whole scrape.
+  await writeAtPace(response, renamer.finish());
+}
+
+/** Writes, and waits for the reader if it is behind. Errors: throws when the reader is gone. */
+async function writeAtPace(response: ServerResponse, chunk: Buffer): Promise<void> {
+  if (response.destroyed) throw new Error('the reader is gone');
+  if (chunk.length === 0 || response.write(chunk)) return;
+  await Promise.race([once(response, 'drain'), once(response, 'close')]);
+}

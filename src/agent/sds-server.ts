@@ -1,0 +1,191 @@
+/**
+ * Serves Envoy its two secrets over the agent's Unix socket: `default` (certificate and key) and `ROOTCA` (whom to believe), in both
+ * protocols, and again after each rotation. A request before the first certificate waits; Envoy warms the listener
+ * meanwhile. Secrets are encoded once per rotation and live in memory only.
+ */
+import type { ServerHttp2Stream } from 'node:http2';
+import {
+  GRPC_INTERNAL,
+  GRPC_INVALID_ARGUMENT,
+  GRPC_OK,
+  GrpcFrameError,
+  GrpcFrameReader,
+  grpcFrame,
+  grpcStatus,
+} from '#base/grpc-frame.ts';
+import type { Logger } from '#base/logger.ts';
+import { WireError } from '#base/proto-wire.ts';
+import {
+  decodeDeltaRequest,
+  decodeSotwRequest,
+  type EncodedSecret,
+  encodeCertificateSecret,
+  encodeDeltaResponse,
+  encodeRootsSecret,
+  encodeSotwResponse,
+  secretTypeUrl,
+} from './discovery-message.ts';
+import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './unix-grpc-server.ts';
+import type { WorkloadSecrets } from './workload-certificate.ts';
+
+/** Where the secrets come from. */
+export interface SecretSource {
+  readonly current: WorkloadSecrets | undefined;
+  watch(changed: () => void): Disposable;
+}
+
+/** Names under which generated configuration asks. Source: Istio pkg/security WorkloadKeyCertResourceName, RootCertReqResourceName. */
+export const certificateSecretName = 'default';
+export const rootsSecretName = 'ROOTCA';
+
+const maxRequestBytes = 64 * 1024;
+const service = '/envoy.service.secret.v3.SecretDiscoveryService';
+
+/** Answers secret streams. */
+export class SdsServer implements Disposable {
+  readonly #source: SecretSource;
+  readonly #log: Logger;
+  readonly #streams = new Set<SecretStream>();
+  readonly #watch: Disposable;
+  #version = 0;
+  #secrets: ReadonlyMap<string, EncodedSecret> = new Map();
+
+  constructor(source: SecretSource, log: Logger) {
+    this.#source = source;
+    this.#log = log;
+    this.#watch = source.watch(() => this.#refresh());
+    this.#refresh();
+  }
+
+  /** The methods to serve, by path. */
+  get handlers(): ReadonlyMap<string, GrpcHandler> {
+    return new Map<string, GrpcHandler>([
+      [`${service}/StreamSecrets`, (call) => this.#open(call, SotwStream)],
+      [`${service}/DeltaSecrets`, (call) => this.#open(call, DeltaStream)],
+    ]);
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+  }
+
+  #refresh(): void {
+    const current = this.#source.current;
+    if (current === undefined) return;
+    this.#version++;
+    const version = String(this.#version);
+    const certificate = encodeCertificateSecret(certificateSecretName, current.chainPem, current.privateKey);
+    const roots = encodeRootsSecret(rootsSecretName, current.rootsPem);
+    this.#secrets = new Map([
+      [certificateSecretName, { name: certificateSecretName, version, body: certificate }],
+      [rootsSecretName, { name: rootsSecretName, version, body: roots }],
+    ]);
+    for (const stream of this.#streams) stream.push(this.#secrets);
+  }
+
+  #open(call: GrpcCall, Stream: new (stream: ServerHttp2Stream, log: Logger) => SecretStream): void {
+    const stream = new Stream(call.stream, this.#log);
+    const reader = new GrpcFrameReader(maxRequestBytes);
+    this.#streams.add(stream);
+    openGrpcReply(call.stream);
+    call.stream.on('close', () => this.#streams.delete(stream));
+    call.stream.on('end', () => endGrpcReply(call.stream, grpcStatus(GRPC_OK)));
+    call.stream.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of reader.push(chunk)) stream.receive(message, this.#secrets);
+      } catch (error) {
+        endGrpcReply(call.stream, statusOf(error));
+      }
+    });
+  }
+}
+
+function statusOf(error: unknown): { readonly code: number; readonly message: string } {
+  if (error instanceof GrpcFrameError) return error.status;
+  if (error instanceof WireError) return grpcStatus(GRPC_INVALID_ARGUMENT, error.message);
+  return grpcStatus(GRPC_INTERNAL, 'the request could not be served');
+}
+
+/** One stream's state: what it asked for, and which version it was sent. */
+abstract class SecretStream {
+  protected readonly stream: ServerHttp2Stream;
+  protected readonly log: Logger;
+  protected readonly names = new Set<string>();
+  protected nonce = 0;
+  readonly #sent = new Map<string, string>();
+
+  constructor(stream: ServerHttp2Stream, log: Logger) {
+    this.stream = stream;
+    this.log = log;
+  }
+
+  /** Takes a request: a subscription, an acknowledgement, or a refusal. */
+  abstract receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void;
+
+  /** Sends what the stream asked for and does not have. */
+  abstract push(secrets: ReadonlyMap<string, EncodedSecret>): void;
+
+  protected takeChanged(secrets: ReadonlyMap<string, EncodedSecret>): readonly EncodedSecret[] {
+    const changed = [...this.names].flatMap((name) => secrets.get(name) ?? []);
+    const fresh = changed.filter((secret) => this.#sent.get(secret.name) !== secret.version);
+    for (const secret of fresh) this.#sent.set(secret.name, secret.version);
+    return fresh;
+  }
+
+  protected forget(name: string): void {
+    this.#sent.delete(name);
+  }
+
+  protected write(message: Uint8Array): void {
+    if (!this.stream.destroyed && !this.stream.writableEnded) this.stream.write(grpcFrame(message));
+  }
+
+  protected checkType(typeUrl: string): void {
+    if (typeUrl !== '' && typeUrl !== secretTypeUrl) throw new WireError('only secrets are served here');
+  }
+}
+
+class SotwStream extends SecretStream {
+  override receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void {
+    const request = decodeSotwRequest(message);
+    this.checkType(request.typeUrl);
+    if (request.error !== '') this.log.warn('Envoy refused a secret', { names: request.names, reason: request.error });
+    if (request.nonce !== '' && request.nonce !== String(this.nonce)) return;
+    this.names.clear();
+    for (const name of request.names) this.names.add(name);
+    this.push(secrets);
+  }
+
+  override push(secrets: ReadonlyMap<string, EncodedSecret>): void {
+    if (this.takeChanged(secrets).length === 0) return;
+    const all = [...this.names].flatMap((name) => secrets.get(name) ?? []);
+    this.nonce++;
+    this.write(encodeSotwResponse(all[0]?.version ?? '', String(this.nonce), all));
+  }
+}
+
+class DeltaStream extends SecretStream {
+  override receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void {
+    const request = decodeDeltaRequest(message);
+    this.checkType(request.typeUrl);
+    if (request.error !== '') this.log.warn('Envoy refused a secret', { reason: request.error });
+    for (const name of request.unsubscribe) {
+      this.names.delete(name);
+      this.forget(name);
+    }
+    for (const name of request.subscribe) this.names.add(name);
+    const known = [certificateSecretName, rootsSecretName];
+    this.#send(secrets, request.subscribe.filter((name) => !known.includes(name)));
+  }
+
+  override push(secrets: ReadonlyMap<string, EncodedSecret>): void {
+    this.#send(secrets, []);
+  }
+
+  #send(secrets: ReadonlyMap<string, EncodedSecret>, unknown: readonly string[]): void {
+    const changed = this.takeChanged(secrets);
+    if (changed.length === 0 && unknown.length === 0) return;
+    this.nonce++;
+    this.write(encodeDeltaResponse(changed[0]?.version ?? '', String(this.nonce), changed, unknown));
+  }
+}

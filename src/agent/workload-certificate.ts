@@ -1,0 +1,173 @@
+/**
+ * The workload's certificate, kept fresh: makes a key, has the CA sign it, checks the answer, hands it to whoever serves it, and does
+ * it again at half its life. A fresh key each time; keys live in memory only. While the CA cannot be reached the old
+ * certificate stays and attempts go on, the slower the longer. The roots are the CA's and those of a file that is looked at now and then.
+ */
+import { readFile } from 'node:fs/promises';
+import { Backoff } from '#base/backoff.ts';
+import type { Clock } from '#base/clock.ts';
+import { Scope, toDisposable } from '#base/disposable.ts';
+import type { Logger } from '#base/logger.ts';
+import { fail, ok, type Result } from '#base/result.ts';
+import type { Rng } from '#base/rng.ts';
+import type { Secret } from '#base/secret.ts';
+import { type Certificate, parseCertificates } from '#identity/certificate.ts';
+import { makeCsr } from '#identity/csr.ts';
+import { findRenewalTime } from '#identity/expiry.ts';
+import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
+import { joinTrustBundle } from '#identity/trust-bundle.ts';
+import type { AgentMetrics } from './agent-metrics.ts';
+
+/** Who signs; the CA in production, anything in tests. */
+export interface CertificateSource {
+  createCertificate(csrPem: string, ttlMs: number): Promise<Result<readonly string[], string>>;
+}
+
+/** What the certificate is for. */
+export interface WorkloadCertificateSettings {
+  readonly spiffeId: string;
+  readonly ttlMs: number;
+  readonly keyKind: KeyKind;
+  /** Further roots to believe; undefined: only the CA's. */
+  readonly rootsPath: string | undefined;
+}
+
+/** What everything here runs on. */
+export interface AgentParts {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly metrics: AgentMetrics;
+}
+
+/** What Envoy needs to speak for the workload. */
+export interface WorkloadSecrets {
+  readonly chainPem: string;
+  readonly privateKey: Secret;
+  readonly rootsPem: string;
+  readonly leaf: Certificate;
+}
+
+interface Issued {
+  readonly keyPair: KeyPair;
+  readonly chain: readonly Certificate[];
+}
+
+const rootsPollMs = 10_000;
+const retry = { initialMs: 200, maxMs: 30_000 };
+
+/** Holds the current certificate and renews it. */
+export class WorkloadCertificate implements Disposable {
+  readonly #settings: WorkloadCertificateSettings;
+  readonly #source: CertificateSource;
+  readonly #parts: AgentParts;
+  readonly #backoff: Backoff;
+  readonly #watchers = new Set<() => void>();
+  readonly #scope = new Scope();
+  #timer: Disposable = toDisposable(() => {});
+  #issued: Issued | undefined;
+  #current: WorkloadSecrets | undefined;
+
+  constructor(settings: WorkloadCertificateSettings, source: CertificateSource, parts: AgentParts) {
+    this.#settings = settings;
+    this.#source = source;
+    this.#parts = parts;
+    this.#backoff = new Backoff(retry, parts.rng);
+  }
+
+  /** The secrets of now; undefined until the CA has answered once. */
+  get current(): WorkloadSecrets | undefined {
+    return this.#current;
+  }
+
+  /** Calls back after every change. */
+  watch(changed: () => void): Disposable {
+    this.#watchers.add(changed);
+    return toDisposable(() => this.#watchers.delete(changed));
+  }
+
+  /** Starts to get and to keep the certificate. */
+  run(): void {
+    void this.#renew();
+    if (this.#settings.rootsPath !== undefined) this.#pollRoots();
+  }
+
+  [Symbol.dispose](): void {
+    this.#scope[Symbol.dispose]();
+    this.#timer[Symbol.dispose]();
+    this.#watchers.clear();
+  }
+
+  async #renew(): Promise<void> {
+    const { log, metrics, clock, rng } = this.#parts;
+    metrics.add('istio_agent_num_outgoing_requests{request_type="csr"}');
+    const issued = await this.#issue();
+    if (this.#scope.isDisposed) return;
+    if (!issued.ok) {
+      metrics.add('istio_agent_num_failed_outgoing_requests{request_type="csr"}');
+      const delayMs = this.#backoff.nextMs();
+      log.warn('no certificate', { reason: issued.error, retryInMs: Math.round(delayMs) });
+      this.#schedule(delayMs);
+      return;
+    }
+    this.#backoff.reset();
+    this.#issued = issued.value;
+    await this.#publish();
+    const [leaf] = issued.value.chain;
+    if (leaf === undefined || this.#scope.isDisposed) return;
+    const renewAtMs = findRenewalTime(leaf, rng);
+    log.info('workload certificate', { serial: leaf.serial, renewAt: new Date(renewAtMs).toISOString() });
+    this.#schedule(Math.max(renewAtMs - clock.nowMs(), retry.initialMs));
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = this.#parts.clock.schedule(delayMs, () => void this.#renew());
+  }
+
+  async #issue(): Promise<Result<Issued, string>> {
+    const { spiffeId, ttlMs, keyKind } = this.#settings;
+    const keyPair = await generateKeyPair(keyKind);
+    const answer = await this.#source.createCertificate(makeCsr(keyPair, spiffeId), ttlMs);
+    if (!answer.ok) return answer;
+    const parsed = parseCertificates(answer.value.join('\n'));
+    if (!parsed.ok) return fail(`the CA's answer: ${parsed.error}`);
+    const [leaf, ...rest] = parsed.value;
+    if (leaf === undefined || rest.length === 0) return fail("the CA's answer has no root");
+    if (!leaf.x509.checkPrivateKey(keyPair.privateKey)) return fail('the CA signed another key');
+    if (leaf.uris.length !== 1 || leaf.uris[0] !== spiffeId) return fail(`the certificate is not for ${spiffeId}`);
+    return ok({ keyPair, chain: parsed.value });
+  }
+
+  /** Makes the secrets of what was issued and of the roots of now; watchers hear only of a change. */
+  async #publish(): Promise<void> {
+    const issued = this.#issued;
+    const [leaf] = issued?.chain ?? [];
+    if (issued === undefined || leaf === undefined) return;
+    const fileRoots = await this.#readRoots();
+    const own = issued.chain.at(-1)?.pem ?? '';
+    const { clock, log } = this.#parts;
+    const joined = joinTrustBundle([own, ...fileRoots], clock.nowMs());
+    const bundle = joined.ok ? joined : joinTrustBundle([own], clock.nowMs());
+    if (!joined.ok) log.warn('roots of the file are not used', { reason: joined.error });
+    if (!bundle.ok || this.#scope.isDisposed) return;
+    const chainPem = issued.chain.slice(0, -1).map((certificate) => certificate.pem).join('');
+    if (this.#current?.chainPem === chainPem && this.#current.rootsPem === bundle.value.pem) return;
+    this.#current = { chainPem, privateKey: printPrivateKey(issued.keyPair), rootsPem: bundle.value.pem, leaf };
+    for (const changed of this.#watchers) changed();
+  }
+
+  async #readRoots(): Promise<readonly string[]> {
+    const { rootsPath } = this.#settings;
+    if (rootsPath === undefined) return [];
+    return readFile(rootsPath, 'utf8').then((pem) => [pem], () => []);
+  }
+
+  #pollRoots(): void {
+    const timer = this.#parts.clock.schedule(rootsPollMs, () => {
+      this.#scope.remove(timer);
+      void this.#publish();
+      this.#pollRoots();
+    });
+    this.#scope.add(timer);
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * The CA's one call, `istio.v1.auth.IstioCertificateService/CreateCertificate`, as bytes in and bytes or a status out; the gRPC
+ * server is elsewhere. Order matters: nothing of a request is read before its caller is known. A caller gets a
+ * certificate for its own SPIFFE id and for nothing else, whatever the request asks.
+ */
+import type { GrpcStatus } from '#base/grpc-frame.ts';
+import {
+  GRPC_INTERNAL,
+  GRPC_INVALID_ARGUMENT,
+  GRPC_PERMISSION_DENIED,
+  GRPC_RESOURCE_EXHAUSTED,
+  GRPC_UNAUTHENTICATED,
+  grpcStatus,
+} from '#base/grpc-frame.ts';
+import type { Logger } from '#base/logger.ts';
+import { fail, ok, type Result } from '#base/result.ts';
+import {
+  type CertificateCall,
+  decodeCertificateCall,
+  encodeCertificateReply,
+} from '#identity/certificate-message.ts';
+import { type CertificateRequest, parseCertificateRequest } from '#identity/certificate-request.ts';
+import { printWorkloadIdentity } from '#identity/spiffe.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { CaMetrics } from './ca-metrics.ts';
+import type { Caller, CallPeer } from './caller.ts';
+import type { Signer } from './signer.ts';
+
+/** What the service is made of. */
+export interface CertificateServiceParts {
+  readonly authenticator: Authenticator;
+  readonly signer: Signer;
+  readonly metrics: CaMetrics;
+  readonly log: Logger;
+}
+
+/** Requests over this are refused unread; a server may cut them earlier. */
+export const maxCertificateCallBytes = 64 * 1024;
+
+/** Metadata that asks for another's certificate. Source: Istio security.ImpersonatedIdentity. */
+const impersonation = 'ImpersonatedIdentity';
+
+/** Answers certificate calls. */
+export class CertificateService {
+  readonly #parts: CertificateServiceParts;
+
+  constructor(parts: CertificateServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers one call: the encoded reply, or the status to end it with. */
+  async createCertificate(request: Uint8Array, peer: CallPeer): Promise<Result<Uint8Array, GrpcStatus>> {
+    const { authenticator, metrics, log } = this.#parts;
+    metrics.add('csrCount');
+    if (request.length > maxCertificateCallBytes) {
+      return fail(grpcStatus(GRPC_RESOURCE_EXHAUSTED, 'the request is too large'));
+    }
+    const caller = await authenticator.authenticate(peer);
+    if (!caller.ok) {
+      metrics.add('authenticationFailures');
+      log.warn('certificate call not authenticated', { reason: caller.error });
+      return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'request authenticate failure'));
+    }
+    const call = decodeCertificateCall(request);
+    if (!call.ok) {
+      metrics.add('parseFailures');
+      return fail(grpcStatus(GRPC_INVALID_ARGUMENT, `malformed request: ${call.error}`));
+    }
+    const answer = await this.#issue(caller.value, call.value);
+    if (!answer.ok) {
+      const identity = printWorkloadIdentity(caller.value.identity);
+      log.warn('certificate refused', { identity, reason: answer.error.message });
+    }
+    return answer;
+  }
+
+  async #issue(caller: Caller, call: CertificateCall): Promise<Result<Uint8Array, GrpcStatus>> {
+    const { metrics, signer, log } = this.#parts;
+    const identity = printWorkloadIdentity(caller.identity);
+    if (call.metadataNames.includes(impersonation)) {
+      metrics.add('idFailures');
+      return fail(grpcStatus(GRPC_PERMISSION_DENIED, 'no caller is trusted to act for another identity'));
+    }
+    const request = await parseCertificateRequest(call.csrPem);
+    if (!request.ok) {
+      metrics.add('parseFailures');
+      return fail(grpcStatus(GRPC_INVALID_ARGUMENT, `certificate request: ${request.error}`));
+    }
+    if (!asksOnlyFor(request.value, identity)) {
+      metrics.add('idFailures');
+      return fail(grpcStatus(GRPC_PERMISSION_DENIED, `the request may name nothing but ${identity}`));
+    }
+    const chain = await signer.sign({
+      publicKey: request.value.publicKey,
+      identity: caller.identity,
+      facts: caller.facts,
+      ttlMs: call.validitySeconds * 1000,
+    });
+    if (!chain.ok) {
+      metrics.add('signFailures');
+      const isTheirs = chain.error === 'lifetime is above the maximum';
+      return fail(grpcStatus(isTheirs ? GRPC_INVALID_ARGUMENT : GRPC_INTERNAL, chain.error));
+    }
+    metrics.add('issued');
+    log.debug('certificate issued', { identity, via: caller.via });
+    return ok(encodeCertificateReply(chain.value));
+  }
+}
+
+/** No name at all, or exactly the caller's id, once. */
+function asksOnlyFor(request: CertificateRequest, identity: string): boolean {
+  const [first, ...more] = request.names;
+  return first === undefined || (more.length === 0 && first.kind === 'url' && first.value === identity);
+}

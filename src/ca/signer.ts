@@ -1,0 +1,150 @@
+/**
+ * Signs workload certificates: the caller's SPIFFE id as the one critical SAN, for as long as asked within bounds. Takes from
+ * a request nothing but its public key. What it signs is exactly its input; who may have what is decided before
+ * (certificate-service.ts). One signature per call, about a millisecond.
+ */
+import 'reflect-metadata';
+import { randomBytes } from 'node:crypto';
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  type JsonGeneralName,
+  type JsonName,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  type PublicKeyType,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import type { Clock } from '#base/clock.ts';
+import { fail, ok, type Result } from '#base/result.ts';
+import { printWorkloadIdentity, type WorkloadIdentity } from '#identity/spiffe.ts';
+import { signatureAlgorithm, type SigningAuthority } from './signing-authority.ts';
+import { buildSubject, type WorkloadFacts } from './workload-facts.ts';
+
+/** What the mesh may set. */
+export interface SignerOptions {
+  readonly defaultTtlMs: number;
+  readonly maxTtlMs: number;
+  /** What the subject carries: the workload's facts (decision 003), or nothing as with Istio. */
+  readonly subject: 'workload' | 'empty';
+}
+
+/** Istio's lifetimes: a day, at most ninety (DEFAULT_WORKLOAD_CERT_TTL, MAX_WORKLOAD_CERT_TTL). */
+export const defaultSignerOptions: SignerOptions = {
+  defaultTtlMs: 24 * 3_600_000,
+  maxTtlMs: 90 * 24 * 3_600_000,
+  subject: 'workload',
+};
+
+/** One certificate to sign. `ttlMs` 0 means the default. */
+export interface SigningOrder {
+  readonly publicKey: PublicKeyType;
+  readonly identity: WorkloadIdentity;
+  readonly facts: WorkloadFacts;
+  readonly ttlMs: number;
+}
+
+/** A name of one of our servers. */
+export interface ServerName {
+  readonly type: 'dns' | 'ip';
+  readonly value: string;
+}
+
+/** Why an order is refused. */
+export type SigningError = 'lifetime is above the maximum' | 'the signing certificate has expired';
+
+const maxBackdateMs = 120_000;
+
+/** Signs with one authority. */
+export class Signer {
+  readonly #authority: SigningAuthority;
+  readonly #options: SignerOptions;
+  readonly #clock: Clock;
+
+  constructor(authority: SigningAuthority, options: SignerOptions, clock: Clock) {
+    this.#authority = authority;
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  get authority(): SigningAuthority {
+    return this.#authority;
+  }
+
+  /** Signs a workload's certificate and returns the chain in PEM: leaf, intermediates, root. */
+  async sign(order: SigningOrder): Promise<Result<readonly string[], SigningError>> {
+    const name = { type: 'url', value: printWorkloadIdentity(order.identity) } as const;
+    return this.#issue(order.publicKey, order.ttlMs, this.#subject(order), [name]);
+  }
+
+  /** Signs a certificate for one of the control plane's own servers (15012, webhooks), by DNS names and addresses. */
+  async signServer(
+    publicKey: PublicKeyType,
+    names: readonly ServerName[],
+    ttlMs: number,
+  ): Promise<Result<readonly string[], SigningError>> {
+    return this.#issue(publicKey, ttlMs, [], names);
+  }
+
+  async #issue(
+    publicKey: PublicKeyType,
+    askedTtlMs: number,
+    subject: JsonName,
+    names: readonly JsonGeneralName[],
+  ): Promise<Result<readonly string[], SigningError>> {
+    if (askedTtlMs > this.#options.maxTtlMs) return fail('lifetime is above the maximum');
+    const validity = this.#chooseValidity(askedTtlMs === 0 ? this.#options.defaultTtlMs : askedTtlMs);
+    if (validity === undefined) return fail('the signing certificate has expired');
+    const { x509: issuer, key, intermediatePems, rootPem } = this.#authority;
+    const certificate = await X509CertificateGenerator.create({
+      serialNumber: makeSerial(),
+      subject,
+      issuer: issuer.subjectName,
+      ...validity,
+      publicKey,
+      signingKey: key,
+      signingAlgorithm: signatureAlgorithm(this.#authority),
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+        await this.#authorityKeyId(),
+        new SubjectAlternativeNameExtension([...names], true),
+      ],
+    });
+    return ok([`${certificate.toString('pem')}\n`, ...intermediatePems, rootPem]);
+  }
+
+  /** The issuer's own key id where it has one: verifiers that build paths by it compare the bytes. */
+  async #authorityKeyId(): Promise<AuthorityKeyIdentifierExtension> {
+    const { x509: issuer } = this.#authority;
+    const own = issuer.getExtension(SubjectKeyIdentifierExtension);
+    if (own !== null) return new AuthorityKeyIdentifierExtension(own.keyId);
+    return AuthorityKeyIdentifierExtension.create(issuer.publicKey);
+  }
+
+  /** Backdated against clock skew, exactly as long as asked, never longer than the issuer's own life. */
+  #chooseValidity(ttlMs: number): { notBefore: Date; notAfter: Date } | undefined {
+    const nowMs = this.#clock.nowMs();
+    const endMs = this.#authority.certificate.notAfterUnixMs;
+    if (endMs <= nowMs) return undefined;
+    const notBeforeMs = nowMs - Math.min(maxBackdateMs, ttlMs / 10);
+    return { notBefore: new Date(notBeforeMs), notAfter: new Date(Math.min(notBeforeMs + ttlMs, endMs)) };
+  }
+
+  #subject(order: SigningOrder): JsonName {
+    if (this.#options.subject === 'empty') return [];
+    return buildSubject(order.identity, order.facts).map(({ oid, value }) => ({ [oid]: [value] }));
+  }
+}
+
+/** 128 random bits, positive and without a leading zero byte. Source: RFC 5280 4.1.2.2 (at most 20 bytes). */
+export function makeSerial(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}

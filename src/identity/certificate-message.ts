@@ -1,0 +1,84 @@
+/**
+ * The two messages of `istio.v1.auth.IstioCertificateService/CreateCertificate`, by hand: the CA reads requests and writes
+ * responses, the agent does the reverse, and neither needs a protobuf library for that. Reading is bounded by the
+ * caller's message limit; unknown fields are skipped.
+ */
+import { fail, ok, type Result } from '#base/result.ts';
+import { WireError, WireReader, WireWriter } from '#base/proto-wire.ts';
+
+/** Where the CA answers. Source: istio.io/api security/v1alpha1/ca.proto. */
+export const createCertificatePath = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+
+/** IstioCertificateRequest. */
+export interface CertificateCall {
+  readonly csrPem: string;
+  /** Asked lifetime in seconds; 0 leaves it to the CA. A negative one on the wire reads as more than 2^63. */
+  readonly validitySeconds: number;
+  /** Names of the metadata entries, all that the CA must know to refuse what it does not offer. */
+  readonly metadataNames: readonly string[];
+}
+
+const maxMetadataEntries = 16;
+
+/** Reads a request. Errors: bytes that are no such message. */
+export function decodeCertificateCall(bytes: Uint8Array): Result<CertificateCall, string> {
+  try {
+    return ok(readCall(bytes));
+  } catch (error) {
+    if (error instanceof WireError) return fail(error.message);
+    throw error;
+  }
+}
+
+function readCall(bytes: Uint8Array): CertificateCall {
+  const reader = new WireReader(bytes);
+  let csrPem = '';
+  let validitySeconds = 0;
+  let metadataNames: string[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) csrPem = reader.string();
+    else if (reader.field === 3) validitySeconds = reader.varint();
+    else if (reader.field === 4) metadataNames = readStructNames(reader.bytes());
+  }
+  return { csrPem, validitySeconds, metadataNames };
+}
+
+/** The keys of a google.protobuf.Struct. */
+function readStructNames(bytes: Uint8Array): string[] {
+  const names: string[] = [];
+  const fields = new WireReader(bytes);
+  while (fields.next()) {
+    if (fields.field !== 1) continue;
+    if (names.length === maxMetadataEntries) throw new WireError('too many metadata entries');
+    const entry = new WireReader(fields.bytes());
+    while (entry.next()) if (entry.field === 1) names.push(entry.string());
+  }
+  return names;
+}
+
+/** Writes a request as the agent sends it. */
+export function encodeCertificateCall(csrPem: string, validitySeconds: number): Uint8Array {
+  const writer = new WireWriter(csrPem.length + 16).string(1, csrPem);
+  if (validitySeconds > 0) writer.varint(3, Math.round(validitySeconds));
+  return writer.finish();
+}
+
+/** Writes a response: the leaf first, the root last, each PEM one entry. */
+export function encodeCertificateReply(chain: readonly string[]): Uint8Array {
+  const writer = new WireWriter(4096);
+  for (const pem of chain) writer.string(1, pem);
+  return writer.finish();
+}
+
+/** Reads a response to its PEM entries. Errors: bytes that are no such message. */
+export function decodeCertificateReply(bytes: Uint8Array): Result<readonly string[], string> {
+  try {
+    const chain: string[] = [];
+    const reader = new WireReader(bytes);
+    while (reader.next()) if (reader.field === 1) chain.push(reader.string());
+    return ok(chain);
+  } catch (error) {
+    if (error instanceof WireError) return fail(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Endpoints of ServiceEntries: their inline endpoints, the workloads their selector matches, or, for DNS resolution
+ * without either, the host itself. Pure.
+ * Source: Istio pilot/pkg/serviceregistry/serviceentry/conversion.go convertServiceEntryToInstances.
+ */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { ServiceEntrySpec } from '#api/service-entry.ts';
+import type { Endpoint, Workload } from './endpoint.ts';
+import { endpointOf, healthOfWorkload, isIpAddress, ownPort } from './endpoint-kubernetes.ts';
+import type { Service, ServicePort } from './service.ts';
+import { type WorkloadContext, workloadFromEntry } from './workload.ts';
+
+const UNIX_PREFIX = 'unix://';
+
+/** True when Envoy itself resolves the endpoints' names. */
+export function isDnsService(service: Service): boolean {
+  return service.resolution === 'DNS' || service.resolution === 'DNS_ROUND_ROBIN';
+}
+
+/** Endpoints of one service of an entry without a workloadSelector. `service` carries the entry's own ports. */
+export function endpointsFromEntry(
+  service: Service,
+  entry: MeshObject<ServiceEntrySpec>,
+  context: WorkloadContext,
+): readonly Endpoint[] {
+  const inline = entry.spec.endpoints ?? [];
+  if (inline.length === 0 && isDnsService(service)) {
+    const itself = { ...entry, labels: {} };
+    const workload = {
+      ...workloadFromEntry({ address: service.hostname }, itself, context),
+      endpointLabels: {},
+    };
+    return endpointsOnWorkload(service, workload);
+  }
+  return inline.flatMap((spec, i) => {
+    const owner = { namespace: entry.namespace, name: `${entry.name}-${i}`, labels: {} };
+    return endpointsOnWorkload(service, workloadFromEntry(spec, owner, context));
+  });
+}
+
+/** Endpoints of one service of an entry on the workloads that its selector matches, pods and others alike. */
+export function endpointsFromSelection(
+  service: Service,
+  workloads: readonly Workload[],
+): readonly Endpoint[] {
+  const resolvesNames = isDnsService(service);
+  return workloads
+    .filter((workload) => resolvesNames || isIpAddress(workload.addresses[0] ?? ''))
+    .filter((workload) => workload.ready || workload.source === 'LocalWorkload')
+    .flatMap((workload) => endpointsOnWorkload(service, workload));
+}
+
+function endpointsOnWorkload(service: Service, workload: Workload): readonly Endpoint[] {
+  const address = workload.addresses[0] ?? '';
+  const isSocket = address.startsWith(UNIX_PREFIX);
+  return service.ports.map((port) => ({
+    ...endpointOf(workload),
+    address: isSocket ? address.slice(UNIX_PREFIX.length) : address,
+    port: isSocket ? 0 : entryTargetPort(port, workload),
+    servicePort: port.number,
+    portName: port.name,
+    health: healthOfWorkload(workload),
+  }));
+}
+
+/** The workload's port of that name, else the entry's targetPort, else the port itself. */
+function entryTargetPort(port: ServicePort, workload: Workload): number {
+  return ownPort(workload, port.name) ?? (port.targetPort || port.number);
+}

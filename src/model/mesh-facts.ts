@@ -1,0 +1,108 @@
+/**
+ * The few facts of the mesh configuration that services and clusters depend on, taken out of it so that a change of
+ * anything else (access logs, providers …) stops here. One value per concern, each under the key 'mesh'.
+ */
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
+import type {
+  ConnectionPoolSettingsJson,
+  ConnectionPoolSettings_TCPSettings_TcpKeepaliveJson as TcpKeepalive,
+  LocalityLoadBalancerSettingJson,
+  OutlierDetectionJson,
+} from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+
+/** Key of the one value of a mesh-wide collection. */
+export const MESH_KEY = 'mesh';
+
+/** What services take from the mesh configuration. */
+export interface ServiceFacts {
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  readonly defaultServiceExportTo: readonly string[];
+}
+
+/** What the choice of DestinationRules takes from it. */
+export interface PolicyFacts {
+  readonly rootNamespace: string;
+  readonly defaultDestinationRuleExportTo: readonly string[];
+}
+
+/** What outbound clusters and endpoints take from it. Durations as in the API, "10s". */
+export interface ClusterFacts {
+  readonly connectTimeout: string;
+  readonly dnsRefreshRate: string;
+  readonly autoMtls: boolean;
+  readonly upgradesToHttp2: boolean;
+  readonly tcpKeepalive: TcpKeepalive | undefined;
+  /** Undefined when locality load balancing is off for the mesh. */
+  readonly localityLb: LocalityLoadBalancerSettingJson | undefined;
+  readonly defaultConnectionPool: ConnectionPoolSettingsJson | undefined;
+  readonly defaultOutlierDetection: OutlierDetectionJson | undefined;
+  readonly tlsCipherSuites: readonly string[];
+  readonly tlsEcdhCurves: readonly string[];
+  readonly preserveHeaderCase: boolean;
+}
+
+/** The facts as collections, each with one value under MESH_KEY. */
+export interface MeshFacts {
+  readonly services: Collection<ServiceFacts>;
+  readonly policies: Collection<PolicyFacts>;
+  readonly clusters: Collection<ClusterFacts>;
+}
+
+const DEFAULT_ROOT_NAMESPACE = 'istio-system';
+const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+const EVERYBODY: readonly string[] = ['*'];
+
+/** Takes the facts out of the mesh configuration. Source of the defaults: Istio pkg/config/mesh DefaultMeshConfig. */
+export function createMeshFacts(engine: Engine, meshConfig: Collection<MeshConfigJson>): MeshFacts {
+  return {
+    services: engine.derive('mesh.services', meshConfig, (_fetch, mesh) => serviceFacts(mesh)),
+    policies: engine.derive('mesh.policies', meshConfig, (_fetch, mesh) => policyFacts(mesh)),
+    clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) => clusterFacts(mesh)),
+  };
+}
+
+/** The one value of a mesh-wide collection, or what `fallback` makes of an empty mesh configuration. */
+export function meshFact<T>(fetch: Fetch, facts: Collection<T>, fallback: (mesh: MeshConfigJson) => T): T {
+  return fetch.get(facts, MESH_KEY) ?? fallback({});
+}
+
+/** The facts for services. */
+export function serviceFacts(mesh: MeshConfigJson): ServiceFacts {
+  return {
+    trustDomain: mesh.trustDomain || DEFAULT_TRUST_DOMAIN,
+    trustDomainAliases: mesh.trustDomainAliases ?? [],
+    defaultServiceExportTo: orEverybody(mesh.defaultServiceExportTo),
+  };
+}
+
+/** The facts for DestinationRules. */
+export function policyFacts(mesh: MeshConfigJson): PolicyFacts {
+  return {
+    rootNamespace: mesh.rootNamespace || DEFAULT_ROOT_NAMESPACE,
+    defaultDestinationRuleExportTo: orEverybody(mesh.defaultDestinationRuleExportTo),
+  };
+}
+
+/** The facts for clusters. */
+export function clusterFacts(mesh: MeshConfigJson): ClusterFacts {
+  const locality = mesh.localityLbSetting;
+  return {
+    connectTimeout: mesh.connectTimeout ?? '10s',
+    dnsRefreshRate: mesh.dnsRefreshRate ?? '60s',
+    autoMtls: mesh.enableAutoMtls ?? true,
+    upgradesToHttp2: mesh.h2UpgradePolicy === 'UPGRADE',
+    tcpKeepalive: mesh.tcpKeepalive,
+    localityLb: locality?.enabled === false ? undefined : (locality ?? { enabled: true }),
+    defaultConnectionPool: mesh.defaultTrafficPolicy?.connectionPool,
+    defaultOutlierDetection: mesh.defaultTrafficPolicy?.outlierDetection,
+    tlsCipherSuites: mesh.tlsDefaults?.cipherSuites ?? [],
+    tlsEcdhCurves: mesh.tlsDefaults?.ecdhCurves ?? [],
+    preserveHeaderCase: mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase ?? false,
+  };
+}
+
+function orEverybody(exportTo: readonly string[] | undefined): readonly string[] {
+  return exportTo === undefined || exportTo.length === 0 ? EVERYBODY : exportTo;
+}

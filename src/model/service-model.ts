@@ -1,0 +1,201 @@
+/**
+ * Services, their endpoints and the workloads behind them, as collections: the root of everything outbound.
+ * A changed pod costs its workload and the services that list or select it; a changed service costs itself and the
+ * other declarations of its host in its namespace. Nothing here reads a whole collection.
+ */
+import type { EndpointSliceSpec } from '#api/endpoint-slice.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { NamespaceSpec } from '#api/namespace.ts';
+import type { ServiceEntrySpec } from '#api/service-entry.ts';
+import type { ServiceSpec } from '#api/service.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { Endpoint, ServiceEndpoints } from './endpoint.ts';
+import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts';
+import { endpointsFromSlice, endpointsFromWorkloads, type FindWorkload } from './endpoint-kubernetes.ts';
+import { type EndpointSummary, summarizeEndpoints } from './endpoint-summary.ts';
+import { createMeshFacts, type MeshFacts, meshFact, serviceFacts } from './mesh-facts.ts';
+import type { Service } from './service.ts';
+import { servicesFromEntry } from './service-entry.ts';
+import { serviceKey } from './service-hostname.ts';
+import { type ServiceContext, serviceFromKubernetes } from './service-kubernetes.ts';
+import { mergeServices } from './service-merge.ts';
+import {
+  createWorkloadModel,
+  selectWorkloads,
+  type WorkloadModel,
+  type WorkloadSources,
+} from './workload-model.ts';
+
+/** Where services come from. `meshConfig` holds one value under 'mesh'. */
+export interface ServiceModelSources extends Omit<WorkloadSources, 'serviceFacts' | 'clusterId'> {
+  readonly services: Collection<MeshObject<ServiceSpec>>;
+  readonly serviceEntries: Collection<MeshObject<ServiceEntrySpec>>;
+  readonly endpointSlices: Collection<MeshObject<EndpointSliceSpec>>;
+  readonly namespaces: Collection<MeshObject<NamespaceSpec>>;
+  readonly meshConfig: Collection<MeshConfigJson>;
+  /** Name of the cluster that these objects are in. */
+  readonly clusterId?: string;
+  /** DNS domain of Kubernetes services. */
+  readonly clusterDomain?: string;
+}
+
+/** Services and what belongs to them. */
+export interface ServiceModel extends WorkloadModel {
+  readonly meshFacts: MeshFacts;
+  /** One per namespace and host, keyed `namespace/hostname`. */
+  readonly services: Collection<Service>;
+  /** By host name; inner key `namespace/hostname`. */
+  readonly servicesByHostname: Index<Service>;
+  readonly servicesByNamespace: Index<Service>;
+  /** Keyed like the service; absent when it has none. */
+  readonly endpoints: Collection<ServiceEndpoints>;
+  /** Keyed like the service: the few facts about its endpoints that clusters need, which rarely change. */
+  readonly endpointSummaries: Collection<EndpointSummary>;
+  readonly clusterId: string;
+  readonly clusterDomain: string;
+}
+
+interface Build extends ServiceModelSources {
+  readonly clusterId: string;
+  readonly clusterDomain: string;
+  readonly meshFacts: MeshFacts;
+  readonly workloadModel: WorkloadModel;
+}
+
+/** Builds the collections. */
+export function createServiceModel(sources: ServiceModelSources): ServiceModel {
+  const { engine, clusterId = 'Kubernetes', clusterDomain = 'cluster.local' } = sources;
+  const meshFacts = createMeshFacts(engine, sources.meshConfig);
+  const workloadModel = createWorkloadModel({ ...sources, clusterId, serviceFacts: meshFacts.services });
+  const build: Build = { ...sources, clusterId, clusterDomain, meshFacts, workloadModel };
+  const declarations = createDeclarations(build);
+  const services = engine.derive('model.services', declarations, (_fetch, declared) =>
+    mergeServices([...declared.values()]),
+  );
+  const endpoints = createEndpoints(build, declarations);
+  const endpointSummaries = engine.derive('model.endpointSummaries', services, (fetch, service, key) => {
+    const { trustDomainAliases } = meshFact(fetch, meshFacts.services, serviceFacts);
+    return summarizeEndpoints(service, fetch.get(endpoints, key)?.endpoints ?? [], trustDomainAliases);
+  });
+  return {
+    ...workloadModel,
+    meshFacts,
+    services,
+    servicesByHostname: engine.index('model.servicesByHostname', services, (service) => [service.hostname]),
+    servicesByNamespace: engine.index('model.servicesByNamespace', services, (service) => [
+      service.namespace,
+    ]),
+    endpoints,
+    endpointSummaries,
+    clusterId,
+    clusterDomain,
+  };
+}
+
+/** What objects declare, grouped by `namespace/hostname`: usually one declaration each. */
+function createDeclarations(build: Build): Collection<PersistentMap<Service>> {
+  const { engine } = build;
+  const annotationsByNamespace = engine.index('model.namespacesByName', build.namespaces, (object) => [
+    object.name,
+  ]);
+  function contextOf(fetch: Fetch, namespace: string): ServiceContext {
+    const facts = meshFact(fetch, build.meshFacts.services, serviceFacts);
+    const [object] = fetch.bucket(annotationsByNamespace, namespace).values();
+    return {
+      clusterDomain: build.clusterDomain,
+      trustDomain: facts.trustDomain,
+      defaultExportTo: facts.defaultServiceExportTo,
+      namespaceAnnotations: object?.annotations ?? {},
+    };
+  }
+  const ofKubernetes = engine.derive('model.services.kubernetes', build.services, (fetch, object) =>
+    serviceFromKubernetes(object, contextOf(fetch, object.namespace)),
+  );
+  const ofEntries = engine.deriveMany('model.services.entries', build.serviceEntries, (fetch, object) =>
+    servicesFromEntry(object, contextOf(fetch, object.namespace)).map(
+      (service) => [`${object.namespace}/${object.name}|${service.hostname}`, service] as const,
+    ),
+  );
+  const declared = engine.union('model.services.declared', [ofKubernetes, ofEntries]);
+  const byHost = engine.index('model.services.byHost', declared, (service) => [
+    serviceKey(service.namespace, service.hostname),
+  ]);
+  return engine.group('model.services.declarations', byHost);
+}
+
+function createEndpoints(
+  build: Build,
+  declarations: Collection<PersistentMap<Service>>,
+): Collection<ServiceEndpoints> {
+  const { engine } = build;
+  const slicesByService = engine.index('model.endpointSlicesByService', build.endpointSlices, (slice) => {
+    const name = slice.labels['kubernetes.io/service-name'];
+    return name === undefined || name === '' ? [] : [`${slice.namespace}/${name}`];
+  });
+  return engine.derive('model.endpoints', declarations, (fetch, declared) => {
+    const endpoints = [...declared.values()].flatMap((service) =>
+      service.registry === 'Kubernetes'
+        ? kubernetesEndpoints(fetch, build, slicesByService, service)
+        : entryEndpoints(fetch, build, service),
+    );
+    return endpoints.length === 0 ? undefined : sortedEndpoints(endpoints);
+  });
+}
+
+function kubernetesEndpoints(
+  fetch: Fetch,
+  build: Build,
+  slicesByService: Index<MeshObject<EndpointSliceSpec>>,
+  service: Service,
+): readonly Endpoint[] {
+  const { workloads, workloadsByAddress } = build.workloadModel;
+  const findWorkload: FindWorkload = (entry, address) => {
+    if (entry.targetRef?.kind === 'Pod') {
+      return fetch.get(
+        workloads,
+        `${entry.targetRef.namespace || service.namespace}/${entry.targetRef.name}`,
+      );
+    }
+    const atAddress = [...fetch.bucket(workloadsByAddress, address).values()].filter(
+      (workload) => workload.source === 'Pod',
+    );
+    return atAddress.find((workload) => workload.namespace === service.namespace) ?? atAddress[0];
+  };
+  const slices = fetch.bucket(slicesByService, `${service.namespace}/${service.name}`);
+  const listed = [...slices.values()].flatMap((slice) =>
+    endpointsFromSlice(service, slice.spec, findWorkload, build.clusterId),
+  );
+  if (Object.keys(service.selector).length === 0) return listed;
+  const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector)
+    .map(([, workload]) => workload)
+    .filter((workload) => workload.source === 'LocalWorkload' || isEntryFor(service, workload.source));
+  return selected.length === 0 ? listed : [...listed, ...endpointsFromWorkloads(service, selected)];
+}
+
+/** WorkloadEntries join Services that balance over endpoints, not headless ones. */
+function isEntryFor(service: Service, source: string): boolean {
+  return source === 'WorkloadEntry' && service.resolution === 'STATIC';
+}
+
+function entryEndpoints(fetch: Fetch, build: Build, service: Service): readonly Endpoint[] {
+  const entry = fetch.get(build.serviceEntries, `${service.namespace}/${service.name}`);
+  if (entry === undefined) return [];
+  if (entry.spec.workloadSelector !== undefined) {
+    const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector);
+    return endpointsFromSelection(
+      service,
+      selected.map(([, workload]) => workload),
+    );
+  }
+  const { trustDomain } = meshFact(fetch, build.meshFacts.services, serviceFacts);
+  return endpointsFromEntry(service, entry, { clusterId: build.clusterId, trustDomain, network: '' });
+}
+
+function sortedEndpoints(endpoints: readonly Endpoint[]): ServiceEndpoints {
+  const sorted = endpoints.toSorted((a, b) => compareBytes(a.address, b.address) || a.port - b.port);
+  const identities = [...new Set(sorted.map((endpoint) => endpoint.identity))].filter((id) => id !== '');
+  return { endpoints: sorted, identities: identities.sort(compareBytes) };
+}

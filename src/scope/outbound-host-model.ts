@@ -1,0 +1,190 @@
+/**
+ * Which hosts each viewer sees, and with which settings. Host names are spread over a fixed number of shards, and the
+ * unit of work is one shard for one viewer: a changed service or DestinationRule costs (its hosts' shards) x viewers
+ * instead of all hosts, a new viewer costs all hosts once, and there are few dependency edges (shards x viewers, not
+ * hosts x viewers). Values keep their identity while nothing about them changes.
+ */
+import type { DestinationRuleSpec } from '#api/destination-rule.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
+import type { VirtualServiceSpec } from '#api/virtual-service.ts';
+import { deepEqual } from '#base/deep-equal.ts';
+import { keyHash } from '#base/key-hash.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import { createDestinationRuleModel, type HostRules, type MergedRule } from '#model/destination-rule.ts';
+import { meshFact, policyFacts } from '#model/mesh-facts.ts';
+import type { Proxy } from '#model/proxy.ts';
+import type { Service } from '#model/service.ts';
+import type { ServiceModel } from '#model/service-model.ts';
+import { isVisibleTo } from '#model/service-visibility.ts';
+import { exportedTo, ruleForClient, rulesForHost } from './destination-policy.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { createHostCandidates, type HostCandidates } from './outbound-host-candidates.ts';
+import { createImports, importedService, type Imports } from './outbound-host-imports.ts';
+import { createViewers, type Viewer, viewerKey } from './viewer.ts';
+
+/** What the scope is made of. */
+export interface OutboundScopeSources {
+  readonly engine: Engine;
+  readonly proxies: Collection<Proxy>;
+  readonly serviceModel: ServiceModel;
+  readonly destinationRules: Collection<MeshObject<DestinationRuleSpec>>;
+  readonly sidecars: Collection<MeshObject<SidecarSpec>>;
+  readonly virtualServices: Collection<MeshObject<VirtualServiceSpec>>;
+}
+
+/** Viewers and the hosts that they see. */
+export interface OutboundScope {
+  readonly viewers: Collection<Viewer>;
+  /** Key of the viewer that the proxy looks through. */
+  viewerOf(fetch: Fetch, proxy: Proxy): string;
+  /** Keyed `viewer|hostname`. */
+  readonly hosts: Collection<OutboundHost>;
+  /** By viewer; inner key is the host name. */
+  readonly hostsByViewer: Index<OutboundHost>;
+}
+
+/** Enough that a shard is small in a large mesh (40 hosts of 10,000), few enough that empty ones cost nothing. */
+const SHARDS = 256;
+
+/** One shard of host names for one viewer. Keyed `viewer|shard`. */
+interface ViewerShard {
+  readonly viewer: Viewer;
+  readonly shard: string;
+}
+
+/** Builds the collections. */
+export function createOutboundScope(sources: OutboundScopeSources): OutboundScope {
+  const { engine, serviceModel } = sources;
+  const facts = serviceModel.meshFacts.policies;
+  const rules = createDestinationRuleModel({
+    engine,
+    destinationRules: sources.destinationRules,
+    policyFacts: facts,
+    clusterDomain: serviceModel.clusterDomain,
+  });
+  const { viewers, viewerOf } = createViewers({
+    engine,
+    proxies: sources.proxies,
+    sidecars: sources.sidecars,
+    selectiveRulesByNamespace: rules.selectiveRulesByNamespace,
+    policyFacts: facts,
+  });
+  const candidates = createHostCandidates({ engine, services: serviceModel, rules, policyFacts: facts });
+  const imports = createImports({ ...sources, viewers });
+  const candidatesByShard = engine.index('scope.hostCandidatesByShard', candidates, (candidate) => [
+    shardOf(candidate.hostname),
+  ]);
+  const shards = engine.deriveMany('scope.viewerShards', viewers, (_fetch, viewer) => shardsOf(viewer));
+  const hosts = engine.deriveMany(
+    'scope.hosts',
+    shards,
+    (fetch, { viewer, shard }) => {
+      const { rootNamespace } = meshFact(fetch, facts, policyFacts);
+      const view: View = {
+        viewer,
+        rootNamespace,
+        imports: viewer.sidecar === '' ? undefined : fetch.get(imports, viewer.key),
+        wildcards: fetch.bucket(rules.wildcardRulesByNamespace, viewer.namespace),
+      };
+      return hostsIn(fetch.bucket(candidatesByShard, shard), view);
+    },
+    { equals: isSameHost },
+  );
+  return {
+    viewers,
+    viewerOf,
+    hosts,
+    hostsByViewer: engine.index(
+      'scope.hostsByViewer',
+      hosts,
+      (host) => [host.viewer],
+      (host) => host.service.hostname,
+    ),
+  };
+}
+
+/** Everything about the viewer that decides what it sees of a host. */
+interface View {
+  readonly viewer: Viewer;
+  readonly rootNamespace: string;
+  /** What the viewer's Sidecar object imports; undefined when it sees all that is visible. */
+  readonly imports: Imports | undefined;
+  readonly wildcards: PersistentMap<HostRules>;
+}
+
+function shardOf(hostname: string): string {
+  return String((keyHash(hostname) >>> 0) % SHARDS);
+}
+
+function* shardsOf(viewer: Viewer): Generator<readonly [string, ViewerShard]> {
+  for (let i = 0; i < SHARDS; i++) yield [viewerKey(viewer.key, String(i)), { viewer, shard: String(i) }];
+}
+
+function* hostsIn(
+  candidates: PersistentMap<HostCandidates>,
+  view: View,
+): Generator<readonly [string, OutboundHost]> {
+  const { key, namespace } = view.viewer;
+  for (const [hostname, candidate] of candidates) {
+    const seen = winner(candidate, view);
+    if (seen === undefined) continue;
+    const policy = policyFor(candidate, seen.exportedRules, view);
+    yield [
+      viewerKey(key, hostname),
+      { viewer: key, viewerNamespace: namespace, service: seen.service, policy },
+    ];
+  }
+}
+
+/** Parts are shared, so identity finds most equal hosts without reading them. */
+function isSameHost(a: OutboundHost, b: OutboundHost): boolean {
+  const isIdentical = a.service === b.service && a.policy === b.policy && a.viewer === b.viewer;
+  return isIdentical || deepEqual(a, b);
+}
+
+interface SeenService {
+  readonly service: Service;
+  readonly exportedRules: readonly MergedRule[];
+}
+
+/**
+ * The one service that stands for the host: for sidecars that of their own namespace, else the first in order of
+ * precedence that is visible and imported.
+ */
+function winner(candidate: HostCandidates, view: View): SeenService | undefined {
+  const { viewer } = view;
+  let best: SeenService | undefined;
+  for (const { service, exportedRules } of candidate.services) {
+    const seen = seenService(service, view);
+    if (seen === undefined) continue;
+    const isOwn = viewer.proxyType === 'sidecar' && service.namespace === viewer.namespace;
+    if (isOwn) return { service: seen, exportedRules };
+    best ??= { service: seen, exportedRules };
+  }
+  return best;
+}
+
+function seenService(service: Service, view: View): Service | undefined {
+  const isVisible = isVisibleTo(service.visibility, view.viewer.namespace);
+  if (view.imports === undefined) return isVisible ? service : undefined;
+  return importedService(view.imports, service, isVisible);
+}
+
+function policyFor(
+  candidate: HostCandidates,
+  serviceRules: readonly MergedRule[],
+  view: View,
+): MergedRule | undefined {
+  const { namespace, selectiveRules } = view.viewer;
+  const own = rulesForHost(
+    { exact: candidate.exactRules.get(namespace), wildcards: view.wildcards },
+    candidate.hostname,
+    namespace === view.rootNamespace ? 'privateOnly' : 'local',
+  );
+  const client = { namespace, selectiveRules };
+  if (own.length > 0) return ruleForClient(own, client);
+  const ofService = exportedTo(serviceRules, namespace);
+  return ruleForClient(ofService.length > 0 ? ofService : exportedTo(candidate.rootRules, namespace), client);
+}

@@ -1,0 +1,92 @@
+/**
+ * What all outbound virtual hosts of a viewer depend on alike, as one record: one dependency for each of them instead
+ * of several. Changes when a view, an alias or a wildcard comes or goes, which is rare.
+ */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
+import type { Destination } from '#api/virtual-service.ts';
+import { compareBytes, sortedBy } from '#base/bytes-order.ts';
+import type { Collection, Engine, Index } from '#collections/collection.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { RouteModel } from '#model/route-model.ts';
+import { type EgressListener, egressListeners } from './egress-listener.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { type RouteFacts, routeFacts, type UnknownHosts } from '#model/route-facts.ts';
+import type { RouteView, RouteViews } from './route-view.ts';
+import type { Viewer } from './viewer.ts';
+
+/** Keyed by viewer. */
+export interface RouteContext {
+  readonly viewer: Viewer;
+  /** In order of their keys. */
+  readonly views: readonly RouteView[];
+  /** Keys of the views in which HTTP proxy requests arrive: some proxy, or the Sidecar, has such a listener. */
+  readonly httpProxyViews: ReadonlySet<string>;
+  /** Wildcard hosts of VirtualServices for sidecars, most specific first. */
+  readonly wildcards: readonly string[];
+  /** Full host name -> host names of ExternalName services that stand for it. */
+  readonly aliases: ReadonlyMap<string, readonly string[]>;
+  readonly facts: RouteFacts;
+  /** Egress listeners of the viewer's Sidecar object; undefined without one. */
+  readonly egress: readonly EgressListener[] | undefined;
+  /** What becomes of requests for unknown hosts: the Sidecar's word, else the mesh's. */
+  readonly unknownHosts: UnknownHosts;
+  /** Where unknown hosts are sent instead of where they were going; undefined as a rule. */
+  readonly egressProxy: Destination | undefined;
+  /** `.svc.` and the cluster's domain. */
+  readonly clusterSuffix: string;
+}
+
+export interface RouteContextDeps {
+  readonly engine: Engine;
+  readonly viewers: Collection<Viewer>;
+  readonly hosts: Collection<OutboundHost>;
+  readonly routeViews: RouteViews;
+  readonly model: RouteModel;
+  readonly sidecars: Collection<MeshObject<SidecarSpec>>;
+}
+
+/** Derives the context of every viewer. */
+export function createRouteContexts(deps: RouteContextDeps): Collection<RouteContext> {
+  const { engine, model } = deps;
+  const aliasesByViewer: Index<OutboundHost> = engine.index('scope.aliases.byViewer', deps.hosts, (host) =>
+    host.service.externalName === '' ? [] : [host.viewer],
+  );
+  const { viewsByViewer, httpProxyByViewer } = deps.routeViews;
+  return engine.derive('scope.routeContexts', deps.viewers, (fetch, viewer) => {
+    const sidecar = viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
+    const facts = fetch.get(model.facts, MESH_KEY) ?? routeFacts({});
+    const policy = sidecar?.spec.outboundTrafficPolicy;
+    const egress = sidecar === undefined ? undefined : egressListeners(sidecar, viewer.namespace);
+    const views = fetch.bucket(viewsByViewer, viewer.key);
+    const hasProxyListener = egress?.some((listener) => listener.isHttpProxy) ?? false;
+    const proxyViews = hasProxyListener ? views : fetch.bucket(httpProxyByViewer, viewer.key);
+    return {
+      viewer,
+      views: [...views.values()],
+      httpProxyViews: new Set(proxyViews.keys()),
+      wildcards: [...fetch.all(model.meshWildcards).keys()].sort(compareSpecificity),
+      aliases: aliasesOf(fetch.bucket(aliasesByViewer, viewer.key).values()),
+      facts,
+      egress,
+      unknownHosts: policy === undefined ? facts.unknownHosts : (policy.mode ?? 'REGISTRY_ONLY'),
+      egressProxy: policy?.egressProxy,
+      clusterSuffix: `.svc.${model.clusterDomain}`,
+    };
+  });
+}
+
+/** Exact names before wildcards, longer before shorter, then by bytes. Source: istio host.MoreSpecific. */
+export function compareSpecificity(a: string, b: string): number {
+  const wildcards = Number(a.startsWith('*')) - Number(b.startsWith('*'));
+  return wildcards || b.length - a.length || compareBytes(a, b);
+}
+
+function aliasesOf(hosts: Iterable<OutboundHost>): ReadonlyMap<string, readonly string[]> {
+  const aliases = new Map<string, string[]>();
+  for (const { service } of sortedBy(hosts, (host) => host.service.hostname)) {
+    const names = aliases.get(service.externalName) ?? [];
+    aliases.set(service.externalName, [...names, service.hostname]);
+  }
+  return aliases;
+}

@@ -1,0 +1,37 @@
+/**
+ * All that one outbound cluster is made from (law 3): plain data, the key under which the encoded cluster is shared by
+ * everybody who would get the same. No causes, no proxies.
+ */
+import type { ClusterFacts } from '#model/mesh-facts.ts';
+import type { Protocol } from '#model/service.ts';
+import type { LocalityGroup } from '../endpoints/locality-group.ts';
+import type { UpstreamTls } from '../tls/upstream-settings.ts';
+import type { LocalityLb } from '../endpoints/locality-settings.ts';
+import type { PortPolicy } from './traffic-policy.ts';
+
+/** How Envoy finds a cluster's endpoints. DYNAMIC resolves whatever host a request names (wildcard ServiceEntries). */
+export type Discovery = 'EDS' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'ORIGINAL_DST' | 'DYNAMIC';
+
+export interface ClusterInput {
+  /** `outbound|9080|v1|reviews.default.svc.cluster.local`. */
+  readonly name: string;
+  readonly service: { readonly host: string; readonly name: string; readonly namespace: string };
+  /** '' for the whole service. */
+  readonly subset: string;
+  readonly meshExternal: boolean;
+  readonly protocol: Protocol;
+  readonly discovery: Discovery;
+  /** Port to connect to instead of the one asked for (ORIGINAL_DST); 0 for none. */
+  readonly upstreamPort: number;
+  /** Inline endpoints of DNS clusters; empty for the others. */
+  readonly endpoints: readonly LocalityGroup[];
+  readonly policy: PortPolicy;
+  readonly tls: UpstreamTls | undefined;
+  readonly localityLb: LocalityLb | undefined;
+  /** Unhealthy endpoints are always sent and never used (trafficDistribution). */
+  readonly neverPanics: boolean;
+  /** True for sidecars, which pass sniffed protocols on as they came; gateways don't sniff. */
+  readonly followsDownstreamProtocol: boolean;
+  readonly ipv6Only: boolean;
+  readonly facts: ClusterFacts;
+}

@@ -1,0 +1,107 @@
+/**
+ * From one host as a viewer sees it to the inputs of its clusters: one per port and subset. The plan also serves
+ * endpoints, so that the two agree on names, subsets and policies.
+ * Source: Istio pilot/pkg/networking/core/cluster.go buildOutboundClusters, convertResolution.
+ */
+import type { Subset } from '#api/destination-rule.ts';
+import type { Cause } from '#base/cause.ts';
+import type { ClusterFacts } from '#model/mesh-facts.ts';
+import type { Service, ServicePort } from '#model/service.ts';
+import { isWildcardHost } from '#model/service-hostname.ts';
+import type { OutboundHost } from '#scope/outbound-host.ts';
+import type { Viewer } from '#scope/viewer.ts';
+import { outboundClusterName } from '../names.ts';
+import type { Discovery } from './cluster-input.ts';
+import { type PortPolicy, servicePolicy, subsetPolicy, withMeshDefaults } from './traffic-policy.ts';
+
+/** One cluster of a host. */
+export interface PlannedCluster {
+  readonly name: string;
+  readonly port: ServicePort;
+  readonly subset: Subset | undefined;
+  readonly discovery: Discovery;
+  /** The policy in force, with the mesh's defaults. */
+  readonly policy: PortPolicy;
+  /** The same without the mesh's defaults: endpoints look at rules alone, as Istio does. */
+  readonly rulePolicy: PortPolicy;
+  readonly causes: readonly Cause[];
+}
+
+/** The clusters of a host. UDP ports and aliases (ExternalName) have none. */
+export function planClusters(
+  host: OutboundHost,
+  viewer: Viewer,
+  facts: ClusterFacts,
+): readonly PlannedCluster[] {
+  const { service } = host;
+  if (service.resolution === 'ALIAS') return [];
+  return service.ports
+    .filter((port) => port.protocol !== 'UDP')
+    .flatMap((port) => clustersOfPort(host, port, viewer, facts));
+}
+
+function clustersOfPort(
+  host: OutboundHost,
+  port: ServicePort,
+  viewer: Viewer,
+  facts: ClusterFacts,
+): readonly PlannedCluster[] {
+  const { service, policy } = host;
+  if (isDynamic(service) && !DYNAMIC_PROTOCOLS.has(port.protocol)) return [];
+  const ofRule = servicePolicy(policy, port.number);
+  const ofService = withMeshDefaults(ofRule, facts);
+  const causes = [service.cause, ...service.mergedFrom, ...(policy?.causes ?? [])];
+  const whole: PlannedCluster = {
+    name: outboundClusterName(port.number, '', service.hostname),
+    port,
+    subset: undefined,
+    discovery: discoveryOf(service, viewer, ofService),
+    policy: ofService,
+    rulePolicy: ofRule,
+    causes,
+  };
+  if (whole.discovery === 'DYNAMIC') return [whole];
+  const subsets = (policy?.subsets ?? []).map((subset, i): PlannedCluster => {
+    const merged = subsetPolicy(ofService, subset.trafficPolicy, port.number);
+    const subsetCause = policy?.subsetCauses[i];
+    return {
+      name: outboundClusterName(port.number, subset.name ?? '', service.hostname),
+      port,
+      subset,
+      discovery: whole.discovery === 'ORIGINAL_DST' ? 'ORIGINAL_DST' : discoveryOf(service, viewer, merged),
+      policy: merged,
+      rulePolicy: subsetPolicy(ofRule, subset.trafficPolicy, port.number),
+      causes: subsetCause === undefined ? causes : [...causes, subsetCause],
+    };
+  });
+  return [whole, ...subsets];
+}
+
+/** Protocols whose requests name the host that is to be resolved. */
+const DYNAMIC_PROTOCOLS: ReadonlySet<string> = new Set(['HTTP', 'TLS', 'GRPC', 'HTTP2']);
+
+function isDynamic(service: Service): boolean {
+  return service.resolution === 'DYNAMIC_DNS' && isWildcardHost(service.hostname);
+}
+
+/**
+ * Headless services and ServiceEntries without resolution go to the address that the application asked for. Gateways
+ * never know that address, nor do proxies without interception: there the endpoints are sent instead. The second is our
+ * own: Istio leaves such clusters without a destination.
+ */
+function discoveryOf(service: Service, viewer: Viewer, policy: PortPolicy): Discovery {
+  const knowsDestination = viewer.proxyType !== 'router' && viewer.hasOriginalDestination;
+  const isPassthrough = policy.loadBalancer?.simple === 'PASSTHROUGH';
+  if (isDynamic(service)) return 'DYNAMIC';
+  if (isPassthrough && viewer.hasOriginalDestination) return 'ORIGINAL_DST';
+  switch (service.resolution) {
+    case 'DNS':
+      return 'STRICT_DNS';
+    case 'DNS_ROUND_ROBIN':
+      return 'LOGICAL_DNS';
+    case 'NONE':
+      return knowsDestination ? 'ORIGINAL_DST' : 'EDS';
+    default:
+      return 'EDS';
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Clusters from a sidecar to its own application: `inbound|PORT||`, and the pass-through for ports that no service
+ * names. With captured traffic they go on to the original destination from 127.0.0.6, which the capture rules leave
+ * alone; where the proxy binds the workload's address they go to the application's address.
+ * Source: istio pilot/pkg/networking/core/cluster_builder.go buildInboundCluster and buildInboundPassthroughCluster.
+ */
+import { create } from '@bufbuild/protobuf';
+import type { Cluster } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import {
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import type { InboundPort } from '#scope/inbound.ts';
+import { socketAddress } from '../address.ts';
+import { durationFromMs } from '../duration.ts';
+import { packAny } from '../encode.ts';
+import { INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
+
+/** What an inbound cluster depends on. */
+export interface InboundClusterInput {
+  readonly port: InboundPort;
+  /** The application's address under interception NONE, '' when traffic is captured. */
+  readonly appAddress: string;
+  readonly connectTimeoutMs: number;
+}
+
+/** Address that inbound connections are made from, so that capture rules can tell them apart. Istio's convention. */
+const INBOUND_SOURCE = '127.0.0.6';
+const UNLIMITED = 0xffff_ffff;
+/** The longest that Envoy's ORIGINAL_DST hosts may live unused. */
+const NEVER_CLEAN_MS = 9_223_372_035_000;
+
+/** Builds `inbound|PORT||`. */
+export function buildInboundCluster(input: InboundClusterInput): Cluster {
+  const name = inboundClusterName(input.port.port);
+  const cluster = create(ClusterSchema, {
+    name,
+    altStatName: `${name};`,
+    connectTimeout: durationFromMs(input.connectTimeoutMs),
+    circuitBreakers: unlimitedBreakers(),
+    commonLbConfig: {},
+    metadata: {
+      filterMetadata: {
+        istio: {
+          services: input.port.services.map(({ host, name: service, namespace }) => ({
+            host,
+            name: service,
+            namespace,
+          })),
+        },
+      },
+    },
+  });
+  setDestination(cluster, input);
+  if (speaksHttp2(input.port.protocol)) cluster.typedExtensionProtocolOptions = http2Options();
+  return cluster;
+}
+
+/** Builds `InboundPassthroughCluster`. */
+export function buildInboundPassthroughCluster(connectTimeoutMs: number): Cluster {
+  return create(ClusterSchema, {
+    name: INBOUND_PASSTHROUGH_CLUSTER,
+    altStatName: 'PassthroughCluster;',
+    connectTimeout: durationFromMs(connectTimeoutMs),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: unlimitedBreakers(),
+    upstreamBindConfig: {
+      sourceAddress: { address: INBOUND_SOURCE, portSpecifier: { case: 'portValue', value: 0 } },
+    },
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': packAny(
+        HttpProtocolOptionsSchema,
+        create(HttpProtocolOptionsSchema, {
+          commonHttpProtocolOptions: { idleTimeout: durationFromMs(300_000) },
+          upstreamProtocolOptions: {
+            case: 'useDownstreamProtocolConfig',
+            value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+          },
+        }),
+      ),
+    },
+  });
+}
+
+function setDestination(cluster: Cluster, input: InboundClusterInput): void {
+  if (input.appAddress === '') {
+    cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST };
+    cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+    cluster.cleanupInterval = durationFromMs(NEVER_CLEAN_MS);
+    cluster.upstreamBindConfig = create(ClusterSchema, {
+      upstreamBindConfig: {
+        sourceAddress: { address: INBOUND_SOURCE, portSpecifier: { case: 'portValue', value: 0 } },
+      },
+    }).upstreamBindConfig;
+    return;
+  }
+  cluster.clusterDiscoveryType = { case: 'type', value: Cluster_DiscoveryType.STATIC };
+  cluster.loadAssignment = create(ClusterSchema, {
+    loadAssignment: {
+      clusterName: cluster.name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: 'endpoint',
+                value: { address: socketAddress(input.appAddress, input.port.appPort) },
+              },
+            },
+          ],
+        },
+      ],
+    },
+  }).loadAssignment;
+}
+
+/** A sidecar never sheds its own application's load: that is the client's circuit breaker. */
+function unlimitedBreakers(): NonNullable<Cluster['circuitBreakers']> {
+  const limits = {
+    maxConnections: UNLIMITED,
+    maxPendingRequests: UNLIMITED,
+    maxRequests: UNLIMITED,
+    maxRetries: UNLIMITED,
+  };
+  return create(ClusterSchema, { circuitBreakers: { thresholds: [limits] } }).circuitBreakers!;
+}
+
+function speaksHttp2(protocol: InboundPort['protocol']): boolean {
+  return protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPCWeb';
+}
+
+function http2Options(): Cluster['typedExtensionProtocolOptions'] {
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: 'explicitHttpConfig',
+      value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } },
+    },
+  });
+  return {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': packAny(HttpProtocolOptionsSchema, options),
+  };
+}

@@ -1,0 +1,158 @@
+/**
+ * One outbound cluster: for a service port, or a subset of it. A pure function of its input.
+ * Source: Istio pilot/pkg/networking/core/cluster_builder.go buildCluster, applyDestinationRule, buildSubsetCluster.
+ */
+import { create } from '@bufbuild/protobuf';
+import {
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_DnsLookupFamily as DnsLookupFamily,
+  type Cluster,
+  ClusterSchema,
+} from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterConfigSchema } from '#proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
+import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { adsConfigSource } from '../config-source.ts';
+import { durationFromMs } from '../duration.ts';
+import { packAny } from '../encode.ts';
+import { buildLoadAssignment } from '../endpoints/load-assignment.ts';
+import { parseDuration } from '../routes/duration.ts';
+import { behindProxyProtocol, buildUpstreamTls, meshOrPlain, plainSocket } from '../tls/upstream-tls.ts';
+import type { ClusterInput } from './cluster-input.ts';
+import { circuitBreakers, connectionOptions, outlierDetection } from './connection-pool.ts';
+import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion } from './http-options.ts';
+import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
+import type { InitOf } from '../message-init.ts';
+
+type ClusterInit = InitOf<typeof ClusterSchema>;
+
+const DNS_JITTER_MS = 100;
+
+/** Builds the cluster. */
+export function buildOutboundCluster(input: ClusterInput): Cluster {
+  const { policy, facts } = input;
+  const httpOptions = buildHttpOptions(input);
+  const outliers = outlierDetection(policy.outlierDetection);
+  const connections = connectionOptions(policy, facts);
+  const cluster = create(ClusterSchema, {
+    name: input.name,
+    // The ';' ends the name in statistics: Istio's tag extraction looks for it.
+    altStatName: `${input.name};`,
+    ...discovery(input),
+    connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? facts.connectTimeout),
+    ...loadBalancer(input),
+    circuitBreakers: circuitBreakers(policy),
+    commonLbConfig: commonLoadBalancing(input),
+    ...(outliers === undefined ? {} : { outlierDetection: outliers }),
+    ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
+    metadata: { filterMetadata: metadata(input) },
+  });
+  if (httpOptions !== undefined) {
+    cluster.typedExtensionProtocolOptions[HTTP_PROTOCOL_OPTIONS] = packAny(
+      HttpProtocolOptionsSchema,
+      httpOptions,
+    );
+  }
+  setTransport(cluster, input);
+  return cluster;
+}
+
+function discovery(input: ClusterInput): ClusterInit {
+  switch (input.discovery) {
+    case 'EDS':
+      return {
+        clusterDiscoveryType: { case: 'type', value: DiscoveryType.EDS },
+        edsClusterConfig: { serviceName: input.name, edsConfig: adsConfigSource() },
+      };
+    case 'ORIGINAL_DST':
+      return { clusterDiscoveryType: { case: 'type', value: DiscoveryType.ORIGINAL_DST } };
+    case 'DYNAMIC':
+      return dynamicDiscovery(input);
+    default:
+      return dnsDiscovery(input);
+  }
+}
+
+function dnsDiscovery(input: ClusterInput): ClusterInit {
+  return {
+    clusterDiscoveryType: {
+      case: 'type',
+      value: DiscoveryType[input.discovery as 'STRICT_DNS' | 'LOGICAL_DNS'],
+    },
+    dnsLookupFamily: lookupFamily(input),
+    dnsRefreshRate: parseDuration(input.facts.dnsRefreshRate),
+    dnsJitter: durationFromMs(DNS_JITTER_MS),
+    respectDnsTtl: true,
+    loadAssignment: buildLoadAssignment({ clusterName: input.name, groups: input.endpoints }),
+  };
+}
+
+/** Resolves the host of each request; the cache is shared by name with the filter that starts the look-up. */
+function dynamicDiscovery(input: ClusterInput): ClusterInit {
+  const config = create(ClusterConfigSchema, {
+    clusterImplementationSpecifier: {
+      case: 'dnsCacheConfig',
+      value: { name: dnsCacheName(input.service.host), dnsLookupFamily: lookupFamily(input) },
+    },
+  });
+  return {
+    clusterDiscoveryType: {
+      case: 'clusterType',
+      value: {
+        name: 'envoy.clusters.dynamic_forward_proxy',
+        typedConfig: packAny(ClusterConfigSchema, config),
+      },
+    },
+  };
+}
+
+/** Name of the DNS cache of a wildcard host. */
+export function dnsCacheName(host: string): string {
+  return `${host}-dfp-dns-cache`;
+}
+
+function lookupFamily(input: ClusterInput): DnsLookupFamily {
+  return input.ipv6Only ? DnsLookupFamily.V6_ONLY : DnsLookupFamily.V4_ONLY;
+}
+
+/** TLS for all endpoints, or for those that accept mesh mTLS; PROXY protocol goes outermost. */
+function setTransport(cluster: Cluster, input: ClusterInput): void {
+  const { tls, facts } = input;
+  if (tls !== undefined) {
+    const isHttp2 = httpVersion(input) === 'http2';
+    const socket = buildUpstreamTls({
+      tls,
+      isHttp2,
+      cipherSuites: facts.tlsCipherSuites,
+      ecdhCurves: facts.tlsEcdhCurves,
+    });
+    // With ORIGINAL_DST there is no endpoint metadata to choose by: auto mTLS was decided for all endpoints together.
+    const isPerEndpoint = tls.kind === 'mesh' && tls.isAuto && input.discovery !== 'ORIGINAL_DST';
+    if (isPerEndpoint) cluster.transportSocketMatches = meshOrPlain(socket);
+    else cluster.transportSocket = socket;
+  }
+  const { proxyProtocol } = input.policy;
+  if (proxyProtocol === undefined) return;
+  const version = proxyProtocol.version ?? 'V1';
+  for (const match of cluster.transportSocketMatches) {
+    match.transportSocket = behindProxyProtocol(match.transportSocket ?? plainSocket(), version);
+  }
+  if (cluster.transportSocketMatches.length > 0) return;
+  cluster.transportSocket = behindProxyProtocol(cluster.transportSocket ?? plainSocket(), version);
+}
+
+type FilterMetadata = NonNullable<NonNullable<ClusterInit['metadata']>['filterMetadata']>;
+
+/** What telemetry and tools read: `istio` as Istio has it, `lateen` with one key per label. */
+function metadata(input: ClusterInput): FilterMetadata {
+  const { host, name, namespace } = input.service;
+  const isUserTls = input.tls?.kind === 'user';
+  return {
+    istio: {
+      services: [{ host, name, namespace }],
+      ...(input.subset === '' ? {} : { subset: input.subset }),
+      ...(input.meshExternal && input.subset === '' ? { external: true } : {}),
+      ...(isUserTls ? { alpn_override: 'false' } : {}),
+    },
+    lateen: { host, name, namespace },
+  };
+}

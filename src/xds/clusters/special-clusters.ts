@@ -1,0 +1,55 @@
+/**
+ * The two clusters every sidecar has whatever the mesh holds: one that sends connections on to where they were going,
+ * one that sends them nowhere. Source: Istio pilot/pkg/networking/core/cluster_builder.go.
+ */
+import { create } from '@bufbuild/protobuf';
+import type { ClusterFacts } from '#model/mesh-facts.ts';
+import {
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_LbPolicy as LbPolicy,
+  type Cluster,
+  ClusterSchema,
+} from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { durationFromMs } from '../duration.ts';
+import { packAny } from '../encode.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../names.ts';
+import { parseDuration } from '../routes/duration.ts';
+import { circuitBreakers, connectionOptions } from './connection-pool.ts';
+import { HTTP_PROTOCOL_OPTIONS } from './http-options.ts';
+
+const IDLE_TIMEOUT_MS = 300_000;
+
+/** Builds `PassthroughCluster`: to the original destination, in the protocol that came. */
+export function buildPassthroughCluster(facts: ClusterFacts): Cluster {
+  const pool = facts.defaultConnectionPool;
+  const policy = pool === undefined ? {} : { connectionPool: pool };
+  const connections = connectionOptions(policy, facts);
+  const options = create(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: { idleTimeout: durationFromMs(IDLE_TIMEOUT_MS) },
+    upstreamProtocolOptions: {
+      case: 'useDownstreamProtocolConfig',
+      value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+    },
+  });
+  return create(ClusterSchema, {
+    name: PASSTHROUGH_CLUSTER,
+    altStatName: `${PASSTHROUGH_CLUSTER};`,
+    clusterDiscoveryType: { case: 'type', value: DiscoveryType.ORIGINAL_DST },
+    connectTimeout: parseDuration(pool?.tcp?.connectTimeout ?? facts.connectTimeout),
+    lbPolicy: LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: circuitBreakers(policy),
+    ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
+    typedExtensionProtocolOptions: { [HTTP_PROTOCOL_OPTIONS]: packAny(HttpProtocolOptionsSchema, options) },
+  });
+}
+
+/** Builds `BlackHoleCluster`: no endpoints, so whatever is sent there fails. */
+export function buildBlackHoleCluster(facts: ClusterFacts): Cluster {
+  return create(ClusterSchema, {
+    name: BLACK_HOLE_CLUSTER,
+    altStatName: `${BLACK_HOLE_CLUSTER};`,
+    clusterDiscoveryType: { case: 'type', value: DiscoveryType.STATIC },
+    connectTimeout: parseDuration(facts.connectTimeout),
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * Which endpoints of a service belong to one cluster: by port, subset labels, health, and whether Envoy can use their
+ * addresses; and which of them are called by mesh mTLS. Pure but for the answers of `ServerMutualTls`.
+ * Source: Istio pilot/pkg/xds/endpoints/endpoint_builder.go, mtls_checker.go.
+ */
+import type { TrafficPolicy } from '#api/destination-rule.ts';
+import type { Endpoint } from '#model/endpoint.ts';
+import { isIpAddress } from '#model/endpoint-kubernetes.ts';
+import type { Service, ServicePort } from '#model/service.ts';
+import { type Labels, matchesLabels } from '#model/workload-labels.ts';
+import type { DestinationPolicy } from '#scope/outbound-host.ts';
+import type { PortPolicy } from '../clusters/traffic-policy.ts';
+
+const PERSISTENT_SESSION_LABEL = 'istio.io/persistent-session';
+const DRAINING_LABEL = 'istio.io/draining';
+
+/** One cluster's wish. */
+export interface EndpointQuery {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly subsetLabels: Labels;
+  /** Policy in force for this port and subset. */
+  readonly policy: PortPolicy;
+}
+
+/** The endpoints of the cluster; `resolvesNames` where Envoy resolves host names itself (DNS clusters). */
+export function selectEndpoints(
+  endpoints: readonly Endpoint[],
+  query: EndpointQuery,
+  resolvesNames: boolean,
+): readonly Endpoint[] {
+  const takesUnhealthy = sendsUnhealthy(query);
+  const isSticky = (query.service.labels[PERSISTENT_SESSION_LABEL] ?? '') !== '';
+  return endpoints.filter(
+    (endpoint) =>
+      endpoint.servicePort === query.port.number &&
+      (resolvesNames || endpoint.portName === query.port.name) &&
+      (resolvesNames || isReachable(endpoint)) &&
+      (takesUnhealthy || endpoint.health !== 'unhealthy') &&
+      (isSticky || !isDraining(endpoint)) &&
+      matchesLabels(query.subsetLabels, endpoint.labels),
+  );
+}
+
+function isReachable(endpoint: Endpoint): boolean {
+  return endpoint.port === 0 || isIpAddress(endpoint.address);
+}
+
+function isDraining(endpoint: Endpoint): boolean {
+  return endpoint.health === 'draining' || (endpoint.labels[DRAINING_LABEL] ?? '') !== '';
+}
+
+/**
+ * Endpoints that are not ready are sent, marked, so that Envoy knows how many there are; not where a rule asks for panic
+ * mode, in which Envoy would use them.
+ */
+function sendsUnhealthy({ service, policy }: EndpointQuery): boolean {
+  if (service.trafficDistribution !== '') return true;
+  return (policy.outlierDetection?.minHealthPercent ?? 0) <= 0;
+}
+
+/**
+ * The TLS mode that a DestinationRule sets for a port and subset, as endpoints see it; undefined when none does. Unlike
+ * in clusters, a port-level setting without TLS leaves the setting above in force.
+ */
+export function ruleTlsMode(
+  policy: DestinationPolicy | undefined,
+  subset: string,
+  port: number,
+): string | undefined {
+  if (policy === undefined) return undefined;
+  const ofService = tlsModeAt(policy.trafficPolicy, port);
+  if (subset === '') return ofService;
+  const found = policy.subsets.find((candidate) => candidate.name === subset);
+  return found === undefined ? undefined : (tlsModeAt(found.trafficPolicy, port) ?? ofService);
+}
+
+function tlsModeAt(policy: TrafficPolicy | undefined, port: number): string | undefined {
+  const atPort = policy?.portLevelSettings?.find(
+    (settings) => settings.port?.number === port && settings.tls,
+  );
+  const tls = atPort?.tls ?? policy?.tls;
+  return tls === undefined ? undefined : (tls.mode ?? 'DISABLE');
+}

@@ -1,0 +1,63 @@
+/** The network filters of outbound chains: HTTP by a named route table, or bytes to clusters. */
+import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
+import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { type AccessLogInput, buildAccessLogs } from './access-log.ts';
+import { alpnFilters } from './alpn.ts';
+import { buildHttpConnectionManager } from './http-connection-manager.ts';
+import { outboundPeerFilters } from './peer-metadata.ts';
+import { buildStatsLoggers } from './stats.ts';
+import { buildTcpProxy, type WeightedCluster } from './tcp-proxy.ts';
+
+/** HTTP to the route table `routeName`. */
+export function outboundHttpFilter(facts: ListenerFacts, statPrefix: string, routeName: string): Filter {
+  return buildHttpConnectionManager({
+    direction: 'outbound',
+    statPrefix,
+    routes: { kind: 'rds', name: routeName },
+    pathNormalization: facts.pathNormalization,
+    ...callerHttpParts(facts),
+    securityFilters: [],
+    streamIdleTimeoutMs: 0,
+    http10: false,
+    trustedHops: 0,
+    mutualTls: false,
+  });
+}
+
+/** What every connection manager that calls others has, sidecars' outbound ones and gateways' alike. */
+export interface CallerHttpParts {
+  readonly accessLog: readonly AccessLog[];
+  readonly peerFilters: readonly HttpFilter[];
+  readonly alpnFilters: readonly HttpFilter[];
+}
+
+/** Logs, metrics as the source, our own facts for the called side, and mesh ALPN. */
+export function callerHttpParts(facts: { readonly accessLog: AccessLogInput }): CallerHttpParts {
+  return {
+    accessLog: [
+      ...buildAccessLogs(facts.accessLog, 'http'),
+      ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
+    ],
+    peerFilters: outboundPeerFilters(),
+    alpnFilters: alpnFilters(),
+  };
+}
+
+/** Logs and metrics of every TCP proxy that calls others. */
+export function callerTcpLogs(facts: { readonly accessLog: AccessLogInput }): AccessLog[] {
+  return [
+    ...buildAccessLogs(facts.accessLog, 'tcp'),
+    ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
+  ];
+}
+
+/** Bytes to one cluster, or to several by weight. */
+export function outboundTcpFilter(
+  facts: ListenerFacts,
+  statPrefix: string,
+  clusters: readonly WeightedCluster[],
+): Filter {
+  return buildTcpProxy({ statPrefix, clusters, idleTimeoutMs: 0, accessLog: callerTcpLogs(facts) });
+}

@@ -1,0 +1,45 @@
+/**
+ * Listeners and routes of gateway proxies, by proxy: the collections of the gateway side wired together.
+ * Proxies with one view share everything.
+ */
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import type { Proxy } from '#model/proxy.ts';
+import type { RouteModel } from '#model/route-model.ts';
+import type { ServiceTarget } from '#model/service-target.ts';
+import { createGatewayScopes } from '#scope/gateway-scope.ts';
+import { createGatewayViews } from '#scope/gateway-view.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import { createGatewayListeners } from './listeners/gateway-listeners.ts';
+import type { ResourceEntry } from './resource.ts';
+import { createGatewayRoutes } from './routes/gateway-routes.ts';
+
+export interface GatewayResourceDeps {
+  readonly engine: Engine;
+  readonly interner: Interner;
+  readonly model: RouteModel;
+  readonly proxies: Collection<Proxy>;
+  readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts'>;
+  readonly facts: Collection<ListenerFacts>;
+  readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
+}
+
+/** Maps by resource name, for one gateway proxy. */
+export interface GatewayResources {
+  listeners(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
+  routes(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
+}
+
+export function createGatewayResources(deps: GatewayResourceDeps): GatewayResources {
+  const { engine, interner, model, proxies, scope, targetsOf } = deps;
+  const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
+  const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
+  const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
+  const listeners = createGatewayListeners({ engine, interner, model, hosts: scope.hosts, scopes, facts: deps.facts });
+  return {
+    listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
+    routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),
+  };
+}

@@ -1,0 +1,165 @@
+/**
+ * The inbound listeners of a sidecar. With captured traffic one listener, `virtualInbound`, has chains for every port;
+ * where the proxy binds the workload's own address (interception NONE) each port has a listener of its own.
+ * Built from the inbound facet and mesh facts alone; costs O(ports).
+ * Source: istio pilot/pkg/networking/core/listener_inbound.go.
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
+import type { Filter, FilterChain } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import type { InboundPort } from '#scope/inbound.ts';
+import { socketAddress } from '../address.ts';
+import { durationFromMs } from '../duration.ts';
+import { inboundChainFilters, type InboundFilterInput } from '../filters/inbound-filters.ts';
+import { buildTcpProxy } from '../filters/tcp-proxy.ts';
+import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
+import { buildMeshServerTls } from '../tls/downstream-tls.ts';
+import { inboundChains, type InboundChain, protocolClass } from './inbound-chains.ts';
+import { buildInboundRoutes } from './inbound-routes.ts';
+import { httpInspectorFilter, originalDstFilter, tlsInspectorFilter } from './listener-filters.ts';
+
+/** Everything that inbound listeners are built from. */
+export type InboundListenerInput = InboundFilterInput;
+
+/** The listeners, by capture mode. */
+export function buildInboundListeners(input: InboundListenerInput): Listener[] {
+  return input.inbound.interception === 'NONE'
+    ? input.inbound.ports.map((port) => buildBoundListener(input, port))
+    : [buildVirtualInbound(input)];
+}
+
+function buildVirtualInbound(input: InboundListenerInput): Listener {
+  const { facts, inbound } = input;
+  const sniffed = inbound.ports
+    .filter((port) => protocolClass(port.protocol) !== 'auto')
+    .map((port) => port.port);
+  const noTls = inbound.ports.filter((port) => port.mode === 'DISABLE').map((port) => port.port);
+  return create(ListenerSchema, {
+    ...listenerHead('virtualInbound', '0.0.0.0', facts.inboundPort),
+    filterChains: [
+      blackHoleChain(facts.inboundPort),
+      ...passthroughChains(input),
+      ...inbound.ports.flatMap((port) => portChains(input, port, `0.0.0.0_${port.port}`, true)),
+    ],
+    listenerFilters: [
+      originalDstFilter(),
+      tlsInspectorFilter([...noTls, facts.inboundPort]),
+      httpInspectorFilter([...sniffed, facts.inboundPort]),
+    ],
+    continueOnListenerFiltersTimeout: true,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+  });
+}
+
+/** One port on the workload's own address. */
+function buildBoundListener(input: InboundListenerInput, port: InboundPort): Listener {
+  const name = `${input.inbound.bindAddress}_${port.port}`;
+  const sniffs = protocolClass(port.protocol) === 'auto';
+  return create(ListenerSchema, {
+    ...listenerHead(name, input.inbound.bindAddress, port.port),
+    filterChains: portChains(input, port, name, false),
+    listenerFilters: [
+      ...(port.mode === 'DISABLE' ? [] : [tlsInspectorFilter()]),
+      ...(sniffs ? [httpInspectorFilter()] : []),
+    ],
+    continueOnListenerFiltersTimeout: true,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+  });
+}
+
+function listenerHead(name: string, address: string, port: number): MessageInitShape<typeof ListenerSchema> {
+  return {
+    name,
+    address: socketAddress(address, port),
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFiltersTimeout: durationFromMs(0),
+  };
+}
+
+/** Connections that went to the inbound port itself would loop; they end here. */
+function blackHoleChain(inboundPort: number): FilterChain {
+  return create(FilterChainSchema, {
+    name: 'virtualInbound-blackhole',
+    filterChainMatch: { destinationPort: inboundPort },
+    filters: [
+      buildTcpProxy({
+        statPrefix: BLACK_HOLE_CLUSTER,
+        clusters: [{ cluster: BLACK_HOLE_CLUSTER, weight: 1 }],
+        idleTimeoutMs: 0,
+        accessLog: [],
+      }),
+    ],
+  });
+}
+
+/** Ports that no service names still reach the application, under the workload's mode. */
+function passthroughChains(input: InboundListenerInput): FilterChain[] {
+  return inboundChains('Unsupported', input.inbound.mode).map((chain) =>
+    buildChain(input, chain, {
+      name: chain.carries === 'http' ? 'virtualInbound-catchall-http' : 'virtualInbound',
+      cluster: INBOUND_PASSTHROUGH_CLUSTER,
+      label: 'passthrough',
+      statPrefix: INBOUND_PASSTHROUGH_CLUSTER,
+      destinationPort: 0,
+      hostname: '',
+    }),
+  );
+}
+
+function portChains(
+  input: InboundListenerInput,
+  port: InboundPort,
+  name: string,
+  matchPort: boolean,
+): FilterChain[] {
+  return inboundChains(port.protocol, port.mode).map((chain) =>
+    buildChain(input, chain, {
+      name,
+      cluster: inboundClusterName(port.port),
+      label: String(port.port),
+      statPrefix: `inbound_0.0.0.0_${port.port};`,
+      destinationPort: matchPort ? port.port : 0,
+      hostname: port.services[0]?.host ?? '',
+    }),
+  );
+}
+
+interface ChainTarget {
+  readonly name: string;
+  readonly cluster: string;
+  readonly label: string;
+  readonly statPrefix: string;
+  /** 0: not matched on. */
+  readonly destinationPort: number;
+  readonly hostname: string;
+}
+
+function buildChain(input: InboundListenerInput, chain: InboundChain, target: ChainTarget): FilterChain {
+  const operation = target.hostname === '' ? `:${target.label}/*` : `${target.hostname}:${target.label}/*`;
+  const filters: Filter[] = inboundChainFilters(input, {
+    carries: chain.carries,
+    mutualTls: chain.terminate,
+    cluster: target.cluster,
+    statPrefix: target.statPrefix,
+    port: target.destinationPort === 0 ? Number(target.label) || 0 : target.destinationPort,
+    routes: () => buildInboundRoutes(target.cluster, target.label, operation),
+  });
+  const built = create(FilterChainSchema, {
+    name: target.name,
+    filterChainMatch: {
+      transportProtocol: chain.transport,
+      applicationProtocols: [...chain.alpn],
+      ...(target.destinationPort === 0 ? {} : { destinationPort: target.destinationPort }),
+    },
+    filters,
+  });
+  if (chain.terminate) {
+    const { trustDomains, minimumTlsVersion } = input.facts;
+    built.transportSocket = buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion });
+  }
+  return built;
+}

@@ -1,0 +1,42 @@
+/**
+ * The inline route configuration of an inbound port: everything goes to the workload itself. Timeouts and retries are
+ * the client's business; only a request that the application never began is tried again.
+ * Source: istio pilot/pkg/networking/core/route.go BuildSidecarInboundHTTPRouteConfig.
+ */
+import { create } from '@bufbuild/protobuf';
+import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { durationFromMs } from '../duration.ts';
+
+/** `label` names the port in the virtual host (`80`, or `*` for pass-through), `operation` the span. */
+export function buildInboundRoutes(cluster: string, label: string, operation: string): RouteConfiguration {
+  return create(RouteConfigurationSchema, {
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      {
+        name: `inbound|http|${label}`,
+        domains: ['*'],
+        routes: [
+          {
+            name: 'default',
+            match: { pathSpecifier: { case: 'prefix', value: '/' } },
+            decorator: { operation },
+            action: {
+              case: 'route',
+              value: {
+                clusterSpecifier: { case: 'cluster', value: cluster },
+                timeout: durationFromMs(0),
+                retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 },
+                maxStreamDuration: {
+                  maxStreamDuration: durationFromMs(0),
+                  grpcTimeoutHeaderMax: durationFromMs(0),
+                },
+              },
+            },
+          },
+        ],
+      },
+    ],
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * The whole pure middle in one place: from objects, mesh config and connected proxies to what each proxy should hold.
+ * Everything is derived; only what a connected proxy needs exists. The same function serves the control plane, the
+ * tests and the simulator, and two graphs fed alike come to the same bytes.
+ */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { Collection, Engine, Fetch, SourceCollection } from '#collections/collection.ts';
+import { Interner } from '#collections/interner.ts';
+import type { LocalReplica } from '#model/endpoint.ts';
+import { admittedObjects, type HeldBack } from '#model/held-back.ts';
+import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
+import type { Proxy } from '#model/proxy.ts';
+import { createRouteModel } from '#model/route-model.ts';
+import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
+import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createInboundScope } from '#scope/inbound.ts';
+import { createListenerFacts } from '#scope/listener-facts.ts';
+import { createOutboundScope } from '#scope/outbound-host-model.ts';
+import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
+import { createClusters } from './clusters/outbound-clusters.ts';
+import { createEndpoints } from './endpoints/outbound-endpoints.ts';
+import { createGatewayResources } from './gateway-resources.ts';
+import { createInboundResources } from './inbound.ts';
+import { createOutboundListeners } from './outbound-listeners.ts';
+import type { ProxySnapshot } from './proxy-snapshot.ts';
+import { createProxySnapshots } from './proxy-snapshots.ts';
+import { createOutboundRoutes } from './routes/outbound-routes.ts';
+
+/** Everything that comes from outside. */
+export interface MeshGraphSources {
+  /** The source collection of a kind, `objects.of`. */
+  readonly objects: <S>(kind: string) => Collection<MeshObject<S>>;
+  readonly heldBack: Collection<HeldBack>;
+  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly proxies: SourceCollection<Proxy>;
+  readonly localReplicas: Collection<LocalReplica>;
+  readonly clusterId?: string;
+  readonly clusterDomain?: string;
+}
+
+export interface MeshGraph {
+  readonly serviceModel: ServiceModel;
+  /** Keyed by proxy id. */
+  readonly snapshots: Collection<ProxySnapshot>;
+  /** Counts what was built and encoded. */
+  readonly interner: Interner;
+}
+
+/** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
+export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
+  const interner = new Interner();
+  const admitted = <S>(kind: string): Collection<MeshObject<S>> =>
+    admittedObjects(engine, sources.objects<S>(kind), sources.heldBack);
+  const { meshConfig, proxies } = sources;
+  const virtualServices = admitted<object>('VirtualService');
+  const sidecars = admitted<object>('Sidecar');
+  const serviceModel = createServiceModel({
+    engine,
+    services: admitted('Service'),
+    serviceEntries: admitted('ServiceEntry'),
+    endpointSlices: sources.objects('EndpointSlice'),
+    namespaces: sources.objects('Namespace'),
+    pods: sources.objects('Pod'),
+    nodes: sources.objects('Node'),
+    workloadEntries: admitted('WorkloadEntry'),
+    localWorkloads: admitted('LocalWorkload'),
+    localReplicas: sources.localReplicas,
+    meshConfig,
+    ...(sources.clusterId === undefined ? {} : { clusterId: sources.clusterId }),
+    ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
+  });
+  const scope = createOutboundScope({
+    engine,
+    proxies,
+    serviceModel,
+    destinationRules: admitted('DestinationRule'),
+    sidecars,
+    virtualServices,
+  });
+  const facts = createListenerFacts(engine, meshConfig);
+  const peerAuthentication = createPeerAuthenticationModel(engine, admitted('PeerAuthentication'));
+  const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
+  const routeModel = createRouteModel({
+    engine,
+    virtualServices,
+    gateways: admitted('Gateway'),
+    meshConfig,
+    clusterDomain: serviceModel.clusterDomain,
+  });
+  const shared = { engine, interner, serviceModel, scope, serverMutualTls };
+  const { services, endpoints } = serviceModel;
+  const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
+  const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] => workloadOf(fetch, proxy).targets;
+  const inboundScope = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
+  const snapshots = createProxySnapshots(engine, {
+    proxies,
+    facts,
+    interner,
+    scope,
+    clusters: createClusters(shared),
+    endpoints: createEndpoints({ ...shared, proxies }),
+    routes: createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope }),
+    outboundListeners: createOutboundListeners(engine, { hosts: scope.hosts, facts, interner }),
+    inbound: createInboundResources(engine, { inbound: inboundScope, facts, interner }),
+    gateways: createGatewayResources({ engine, interner, model: routeModel, proxies, scope, facts, targetsOf }),
+  });
+  return { serviceModel, snapshots, interner };
+}

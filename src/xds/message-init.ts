@@ -1,0 +1,5 @@
+/** Types for pieces of messages that builders put together before one `create`. */
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+
+/** The plain-object form that `create` takes, without the finished message that it would take too. */
+export type InitOf<D extends DescMessage> = Exclude<MessageInitShape<D>, MessageShape<D>>;

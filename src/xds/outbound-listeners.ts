@@ -1,0 +1,157 @@
+/**
+ * Outbound listeners of every viewer, per capture dialect: claims of services grouped by address and port become one
+ * listener each, interned by input. Under interception NONE only bytes need listeners, bound on the proxy's outbound
+ * address; HTTP goes through the proxy listener.
+ * Costs O(claims of one listener) per changed claim; nothing for changes of routes, endpoints or policies.
+ */
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Cause } from '#base/cause.ts';
+import type { Collection, Engine, Index } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import type { OutboundHost } from '#scope/outbound-host.ts';
+import { createOutboundClaims, type OutboundClaim } from '#scope/outbound-listener.ts';
+import { encodeResource } from './encode.ts';
+import {
+  buildOutboundListener,
+  type OutboundListenerInput,
+  serviceStream,
+  type StreamTarget,
+} from './listeners/outbound-listener.ts';
+import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
+
+/** The listener of one group of claims, in both dialects. `bound` has no address yet: that is the proxy's. */
+export interface OutboundListener {
+  readonly viewer: string;
+  readonly name: string;
+  readonly captured: OutboundListenerInput;
+  /** Byte streams of the port, for a socket of its own; undefined when the port carries only HTTP. */
+  readonly bound: OutboundListenerInput | undefined;
+  readonly causes: readonly Cause[];
+}
+
+/** Captured listeners as resources by viewer, and the inputs by viewer for proxies that bind. */
+export interface OutboundListeners {
+  readonly captured: Index<ResourceEntry>;
+  readonly inputs: Index<OutboundListener>;
+}
+
+export interface OutboundListenerDeps {
+  readonly hosts: Collection<OutboundHost>;
+  readonly facts: Collection<ListenerFacts>;
+  readonly interner: Interner;
+}
+
+export function createOutboundListeners(engine: Engine, deps: OutboundListenerDeps): OutboundListeners {
+  const { byListener } = createOutboundClaims(engine, deps.hosts);
+  const groups = engine.group('xds.outboundListenerClaims', byListener);
+  const listeners = engine.derive('xds.outboundListeners', groups, (fetch, claims) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    return facts === undefined ? undefined : outboundListener(claims, facts);
+  });
+  const entries = engine.derive(
+    'xds.outboundListenerResources',
+    listeners,
+    (_fetch, listener): ResourceEntry => {
+      return { resource: listenerResource(deps.interner, listener.captured), causes: listener.causes };
+    },
+  );
+  return {
+    captured: engine.index(
+      'xds.outboundListeners.captured',
+      entries,
+      viewerOf,
+      (entry) => entry.resource.name,
+    ),
+    inputs: engine.index(
+      'xds.outboundListeners.inputs',
+      listeners,
+      (listener) => [listener.viewer],
+      (l) => l.name,
+    ),
+  };
+}
+
+/** The resource of one input, built and encoded once however many viewers share it. */
+export function listenerResource(interner: Interner, input: OutboundListenerInput): Resource {
+  return interner.intern('outboundListener', input, (frozen) =>
+    encodeResource(
+      ListenerSchema,
+      buildOutboundListener(frozen),
+      TYPE_LISTENER,
+      frozen.name,
+      references(frozen),
+    ),
+  );
+}
+
+function viewerOf(_entry: ResourceEntry, key: string): string[] {
+  return [key.slice(0, key.indexOf('|'))];
+}
+
+/** Names that must be at the proxy before the listener: its route table and its clusters. */
+function references(input: OutboundListenerInput): string[] {
+  const clusters = input.streams.flatMap((stream) => stream.clusters.map(({ cluster }) => cluster));
+  return input.routeName === '' ? clusters : [input.routeName, ...clusters];
+}
+
+function outboundListener(
+  claims: PersistentMap<OutboundClaim>,
+  facts: ListenerFacts,
+): OutboundListener | undefined {
+  const ordered = [...claims.values()].sort(
+    (a, b) => a.createdAtMs - b.createdAtMs || compareBytes(a.hostname, b.hostname),
+  );
+  const [first] = ordered;
+  if (first === undefined) return undefined;
+  const streams = streamTargets(ordered);
+  const captured: OutboundListenerInput = {
+    name: first.listener,
+    address: first.address,
+    port: first.port,
+    bound: false,
+    routeName: routeName(ordered),
+    streams,
+    sniff: ordered.some((claim) => claim.kind === 'auto'),
+    facts,
+  };
+  const bytes = streams.length === 0 ? undefined : { ...captured, routeName: '', sniff: false, bound: true };
+  return {
+    viewer: first.viewer,
+    name: first.listener,
+    captured,
+    bound: bytes,
+    causes: ordered.map((claim) => claim.cause),
+  };
+}
+
+/**
+ * The route table behind a listener: the port's table where HTTP is shared by all services of the port, the service's
+ * own where a service with an address of its own is sniffed.
+ */
+function routeName(claims: readonly OutboundClaim[]): string {
+  const speaking = claims.find((claim) => claim.kind === 'http' || claim.kind === 'auto');
+  if (speaking === undefined) return '';
+  const own = speaking.kind === 'auto' && speaking.address !== '0.0.0.0';
+  return own ? `${speaking.hostname}:${speaking.port}` : String(speaking.port);
+}
+
+/** TLS is told apart by server name where services share the address; of plain byte services the oldest has the port. */
+function streamTargets(claims: readonly OutboundClaim[]): StreamTarget[] {
+  const targets: StreamTarget[] = [];
+  let taken = false;
+  for (const claim of claims) {
+    if (claim.kind === 'http') continue;
+    const shared = claim.address === '0.0.0.0';
+    if (claim.kind === 'tls' && shared)
+      targets.push(serviceStream(claim.hostname, claim.port, [claim.hostname]));
+    else if (!taken) {
+      taken = true;
+      targets.push(serviceStream(claim.hostname, claim.port, []));
+    }
+  }
+  return targets;
+}

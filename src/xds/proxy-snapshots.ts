@@ -1,0 +1,84 @@
+/**
+ * What each connected proxy should hold, put together from the parts that it shares with others and its own.
+ * A change in a shared part costs O(log n) for each proxy that has it: maps are persistent and keep their structure.
+ */
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import { emptyMap } from '#collections/persistent-map.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { Proxy } from '#model/proxy.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import type { OutboundClusters } from './clusters/outbound-clusters.ts';
+import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
+import type { GatewayResources } from './gateway-resources.ts';
+import type { InboundResources } from './inbound.ts';
+import type { OutboundListeners } from './outbound-listeners.ts';
+import type { ProxySnapshot } from './proxy-snapshot.ts';
+import type { ResourceEntry } from './resource.ts';
+import type { OutboundRoutes } from './routes/outbound-routes.ts';
+import { merge, sidecarListeners } from './sidecar-listeners.ts';
+
+export interface ProxySnapshotDeps {
+  readonly proxies: Collection<Proxy>;
+  readonly facts: Collection<ListenerFacts>;
+  readonly interner: Interner;
+  readonly scope: Pick<OutboundScope, 'viewerOf'>;
+  readonly clusters: OutboundClusters;
+  readonly endpoints: OutboundEndpoints;
+  readonly routes: OutboundRoutes;
+  readonly outboundListeners: OutboundListeners;
+  readonly inbound: Collection<InboundResources>;
+  readonly gateways: GatewayResources;
+}
+
+const NOTHING = emptyMap<ResourceEntry>();
+
+/** Derives the snapshots, keyed by proxy id. */
+export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): Collection<ProxySnapshot> {
+  return engine.derive('xds.snapshots', deps.proxies, (fetch, proxy) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    if (facts === undefined) return undefined;
+    return proxy.type === 'router' ? gatewaySnapshot(fetch, proxy, deps) : sidecarSnapshot(fetch, proxy, facts, deps);
+  }, { equals: sameSnapshot });
+}
+
+function sidecarSnapshot(fetch: Fetch, proxy: Proxy, facts: ListenerFacts, deps: ProxySnapshotDeps): ProxySnapshot {
+  const viewer = deps.scope.viewerOf(fetch, proxy);
+  const inbound = fetch.get(deps.inbound, proxy.id) ?? { listeners: NOTHING, clusters: NOTHING };
+  const { captured, inputs } = deps.outboundListeners;
+  const bound = proxy.interceptionMode === 'NONE';
+  return {
+    clusters: merge(fetch.bucket(deps.clusters.clusters, viewer), inbound.clusters),
+    endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
+    listeners: sidecarListeners(deps.interner, {
+      proxy,
+      facts,
+      captured: bound ? NOTHING : fetch.bucket(captured, viewer),
+      inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
+      inbound: inbound.listeners,
+    }),
+    routes: fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy)),
+    nameTable: NOTHING,
+    secrets: NOTHING,
+    extensions: NOTHING,
+  };
+}
+
+function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
+  const viewer = deps.scope.viewerOf(fetch, proxy);
+  return {
+    clusters: fetch.bucket(deps.clusters.clusters, viewer),
+    endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
+    listeners: deps.gateways.listeners(fetch, proxy),
+    routes: deps.gateways.routes(fetch, proxy),
+    nameTable: NOTHING,
+    secrets: NOTHING,
+    extensions: NOTHING,
+  };
+}
+
+/** Maps of an unchanged part are the same object, so comparing references is enough to stop a change here. */
+function sameSnapshot(a: ProxySnapshot, b: ProxySnapshot): boolean {
+  return (Object.keys(a) as (keyof ProxySnapshot)[]).every((part) => a[part] === b[part]);
+}

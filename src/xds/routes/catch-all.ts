@@ -1,0 +1,75 @@
+/**
+ * What becomes of requests for hosts that the mesh does not know: sent on to where they were going, or refused.
+ * Source: istio httproute.go buildCatchAllVirtualHost.
+ */
+import { create } from '@bufbuild/protobuf';
+import { type Route, RouteSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
+import { hashHex } from '#base/hash.ts';
+import type { Interner } from '#collections/interner.ts';
+import type { Destination } from '#api/virtual-service.ts';
+import type { UnknownHosts } from '#model/route-facts.ts';
+import { outboundClusterName, PASSTHROUGH_CLUSTER } from '../names.ts';
+import { timeouts } from './action.ts';
+import { encodeRoute } from './encoded-route.ts';
+import type { EncodedVirtualHost } from './outbound-virtual-host.ts';
+import { encodeVirtualHost, encodeVirtualHostTail } from './virtual-host.ts';
+
+export interface CatchAllInput {
+  readonly unknownHosts: UnknownHosts;
+  /** Where they are sent instead of where they were going; undefined as a rule. */
+  readonly egressProxy: Destination | undefined;
+  readonly includeAttemptCount: boolean;
+  readonly appendForwardedHost: boolean;
+}
+
+/** Names of the virtual host and its route, as Istio has them. */
+const NAMES: Readonly<Record<UnknownHosts, string>> = {
+  REGISTRY_ONLY: 'block_all',
+  ALLOW_ANY: 'allow_any',
+  ALLOW_ANY_DYNAMIC_DNS: 'allow_any_dynamic_dns',
+};
+/** Cluster of Envoy's dynamic forward proxy. */
+const DYNAMIC_DNS_CLUSTER = 'AllowAnyDynamicDNSCluster';
+const REFUSED_STATUS = 502;
+
+/** The virtual host for every other host. */
+export function internCatchAll(interner: Interner, input: CatchAllInput): EncodedVirtualHost {
+  return interner.intern('catchAllVirtualHost', input, buildCatchAll);
+}
+
+function buildCatchAll(input: CatchAllInput): EncodedVirtualHost {
+  const name = NAMES[input.unknownHosts];
+  const route = encodeRoute(
+    create(RouteSchema, { name, match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: action(input) }),
+  );
+  const tail = encodeVirtualHostTail({
+    routes: [route],
+    requireTls: false,
+    includeAttemptCount: input.includeAttemptCount,
+  });
+  const bytes = encodeVirtualHost(name, ['*'], tail);
+  return { bytes, hash: hashHex(bytes), tailOffset: bytes.length - tail.length, clusters: route.clusters };
+}
+
+function action(input: CatchAllInput): Route['action'] {
+  if (input.unknownHosts === 'REGISTRY_ONLY') {
+    const refusal = { case: 'directResponse' as const, value: { status: REFUSED_STATUS } };
+    return create(RouteSchema, { action: refusal }).action;
+  }
+  const forward = {
+    case: 'route' as const,
+    value: {
+      clusterSpecifier: { case: 'cluster' as const, value: clusterFor(input) },
+      ...timeouts(undefined),
+      appendXForwardedHost: input.appendForwardedHost,
+    },
+  };
+  return create(RouteSchema, { action: forward }).action;
+}
+
+function clusterFor({ unknownHosts, egressProxy }: CatchAllInput): string {
+  if (unknownHosts === 'ALLOW_ANY_DYNAMIC_DNS') return DYNAMIC_DNS_CLUSTER;
+  if (egressProxy === undefined) return PASSTHROUGH_CLUSTER;
+  const { host = '', subset = '', port } = egressProxy;
+  return outboundClusterName(port?.number ?? 0, subset, host);
+}

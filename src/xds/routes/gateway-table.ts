@@ -1,0 +1,155 @@
+/**
+ * One route table of a gateway: the hosts that its servers and the bound VirtualServices have in common, each with the
+ * routes of all VirtualServices that name it, in order of precedence.
+ */
+import { sortedBy } from '#base/bytes-order.ts';
+import { hashHex } from '#base/hash.ts';
+import type { Interner } from '#collections/interner.ts';
+import type { GatewayServer } from '#model/gateway.ts';
+import { comparePrecedenceIn, virtualServiceKey } from '#model/virtual-service.ts';
+import type { RouteTableServers } from '#scope/gateway-merge.ts';
+import { commonHosts } from '#scope/gateway-scope.ts';
+import { terminatesHttps, withoutNamespace } from '#scope/gateway-server.ts';
+import type { GatewayView } from '#scope/gateway-view.ts';
+import { compareSpecificity } from '#scope/route-context.ts';
+import { virtualHostName } from '#scope/route-domains.ts';
+import type { Resource } from '../resource.ts';
+import type { EncodedRoute } from './encoded-route.ts';
+import type { GatewayRouteList } from './gateway-routes.ts';
+import { misdirectedRoute } from './misdirected.ts';
+import { composeRouteConfiguration } from './route-configuration.ts';
+import { encodeVirtualHost, encodeVirtualHostTail } from './virtual-host.ts';
+
+export interface GatewayTableInput {
+  readonly view: GatewayView;
+  readonly table: RouteTableServers;
+  readonly lists: readonly GatewayRouteList[];
+}
+
+/** A virtual host that is being put together. */
+interface HostState {
+  readonly port: number;
+  readonly domains: string[];
+  readonly lists: GatewayRouteList[];
+  requireTls: boolean;
+}
+
+/** Composes the table, once per distinct content. */
+export function composeGatewayTable(interner: Interner, input: GatewayTableInput): Resource {
+  const { name, servers } = input.table;
+  const collected = collectHosts(input);
+  const hosts = collected.size === 0 ? [blackhole(servers[0]?.port ?? 0)] : encodeHosts(input, collected);
+  const hashes = hosts.map((host) => hashHex(host.bytes));
+  return interner.intern('gatewayRouteTable', { name, hosts: hashes }, (content) =>
+    composeRouteConfiguration({
+      name,
+      ignorePort: true,
+      virtualHosts: hosts.map((host) => host.bytes),
+      version: hashHex(`${name}|${content.hosts.join(',')}`),
+      references: [...new Set(hosts.flatMap((host) => host.clusters))],
+    }),
+  );
+}
+
+/** Hosts in the order in which servers and VirtualServices name them. */
+function collectHosts(input: GatewayTableInput): ReadonlyMap<string, HostState> {
+  const hosts = new Map<string, HostState>();
+  const ordered = input.lists.toSorted((a, b) =>
+    comparePrecedenceIn(input.view.namespace, a.binding.virtualService, b.binding.virtualService),
+  );
+  for (const server of input.table.servers) {
+    const redirects = server.tls?.httpsRedirect === true;
+    for (const list of ordered) {
+      if (list.binding.gateway !== server.gateway) continue;
+      for (const host of commonHosts(server.hosts, list.binding.virtualService)) {
+        const state = hosts.get(host) ?? { port: server.port, domains: [host], lists: [], requireTls: false };
+        state.lists.push(list);
+        state.requireTls ||= redirects;
+        hosts.set(host, state);
+      }
+    }
+    if (redirects) redirectHosts(server, hosts);
+  }
+  return hosts;
+}
+
+/** A server that redirects does so for all its hosts, also those that no VirtualService names. */
+function redirectHosts(server: GatewayServer, hosts: Map<string, HostState>): void {
+  for (const entry of server.hosts) {
+    const host = withoutNamespace(entry).toLowerCase();
+    const state = hosts.get(host) ?? { port: server.port, domains: [host], lists: [], requireTls: true };
+    state.requireTls = true;
+    hosts.set(host, state);
+  }
+}
+
+interface EncodedHost {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly clusters: readonly string[];
+}
+
+function encodeHosts(input: GatewayTableInput, collected: ReadonlyMap<string, HostState>): readonly EncodedHost[] {
+  const hosts = [...collapse(collected)].map(([host, state]) => encodeHost(host, state, input.view));
+  const misdirected = misdirectedHost(input, collected);
+  if (misdirected !== undefined) hosts.push(misdirected);
+  return sortedBy(hosts, (host) => host.name);
+}
+
+/**
+ * Hosts with the same routes become one virtual host with several domains, under the most specific name.
+ * Source: istio gateway.go collapseDuplicateRoutes.
+ */
+function collapse(collected: ReadonlyMap<string, HostState>): ReadonlyMap<string, HostState> {
+  const kept = new Map<string, HostState>();
+  const byRoutes = new Map<string, HostState>();
+  for (const [host, state] of [...collected].sort((a, b) => compareSpecificity(a[0], b[0]))) {
+    const sources = state.lists.map(({ binding }) => `${binding.gateway}|${virtualServiceKey(binding.virtualService)}`);
+    const key = `${state.requireTls} ${sources.join(' ')}`;
+    const same = byRoutes.get(key);
+    if (same !== undefined) {
+      same.domains.push(...state.domains);
+    } else {
+      byRoutes.set(key, state);
+      kept.set(host, state);
+    }
+  }
+  return kept;
+}
+
+function encodeHost(host: string, state: HostState, view: GatewayView): EncodedHost {
+  const routes = state.lists.flatMap((list) => list.routes);
+  const ordered = [...routes.filter((route) => !route.catchAll), ...routes.filter((route) => route.catchAll)];
+  return assemble(virtualHostName(host, state.port), state.domains, ordered, state.requireTls, view.includesAttemptCount);
+}
+
+function assemble(
+  name: string,
+  domains: readonly string[],
+  routes: readonly EncodedRoute[],
+  requireTls: boolean,
+  includeAttemptCount: boolean,
+): EncodedHost {
+  const tail = encodeVirtualHostTail({ routes, requireTls, includeAttemptCount });
+  return { name, bytes: encodeVirtualHost(name, domains, tail), clusters: routes.flatMap((route) => route.clusters) };
+}
+
+/** Nothing is bound: every request gets 404. */
+function blackhole(port: number): EncodedHost {
+  return assemble(virtualHostName('blackhole', port), ['*'], [], false, false);
+}
+
+/**
+ * A connection whose server name chose this table may be reused by a client for a host of another server, whose
+ * certificate it fits as well. Such a request is answered 421, so that the client opens a connection of its own;
+ * Istio answers 404. Not where the server takes every host, or some virtual host does.
+ */
+function misdirectedHost(
+  input: GatewayTableInput,
+  collected: ReadonlyMap<string, HostState>,
+): EncodedHost | undefined {
+  const [server] = input.table.servers;
+  if (server === undefined || !terminatesHttps(server) || collected.has('*')) return undefined;
+  if (server.hosts.some((host) => withoutNamespace(host) === '*')) return undefined;
+  return assemble(virtualHostName('misdirected', server.port), ['*'], [misdirectedRoute()], false, false);
+}

@@ -1,0 +1,83 @@
+/**
+ * The listeners of one sidecar, put together: what its viewer needs outbound, in the dialect of its capture, and its
+ * own inbound ones. Costs O(log n) for each listener that is its own; the viewer's map is shared.
+ */
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import type { Interner } from '#collections/interner.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
+import type { Proxy } from '#model/proxy.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { encodeResource } from './encode.ts';
+import { buildHttpProxyListener, buildVirtualOutbound, HTTP_PROXY_ROUTES } from './listeners/virtual-outbound.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
+import { listenerResource, type OutboundListener } from './outbound-listeners.ts';
+import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
+
+export interface SidecarListenerInput {
+  readonly proxy: Proxy;
+  readonly facts: ListenerFacts;
+  /** Outbound listeners of the viewer as captured traffic has them. */
+  readonly captured: PersistentMap<ResourceEntry>;
+  /** The same before they were built, for sockets of the proxy's own. */
+  readonly inputs: PersistentMap<OutboundListener>;
+  readonly inbound: PersistentMap<ResourceEntry>;
+}
+
+/** All listeners of the sidecar by name. */
+export function sidecarListeners(interner: Interner, input: SidecarListenerInput): PersistentMap<ResourceEntry> {
+  const { proxy, facts } = input;
+  let listeners = input.inbound;
+  if (proxy.interceptionMode === 'NONE') listeners = withBound(interner, listeners, input);
+  else {
+    listeners = merge(input.captured, listeners);
+    listeners = add(listeners, virtualOutbound(interner, facts));
+  }
+  const proxyPort = proxy.httpProxyPort || facts.httpProxyPort;
+  if (proxyPort === 0) return listeners;
+  const address = proxy.interceptionMode === 'NONE' ? (proxy.addresses[0] ?? '127.0.0.1') : '127.0.0.1';
+  return add(listeners, httpProxy(interner, facts, address, proxyPort));
+}
+
+/** Byte listeners on the proxy's outbound address; of services with one port number the first by name has it. */
+function withBound(
+  interner: Interner,
+  inbound: PersistentMap<ResourceEntry>,
+  { proxy, inputs }: SidecarListenerInput,
+): PersistentMap<ResourceEntry> {
+  if (proxy.outboundAddress === '') return inbound;
+  let listeners = inbound;
+  for (const { bound, causes } of inputs.values()) {
+    if (bound === undefined) continue;
+    const name = `${proxy.outboundAddress}_${bound.port}`;
+    if (listeners.has(name)) continue;
+    const resource = listenerResource(interner, { ...bound, name, address: proxy.outboundAddress });
+    listeners = listeners.set(name, { resource, causes });
+  }
+  return listeners;
+}
+
+/** The larger map with the entries of the smaller set in it; the smaller one's win. */
+export function merge<V>(larger: PersistentMap<V>, smaller: PersistentMap<V>): PersistentMap<V> {
+  let merged = larger;
+  for (const [name, value] of smaller) merged = merged.set(name, value);
+  return merged;
+}
+
+function add(map: PersistentMap<ResourceEntry>, resource: Resource): PersistentMap<ResourceEntry> {
+  return map.set(resource.name, { resource, causes: [] });
+}
+
+function virtualOutbound(interner: Interner, facts: ListenerFacts): Resource {
+  return interner.intern('virtualOutbound', facts, (frozen) => {
+    const fallback = frozen.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
+    const listener = buildVirtualOutbound(frozen);
+    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [BLACK_HOLE_CLUSTER, fallback]);
+  });
+}
+
+function httpProxy(interner: Interner, facts: ListenerFacts, address: string, port: number): Resource {
+  return interner.intern('httpProxyListener', { facts, address, port }, (frozen) => {
+    const listener = buildHttpProxyListener(frozen.facts, frozen.address, frozen.port);
+    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [HTTP_PROXY_ROUTES]);
+  });
+}

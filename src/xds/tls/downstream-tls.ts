@@ -1,0 +1,75 @@
+/**
+ * The TLS side that a sidecar shows to its peers: the workload's own certificate, and a client certificate demanded
+ * that the mesh root signed and whose SPIFFE id lies in a trusted domain. Secrets come from the agent over SDS.
+ * Source: istio pilot/pkg/security/authn BuildInboundTLS. The mesh ALPN names are Istio's, without
+ * istio-peer-exchange, which would make genuine peers send a frame that stock Envoy cannot read (envoy.md).
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
+import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
+import { TlsParameters_TlsProtocol as TlsProtocol } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import { DownstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { sdsConfigSource } from '../config-source.ts';
+import { packAny } from '../encode.ts';
+
+/** Secret names that the agent serves: the workload's key and chain, and the roots it trusts. */
+export const WORKLOAD_SECRET = 'default';
+export const ROOT_SECRET = 'ROOTCA';
+
+/** ALPN names by which a mesh client says that it speaks mesh mTLS, and what it carries. */
+export const MESH_HTTP_ALPN: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
+export const MESH_TCP_ALPN: readonly string[] = ['istio-peer-exchange', 'istio'];
+export const MESH_ALPN: readonly string[] = ['istio', 'istio-peer-exchange', ...MESH_HTTP_ALPN];
+
+const CIPHER_SUITES: readonly string[] = [
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'AES256-GCM-SHA384',
+  'AES128-GCM-SHA256',
+];
+
+/** What a mesh mTLS server context depends on. */
+export interface MeshServerTlsInput {
+  /** Trust domain and its aliases; a client's SPIFFE id must lie in one of them. */
+  readonly trustDomains: readonly string[];
+  readonly minimumVersion: 'TLSv1_2' | 'TLSv1_3';
+}
+
+/** The server side of mesh mTLS, as a transport socket. */
+export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
+  const context: MessageInitShape<typeof DownstreamTlsContextSchema> = {
+    requireClientCertificate: true,
+    commonTlsContext: {
+      alpnProtocols: ['h2', 'http/1.1'],
+      tlsParams: {
+        tlsMinimumProtocolVersion:
+          input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
+        tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
+        cipherSuites: [...CIPHER_SUITES],
+      },
+      tlsCertificateSdsSecretConfigs: [{ name: WORKLOAD_SECRET, sdsConfig: sdsConfigSource() }],
+      validationContextType: {
+        case: 'combinedValidationContext',
+        value: {
+          defaultValidationContext: {
+            // The older of Envoy's two fields, as Istio writes it: tools that read Istio's configuration look here.
+            matchSubjectAltNames: input.trustDomains.map((domain) => ({
+              matchPattern: { case: 'prefix' as const, value: `spiffe://${domain}/` },
+            })),
+          },
+          validationContextSdsSecretConfig: { name: ROOT_SECRET, sdsConfig: sdsConfigSource() },
+        },
+      },
+    },
+  };
+  return create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(DownstreamTlsContextSchema, create(DownstreamTlsContextSchema, context)),
+    },
+  });
+}

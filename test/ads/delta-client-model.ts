@@ -1,0 +1,305 @@
+/**
+ * Envoy's delta ADS client as a model: subscriptions that follow from what it holds, clusters that warm until their
+ * endpoints come, listeners that warm until their routes come, the CDS answer that waits for warm clusters, reconnects
+ * that list versions. Facts: Envoy 1.40 delta_subscription_state, cluster_manager_impl, rds_route_config_subscription.
+ */
+import assert from 'node:assert/strict';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  type DeltaDiscoveryResponse,
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/resource.ts';
+import { type Content, contentOf, NODE_ID } from './fake-world.ts';
+import { MemoryStream } from './memory-stream.ts';
+
+/** How the client takes the next response. `whole` refuses all of it; a name refuses that one and takes the others. */
+export type Verdict =
+  | { readonly kind: 'take' }
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'one'; readonly index: number };
+
+const TAKE: Verdict = { kind: 'take' };
+const SUBSCRIPTION_ORDER = [TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE];
+
+/** One type's subscription as the client's multiplexer keeps it. */
+class Watch {
+  readonly interest: Set<string> = new Set();
+  readonly versions: Map<string, string> = new Map();
+  readonly added: Set<string> = new Set();
+  readonly removed: Set<string> = new Set();
+  readonly isWildcard: boolean;
+  isFirst = true;
+  /** Answers that wait to be written: nonce and error text. */
+  answers: { nonce: string; error: string | undefined }[] = [];
+
+  constructor(isWildcard: boolean) {
+    this.isWildcard = isWildcard;
+  }
+
+  /** Removed and added again before a request leaves counts as added: the user may have forgotten it. */
+  add(name: string): void {
+    this.interest.add(name);
+    this.versions.delete(name);
+    this.removed.delete(name);
+    this.added.add(name);
+  }
+
+  drop(name: string): void {
+    this.interest.delete(name);
+    this.versions.delete(name);
+    this.added.delete(name);
+    this.removed.add(name);
+  }
+}
+
+interface Warming {
+  readonly content: Content;
+}
+
+export class DeltaClientModel {
+  stream: MemoryStream = new MemoryStream();
+  /** Clusters in use, by name. */
+  readonly clusters: Map<string, Content> = new Map();
+  readonly warmingClusters: Map<string, Warming> = new Map();
+  readonly endpoints: Map<string, Content> = new Map();
+  readonly listeners: Map<string, Content> = new Map();
+  readonly warmingListeners: Map<string, Content> = new Map();
+  readonly routes: Map<string, Content> = new Map();
+  /** Clusters that the client itself turned away and therefore lacks. */
+  readonly refusedClusters: Set<string> = new Set();
+  /** What the next responses meet, one each. */
+  verdicts: Verdict[] = [];
+  /** When set, requests wait in `outbox` until `flush`. */
+  holdsRequests = false;
+  outbox: Uint8Array[] = [];
+  received = 0;
+  readonly #watches: Map<string, Watch> = new Map();
+  readonly #unanswered: Map<string, number> = new Map();
+  #isInitialised = false;
+
+  /** Opens a stream (a first one, or after a break) and says what it wants and has. */
+  connect(serve: (stream: MemoryStream) => void): void {
+    this.stream.break();
+    this.stream = new MemoryStream();
+    this.outbox = [];
+    this.#unanswered.clear();
+    serve(this.stream);
+    this.#watch(TYPE_CLUSTER);
+    for (const watch of this.#watches.values()) {
+      watch.isFirst = true;
+      watch.answers = [];
+    }
+    this.#flushTypes(true);
+  }
+
+  /** Takes up to `count` messages off the wire. */
+  process(count: number): void {
+    for (let left = count; left > 0 && this.stream.sent.length > 0; left--) {
+      const message = this.stream.sent.shift() as Uint8Array;
+      this.received++;
+      this.#respond(fromBinary(DeltaDiscoveryResponseSchema, message));
+      this.#flushTypes(false);
+    }
+  }
+
+  /** Lets held requests reach the server. */
+  flush(): void {
+    const messages = this.outbox;
+    this.outbox = [];
+    if (messages.length > 0) this.stream.receive(...messages);
+  }
+
+  isIdle(): boolean {
+    return this.stream.sent.length === 0 && this.outbox.length === 0;
+  }
+
+  /** Responses of a type that have not been answered on this stream. */
+  unanswered(typeUrl: string): number {
+    const waiting = this.stream.sent.filter(
+      (message) => fromBinary(DeltaDiscoveryResponseSchema, message).typeUrl === typeUrl,
+    );
+    return waiting.length + (this.#unanswered.get(typeUrl) ?? 0);
+  }
+
+  #watch(typeUrl: string): Watch {
+    let watch = this.#watches.get(typeUrl);
+    if (watch === undefined) {
+      watch = new Watch(typeUrl === TYPE_CLUSTER || typeUrl === TYPE_LISTENER);
+      this.#watches.set(typeUrl, watch);
+    }
+    return watch;
+  }
+
+  #respond(response: DeltaDiscoveryResponse): void {
+    const watch = this.#watch(response.typeUrl);
+    const verdict = this.verdicts.shift() ?? TAKE;
+    const adds = response.resources.map(({ name, version, resource }) => {
+      assert.equal(resource?.typeUrl, response.typeUrl);
+      const content = contentOf(resource?.value ?? new Uint8Array());
+      assert.equal(content.name, name);
+      return { name, version, content };
+    });
+    this.#unanswered.set(response.typeUrl, (this.#unanswered.get(response.typeUrl) ?? 0) + 1);
+    const bad = verdict.kind === 'one' ? adds[verdict.index % Math.max(1, adds.length)]?.name : undefined;
+    const isRefused = verdict.kind === 'whole' || bad !== undefined;
+    const taken = verdict.kind === 'whole' ? [] : adds.filter(({ name }) => name !== bad);
+    if (response.typeUrl === TYPE_CLUSTER) {
+      for (const { name } of adds) {
+        if (taken.some((add) => add.name === name)) this.refusedClusters.delete(name);
+        else if (!this.clusters.has(name) && !this.warmingClusters.has(name)) this.refusedClusters.add(name);
+      }
+    }
+    if (verdict.kind !== 'whole') {
+      this.#apply(
+        response.typeUrl,
+        taken.map(({ content }) => content),
+        response.removedResources,
+      );
+    }
+    if (!isRefused) {
+      for (const { name, version } of adds)
+        if (watch.isWildcard || watch.interest.has(name)) watch.versions.set(name, version);
+      for (const name of response.removedResources) watch.versions.delete(name);
+    }
+    const error = bad === undefined ? 'refused' : `Error adding/updating ${bad}: refused`;
+    watch.answers.push({ nonce: response.nonce, error: isRefused ? error : undefined });
+  }
+
+  #apply(typeUrl: string, added: readonly Content[], removed: readonly string[]): void {
+    if (typeUrl === TYPE_CLUSTER) this.#applyClusters(added, removed);
+    else if (typeUrl === TYPE_ENDPOINT) this.#applyEndpoints(added, removed);
+    else if (typeUrl === TYPE_LISTENER) this.#applyListeners(added, removed);
+    else if (typeUrl === TYPE_ROUTE) this.#applyRoutes(added);
+    if (!this.#isInitialised && typeUrl === TYPE_CLUSTER) this.#watch(TYPE_ENDPOINT);
+    if (!this.#isInitialised && this.warmingClusters.size === 0) {
+      this.#isInitialised = true;
+      this.#watch(TYPE_LISTENER);
+    }
+  }
+
+  #applyClusters(added: readonly Content[], removed: readonly string[]): void {
+    for (const name of removed) {
+      this.clusters.delete(name);
+      this.warmingClusters.delete(name);
+      this.endpoints.delete(name);
+      this.#want(TYPE_ENDPOINT, name, false);
+    }
+    for (const content of added) {
+      const { name } = content;
+      const current = this.warmingClusters.get(name)?.content ?? this.clusters.get(name);
+      if (isSame(current, content)) continue;
+      if (content.isEds) {
+        this.warmingClusters.set(name, { content });
+        this.#want(TYPE_ENDPOINT, name, true);
+      } else {
+        this.warmingClusters.delete(name);
+        this.clusters.set(name, content);
+        this.endpoints.delete(name);
+        this.#want(TYPE_ENDPOINT, name, false);
+      }
+    }
+  }
+
+  /** An answer, be it "there is none", ends warming. */
+  #applyEndpoints(added: readonly Content[], removed: readonly string[]): void {
+    for (const content of added) {
+      if (!this.#watch(TYPE_ENDPOINT).interest.has(content.name)) continue;
+      this.endpoints.set(content.name, content);
+      this.#warm(content.name);
+    }
+    for (const name of removed) this.#warm(name);
+  }
+
+  #warm(name: string): void {
+    const warming = this.warmingClusters.get(name);
+    if (warming === undefined) return;
+    this.warmingClusters.delete(name);
+    this.clusters.set(name, warming.content);
+  }
+
+  #applyListeners(added: readonly Content[], removed: readonly string[]): void {
+    for (const name of removed) {
+      this.listeners.delete(name);
+      this.warmingListeners.delete(name);
+    }
+    for (const content of added) {
+      const current = this.warmingListeners.get(content.name) ?? this.listeners.get(content.name);
+      if (!isSame(current, content)) this.warmingListeners.set(content.name, content);
+    }
+    this.#settleListeners();
+  }
+
+  /** Removals of routes are ignored, as Envoy does. */
+  #applyRoutes(added: readonly Content[]): void {
+    const { interest } = this.#watch(TYPE_ROUTE);
+    for (const content of added) if (interest.has(content.name)) this.routes.set(content.name, content);
+    this.#settleListeners();
+  }
+
+  #settleListeners(): void {
+    for (const [name, content] of this.warmingListeners) {
+      if (!(content.routes ?? []).every((route) => this.routes.has(route))) continue;
+      this.warmingListeners.delete(name);
+      this.listeners.set(name, content);
+    }
+    const wanted = new Set<string>();
+    for (const { routes = [] } of [...this.listeners.values(), ...this.warmingListeners.values()]) {
+      for (const route of routes) wanted.add(route);
+    }
+    for (const route of wanted) this.#want(TYPE_ROUTE, route, true);
+    for (const route of this.#watches.get(TYPE_ROUTE)?.interest ?? []) {
+      if (wanted.has(route)) continue;
+      this.routes.delete(route);
+      this.#want(TYPE_ROUTE, route, false);
+    }
+  }
+
+  #want(typeUrl: string, name: string, isWanted: boolean): void {
+    const known = this.#watches.get(typeUrl);
+    if ((known?.interest.has(name) ?? false) === isWanted) return;
+    const watch = this.#watch(typeUrl);
+    if (isWanted) watch.add(name);
+    else watch.drop(name);
+  }
+
+  /** Writes what is to be written, type by type. CDS says nothing while a cluster warms (after start-up). */
+  #flushTypes(isReconnect: boolean): void {
+    for (const typeUrl of SUBSCRIPTION_ORDER) {
+      const watch = this.#watches.get(typeUrl);
+      if (watch === undefined) continue;
+      const isHeld = typeUrl === TYPE_CLUSTER && this.#isInitialised && this.warmingClusters.size > 0;
+      if (isHeld && !(isReconnect && watch.isFirst)) continue;
+      this.#writeRequests(typeUrl, watch);
+    }
+    if (!this.holdsRequests) this.flush();
+  }
+
+  #writeRequests(typeUrl: string, watch: Watch): void {
+    const hasInterest = watch.isWildcard || watch.interest.size > 0;
+    if (watch.isFirst && !hasInterest && watch.added.size === 0) return;
+    while (watch.isFirst || watch.answers.length > 0 || watch.added.size > 0 || watch.removed.size > 0) {
+      const answer = watch.answers.shift();
+      if (answer !== undefined) this.#unanswered.set(typeUrl, (this.#unanswered.get(typeUrl) ?? 0) - 1);
+      const first = watch.isFirst;
+      const request = create(DeltaDiscoveryRequestSchema, {
+        ...(typeUrl === TYPE_CLUSTER && first ? { node: { id: NODE_ID } } : {}),
+        typeUrl,
+        resourceNamesSubscribe: first && !watch.isWildcard ? [...watch.interest] : [...watch.added],
+        resourceNamesUnsubscribe: first ? [] : [...watch.removed],
+        initialResourceVersions: first ? Object.fromEntries(watch.versions) : {},
+        responseNonce: answer?.nonce ?? '',
+        ...(answer?.error === undefined ? {} : { errorDetail: { code: 13, message: answer.error } }),
+      });
+      watch.isFirst = false;
+      watch.added.clear();
+      watch.removed.clear();
+      this.outbox.push(toBinary(DeltaDiscoveryRequestSchema, request));
+    }
+  }
+}
+
+function isSame(a: Content | undefined, b: Content): boolean {
+  return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,452 @@
+/** Metrics, peer facts, access logs and mesh ALPN on two real Envoys whose filters our builders made. */
+import assert from 'node:assert/strict';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { after, before, describe, it } from 'node:test';
+import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type { Inbound } from '#scope/inbound.ts';
+import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
+import { inboundChainFilters } from '#xds/filters/inbound-filters.ts';
+import { callerHttpParts, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import { MESH_HTTP_ALPN_VALUES } from '#xds/filters/alpn.ts';
+import { buildInboundRoutes } from '#xds/listeners/inbound-routes.ts';
+import { FACTS, hostRoutes, testCluster, testListener, waitFor, workloadEnvironment } from './mesh-pair.ts';
+import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
+import { callHttp, callTcp, startEchoApp, startHttp2App, startHttpApp, type TestApp } from './test-apps.ts';
+import { createTestAuthority } from './workload-certificates.ts';
+
+const INBOUND: Inbound = {
+  interception: 'NONE',
+  bindAddress: '',
+  appAddress: '',
+  mode: 'PERMISSIVE',
+  ports: [],
+  namespace: 'bookinfo',
+  labels: {},
+};
+const MESH_TLS = { transportProtocol: 'tls' };
+const REVIEWS = { host: 'reviews.bookinfo.svc.cluster.local', name: 'reviews', namespace: 'bookinfo' };
+const REVIEWS_ENDPOINT = {
+  workload: 'reviews-v1',
+  namespace: 'bookinfo',
+  app: 'reviews',
+  version: 'v1',
+  canonical_service: 'reviews',
+  canonical_revision: 'v1',
+  cluster: 'Kubernetes',
+};
+
+const address = ownAddress();
+let caller: StaticEnvoy;
+let called: StaticEnvoy;
+let apps: TestApp[] = [];
+let outside: TlsServer;
+const offeredOutside: string[][] = [];
+const ports = { http: 0, tcp: 0, plainInbound: 0 };
+
+before(async () => {
+  const authority = await createTestAuthority();
+  const [httpApp, grpcApp, echoApp] = await Promise.all([
+    startHttpApp(address),
+    startHttp2App(address),
+    startEchoApp(address),
+  ]);
+  apps = [httpApp, grpcApp, echoApp];
+  const server = await authority.issue('spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews', {});
+  const client = await authority.issue('spiffe://cluster.local/ns/front/sa/productpage-account', {
+    O: 'front',
+    OU: 'v1',
+    L: 'Kubernetes',
+    UID: 'productpage',
+    CN: 'productpage-v1',
+  });
+  outside = createTlsServer({
+    key: server.key,
+    cert: server.chain,
+    ALPNCallback: ({ protocols }) => {
+      offeredOutside.push(protocols);
+      return 'http/1.1';
+    },
+  });
+  outside.on('secureConnection', (socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'),
+    );
+  });
+  outside.listen(0, address);
+  await once(outside, 'listening');
+  const outsideAddress = outside.address();
+  assert.ok(outsideAddress !== null && typeof outsideAddress === 'object');
+
+  const autoPort = await freePort(address);
+  const grpcPort = await freePort(address);
+  ports.plainInbound = autoPort;
+  ports.http = await freePort(address);
+  ports.tcp = await freePort(address);
+  const inboundFilters = (carries: 'http' | 'tcp', mutualTls: boolean, port: number): Filter[] =>
+    inboundChainFilters(
+      { inbound: INBOUND, facts: FACTS },
+      {
+        carries,
+        mutualTls,
+        cluster: `inbound|${port}||`,
+        statPrefix: 'inbound',
+        port,
+        routes: () => buildInboundRoutes(`inbound|${port}||`, String(port), 'x'),
+      },
+    );
+  called = await startStaticEnvoy({
+    address,
+    environment: workloadEnvironment('reviews', 'bookinfo'),
+    listeners: [
+      testListener('auto', address, autoPort, authority.root, [
+        {
+          match: { ...MESH_TLS, applicationProtocols: ['istio-http/1.1', 'istio-h2'] },
+          filters: inboundFilters('http', true, 9080),
+          certificate: server,
+        },
+        {
+          match: { ...MESH_TLS, applicationProtocols: ['istio'] },
+          filters: inboundFilters('tcp', true, 9090),
+          certificate: server,
+        },
+        { match: { transportProtocol: 'raw_buffer' }, filters: inboundFilters('http', false, 9080) },
+      ]),
+      testListener('grpc', address, grpcPort, authority.root, [
+        {
+          match: { ...MESH_TLS, applicationProtocols: ['istio-h2'] },
+          filters: inboundFilters('http', true, 9070),
+          certificate: server,
+        },
+      ]),
+    ],
+    clusters: [
+      testCluster({ name: 'inbound|9080||', address, port: httpApp.port, metadata: REVIEWS }),
+      testCluster({ name: 'inbound|9070||', address, port: grpcApp.port, metadata: REVIEWS, http2: true }),
+      testCluster({ name: 'inbound|9090||', address, port: echoApp.port, metadata: REVIEWS }),
+    ],
+  });
+
+  const mesh = (name: string, port: number, alpn: keyof typeof MESH_HTTP_ALPN_VALUES) => ({
+    name,
+    address,
+    port,
+    metadata: { ...REVIEWS, alpn: MESH_HTTP_ALPN_VALUES[alpn] },
+    endpointMetadata: REVIEWS_ENDPOINT,
+    tls: { certificate: client, alpn: ['istio'] },
+  });
+  const routes = hostRoutes({
+    reviews: 'reviews',
+    grpc: 'grpc',
+    either: 'either',
+    plain: 'plain',
+    outside: 'outside',
+    passthrough: 'PassthroughCluster',
+  });
+  caller = await startStaticEnvoy({
+    address,
+    environment: workloadEnvironment('productpage', 'front'),
+    listeners: [
+      testListener('http', address, ports.http, authority.root, [
+        {
+          filters: [
+            buildHttpConnectionManager({
+              direction: 'outbound',
+              statPrefix: 'outbound',
+              routes: { kind: 'inline', config: routes },
+              pathNormalization: 'BASE',
+              ...callerHttpParts(FACTS),
+              securityFilters: [],
+              streamIdleTimeoutMs: 0,
+              http10: false,
+              trustedHops: 0,
+              mutualTls: false,
+            }),
+          ],
+        },
+      ]),
+      testListener('tcp', address, ports.tcp, authority.root, [
+        { filters: [outboundTcpFilter(FACTS, 'reviews', [{ cluster: 'reviews', weight: 1 }])] },
+      ]),
+    ],
+    clusters: [
+      testCluster(mesh('reviews', autoPort, 'http1')),
+      testCluster({ ...mesh('grpc', grpcPort, 'http2'), http2: true }),
+      testCluster({ ...mesh('either', autoPort, 'downstream'), followsCaller: true }),
+      testCluster({
+        name: 'plain',
+        address,
+        port: autoPort,
+        metadata: REVIEWS,
+        endpointMetadata: REVIEWS_ENDPOINT,
+      }),
+      testCluster({
+        name: 'outside',
+        address,
+        port: outsideAddress.port,
+        metadata: { host: 'example.com', name: 'example.com', namespace: 'front' },
+        tls: { certificate: client, alpn: ['http/1.1'] },
+      }),
+      testCluster({ name: 'PassthroughCluster', address, port: httpApp.port }),
+    ],
+  });
+});
+
+after(async () => {
+  await caller?.stop();
+  await called?.stop();
+  for (const app of apps) await app.close();
+  outside?.close();
+});
+
+const SOURCE_SIDE = {
+  source_workload: 'productpage-v1',
+  source_workload_namespace: 'front',
+  source_app: 'productpage',
+  source_version: 'v1',
+  source_canonical_service: 'productpage',
+  source_canonical_revision: 'v1',
+  source_cluster: 'Kubernetes',
+  source_principal: 'spiffe://cluster.local/ns/front/sa/productpage-account',
+};
+const DESTINATION_SIDE = {
+  destination_workload: 'reviews-v1',
+  destination_workload_namespace: 'bookinfo',
+  destination_app: 'reviews',
+  destination_version: 'v1',
+  destination_canonical_service: 'reviews',
+  destination_canonical_revision: 'v1',
+  destination_cluster: 'Kubernetes',
+  destination_principal: 'spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews',
+  destination_service: 'reviews.bookinfo.svc.cluster.local',
+  destination_service_name: 'reviews',
+  destination_service_namespace: 'bookinfo',
+};
+const HTTP_OK = {
+  request_protocol: 'http',
+  response_code: '200',
+  response_flags: '-',
+  grpc_response_status: '',
+};
+const UNKNOWN_SOURCE = {
+  ...Object.fromEntries(Object.keys(SOURCE_SIDE).map((label) => [label, 'unknown'])),
+  source_canonical_revision: 'latest',
+};
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Series of one metric: labels, and the value. */
+async function series(envoy: StaticEnvoy, metric: string): Promise<readonly (readonly [Labels, number])[]> {
+  const text = await envoy.admin('/stats/prometheus');
+  return text.split('\n').flatMap((line) => {
+    const match = /^envoy_wasmcustom_(\w+)\{(.*)\} (\d+(?:\.\d+)?)$/.exec(line);
+    if (match === null || match[1] !== metric) return [];
+    const labels: Record<string, string> = {};
+    for (const [, name = '', value = ''] of (match[2] ?? '').matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g))
+      labels[name] = value;
+    return [[labels, Number(match[3])] as const];
+  });
+}
+
+/** Waits for a series with these labels among others; returns all its labels and its value. */
+function findSeries(envoy: StaticEnvoy, metric: string, labels: Labels): Promise<readonly [Labels, number]> {
+  return waitFor(`${metric} ${JSON.stringify(labels)}`, async () => {
+    const all = await series(envoy, metric);
+    return all.find(([have]) => Object.entries(labels).every(([name, value]) => have[name] === value));
+  });
+}
+
+async function call(
+  host: string,
+  headers: Record<string, string> = {},
+): Promise<ReturnType<typeof JSON.parse>> {
+  const answer = await callHttp({ address, port: ports.http, headers: { host, ...headers } });
+  assert.equal(answer.status, 200, answer.body);
+  return answer.body === '' ? undefined : JSON.parse(answer.body);
+}
+
+describe('telemetry filters on real Envoys', { timeout: 60_000 }, () => {
+  it('count a request on both sides with the labels that Istio has', async () => {
+    await call('reviews');
+    const [atSource] = await findSeries(caller, 'istio_requests_total', {
+      source_principal: SOURCE_SIDE.source_principal,
+      request_protocol: 'http',
+    });
+    assert.deepEqual(atSource, {
+      reporter: 'source',
+      ...SOURCE_SIDE,
+      ...DESTINATION_SIDE,
+      ...HTTP_OK,
+      connection_security_policy: 'unknown',
+    });
+    const [atDestination] = await findSeries(called, 'istio_requests_total', {
+      connection_security_policy: 'mutual_tls',
+    });
+    assert.deepEqual(atDestination, {
+      reporter: 'destination',
+      ...SOURCE_SIDE,
+      ...DESTINATION_SIDE,
+      ...HTTP_OK,
+      connection_security_policy: 'mutual_tls',
+    });
+    for (const metric of [
+      'istio_request_duration_milliseconds_count',
+      'istio_request_bytes_count',
+      'istio_response_bytes_count',
+    ]) {
+      assert.deepEqual(
+        (await findSeries(called, metric, { connection_security_policy: 'mutual_tls' }))[0],
+        atDestination,
+      );
+    }
+  });
+
+  it('know nothing of a caller without mesh mTLS, whatever headers it sends, and show none of them to the application', async () => {
+    const answer = await callHttp({
+      address,
+      port: ports.plainInbound,
+      headers: {
+        host: 'reviews',
+        'x-lateen-peer-workload': 'admin',
+        'x-lateen-peer-namespace': 'kube-system',
+        'x-other': 'stays',
+      },
+    });
+    const seen = JSON.parse(answer.body).headers;
+    assert.deepEqual(
+      Object.keys(seen).filter((name) => name.startsWith('x-lateen')),
+      [],
+    );
+    assert.equal(seen['x-other'], 'stays');
+    const [labels] = await findSeries(called, 'istio_requests_total', { connection_security_policy: 'none' });
+    assert.deepEqual(labels, {
+      reporter: 'destination',
+      ...UNKNOWN_SOURCE,
+      ...DESTINATION_SIDE,
+      destination_principal: 'unknown',
+      ...HTTP_OK,
+      connection_security_policy: 'none',
+    });
+  });
+
+  it('replace what the application claims about itself, and keep the headers from the called application (T20)', async () => {
+    const before = (
+      await findSeries(called, 'istio_requests_total', {
+        source_workload: 'productpage-v1',
+        request_protocol: 'http',
+      })
+    )[1];
+    const seen = await call('reviews', { 'x-lateen-peer-workload': 'admin', 'x-lateen-peer-zone': 'hidden' });
+    assert.deepEqual(
+      Object.keys(seen.headers).filter((name) => name.startsWith('x-lateen')),
+      [],
+    );
+    await waitFor('the second request', async () => {
+      const now = (
+        await findSeries(called, 'istio_requests_total', {
+          source_workload: 'productpage-v1',
+          request_protocol: 'http',
+        })
+      )[1];
+      return now > before ? now : undefined;
+    });
+    assert.equal(
+      (await series(called, 'istio_requests_total')).some(
+        ([labels]) => labels['source_workload'] === 'admin',
+      ),
+      false,
+    );
+  });
+
+  it('count gRPC as such, with its status', async () => {
+    const session = connectHttp2(`http://${address}:${ports.http}`);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/pkg.Service/Method',
+      ':authority': 'grpc',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.end(Buffer.alloc(5));
+    stream.resume();
+    await once(stream, 'close');
+    session.close();
+    for (const envoy of [caller, called]) {
+      const [labels] = await findSeries(envoy, 'istio_requests_total', { request_protocol: 'grpc' });
+      assert.equal(labels['grpc_response_status'], '0');
+      assert.equal(labels['source_workload'], 'productpage-v1');
+    }
+  });
+
+  it('count TCP connections and bytes, with the caller known from its certificate', async () => {
+    assert.equal(await callTcp(address, ports.tcp, 'sixteen bytes ok'), 'sixteen bytes ok');
+    const common = { ...SOURCE_SIDE, ...DESTINATION_SIDE, request_protocol: 'tcp', response_flags: '-' };
+    for (const [envoy, reporter, policy] of [
+      [caller, 'source', 'unknown'],
+      [called, 'destination', 'mutual_tls'],
+    ] as const) {
+      for (const [metric, value] of [
+        ['istio_tcp_connections_opened_total', 1],
+        ['istio_tcp_connections_closed_total', 1],
+        ['istio_tcp_sent_bytes_total', 16],
+        ['istio_tcp_received_bytes_total', 16],
+      ] as const) {
+        const found = await findSeries(envoy, metric, { reporter });
+        assert.deepEqual(found, [{ reporter, ...common, connection_security_policy: policy }, value], metric);
+      }
+    }
+  });
+
+  it('name pass-through by its cluster, and nothing by the Host header (T40)', async () => {
+    await call('passthrough');
+    const [labels] = await findSeries(caller, 'istio_requests_total', {
+      destination_service_name: 'PassthroughCluster',
+    });
+    assert.deepEqual(
+      { ...labels, destination_canonical_revision: labels['destination_canonical_revision'] },
+      {
+        reporter: 'source',
+        ...SOURCE_SIDE,
+        source_principal: 'unknown',
+        ...Object.fromEntries(Object.keys(DESTINATION_SIDE).map((label) => [label, 'unknown'])),
+        destination_canonical_revision: 'latest',
+        destination_service_name: 'PassthroughCluster',
+        ...HTTP_OK,
+        connection_security_policy: 'unknown',
+      },
+    );
+  });
+
+  it('offer mesh ALPN by the protocol spoken upstream, also where it follows the caller', async () => {
+    assert.equal((await call('either')).version, '1.1');
+    const session = connectHttp2(`http://${address}:${ports.http}`);
+    const stream = session.request({ ':path': '/', ':authority': 'either' });
+    const [headers] = await once(stream, 'response');
+    stream.resume();
+    await once(stream, 'close');
+    session.close();
+    assert.equal(headers[':status'], 200);
+  });
+
+  it('leave the ALPN of TLS that is originated for somebody outside alone', async () => {
+    await call('outside');
+    assert.deepEqual(offeredOutside, [['http/1.1']]);
+  });
+
+  it('write one line per request and per TCP connection', async () => {
+    const lines = await waitFor('access log', () => {
+      const all = called
+        .output()
+        .split('\n')
+        .filter((line) => line.startsWith('['));
+      return all.some((line) => line.includes('"- - -"')) ? all : undefined;
+    });
+    assert.equal(lines.filter((line) => line.includes('"- - -"')).length, 1);
+    assert.match(
+      lines.find((line) => line.includes('GET / HTTP/1.1')) ?? '',
+      /^\[\S+\] "GET \/ HTTP\/1\.1" 200 - via_upstream - "-" 0 \d+ \d+ \d+ /,
+    );
+  });
+});
