@@ -20,10 +20,11 @@ import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { AdsMetrics } from './ads-metrics.ts';
 import type { ConnectionRecord } from './connections.ts';
 import type { Dialect, DiscoveryRequest } from './dialect.ts';
+import { LingeringListeners } from './lingering-listeners.ts';
 import type { NackEvent } from './nack-event.ts';
 import type { Peer } from './peer.ts';
 import { type OrderedStream, PushOrder } from './push-order.ts';
-import { CDS, EDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
+import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
 import type { DiffCache, ResourceMap } from './snapshot-diff.ts';
 import { type Changes, type Refusal, TypeState } from './subscription.ts';
@@ -71,6 +72,7 @@ const MAX_IN_FLIGHT = 4;
 export class AdsSession<R extends DiscoveryRequest> implements ProxySession, OrderedStream {
   readonly peer: Peer;
   readonly startedAtMs: number;
+  readonly lingering: LingeringListeners = new LingeringListeners();
   readonly #host: SessionHost;
   readonly #stream: XdsStream;
   readonly #dialect: Dialect<R>;
@@ -276,15 +278,26 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       state.blockedSinceMs = 0;
       return;
     }
-    const changes = state.changes(target, order.removalRules(state.type));
+    const changes = this.#changes(state, target, order);
     if (changes.adds.length === 0 && changes.removals.length === 0 && !state.mustAnswer) {
       state.blockedSinceMs = 0;
       if (state.inFlight.length === 0) state.commit(target, changes, undefined, nowMs);
       return;
     }
-    if (!order.mayPush(state)) return;
+    if (!order.mayPush(state, changes.adds.length > 0)) return;
     state.blockedSinceMs = 0;
     this.#send(state, target, changes, startedMs);
+  }
+
+  /**
+   * Clusters are removed in responses of their own: of a refused response Envoy may have taken a part, and the versions that
+   * it lists after a reconnect don't show what was removed with it.
+   */
+  #changes(state: TypeState, target: ResourceMap, order: PushOrder): Changes {
+    const changes = state.changes(target, order.removalRules(state.type));
+    return state.type === CDS && this.isDelta && changes.adds.length > 0
+      ? { ...changes, removals: [] }
+      : changes;
   }
 
   #send(state: TypeState, target: ResourceMap, changes: Changes, startedMs: number): void {
@@ -307,7 +320,9 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     state.commit(target, changes, { nonce, version, sentAtMs: nowMs }, nowMs);
     if (state.inFlight.length > MAX_IN_FLIGHT) state.forgetOldest();
     this.#lastNonce.set(state, nonce);
+    const sent = state.inFlight.at(-1);
     if (type === CDS) this.#forceEndpoints(changes);
+    if (type === LDS && sent !== undefined) this.lingering.sent(sent);
     this.#stream.send(response.chunks);
     this.#record?.sent(type, nonce, version, nowMs);
     metrics.pushed({

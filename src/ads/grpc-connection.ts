@@ -117,10 +117,11 @@ export class GrpcConnection {
     let reason: string | undefined;
     for (const [stream, seen] of this.#streams) {
       const { drainedBytes } = stream;
-      if (stream.queuedBytes === 0 || drainedBytes !== seen.drainedBytes) {
+      const limitMs = stream.isClosed ? this.#limits.graceMs : this.#limits.stalledWriteMs;
+      if ((stream.queuedBytes === 0 && !stream.isClosed) || drainedBytes !== seen.drainedBytes) {
         seen.drainedBytes = drainedBytes;
         seen.drainedAtMs = nowMs;
-      } else if (nowMs - seen.drainedAtMs >= this.#limits.stalledWriteMs) {
+      } else if (nowMs - seen.drainedAtMs >= limitMs) {
         stream.cut(grpcStatus(GRPC_RESOURCE_EXHAUSTED, 'the client takes nothing'));
         reason = 'stalled-write';
       }

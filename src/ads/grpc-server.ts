@@ -217,7 +217,7 @@ export class GrpcServer implements AsyncDisposable {
     if (httpStatus !== undefined) {
       stream.respond({ ':status': httpStatus }, { endStream: true });
       stream.resume();
-      return stream.close();
+      return;
     }
     const method = this.#methods.get(headers[':path'] ?? '');
     if (method === undefined) return refuseCall(stream, grpcStatus(GRPC_UNIMPLEMENTED, 'no such method'));

@@ -8,10 +8,12 @@
  * on the wire is enough, as a client applies a stream's messages in turn. For the same reason an unanswered CDS (one
  * cluster may wait for DNS or a secret for ever) holds back other clusters for a second only.
  */
-import type { Resource, ResourceEntry } from '#xds/resource.ts';
+import type { Resource } from '#xds/resource.ts';
 import { CDS, ECDS, EDS, LDS, RDS, type ResourceType } from './resource-type.ts';
+import type { LingeringListeners } from './lingering-listeners.ts';
 import type { ResourceMap } from './snapshot-diff.ts';
-import { type Exception, HELD_UNKNOWN, type RemovalRules, type TypeState } from './subscription.ts';
+import { type Exception, HELD_UNKNOWN, lastKnown } from './held-resources.ts';
+import type { RemovalRules, TypeState } from './subscription.ts';
 
 /** How long a type waits for the types before it. */
 export const ORDER_WAIT_MS = 1_000;
@@ -31,6 +33,7 @@ const WAITS_FOR: ReadonlyMap<ResourceType, readonly ResourceType[]> = new Map([
 export interface OrderedStream {
   readonly startedAtMs: number;
   readonly queuedBytes: number;
+  readonly lingering: LingeringListeners;
   state(type: ResourceType): TypeState | undefined;
   target(type: ResourceType): ResourceMap;
 }
@@ -39,6 +42,8 @@ export interface OrderedStream {
 export class PushOrder {
   readonly #stream: OrderedStream;
   readonly #nowMs: number;
+  /** Types with additions that may not leave yet. */
+  readonly #waiting: Set<ResourceType> = new Set();
   wakeAtMs = Number.POSITIVE_INFINITY;
 
   constructor(stream: OrderedStream, nowMs: number) {
@@ -46,8 +51,14 @@ export class PushOrder {
     this.#nowMs = nowMs;
   }
 
-  /** Whether a response of this type may leave now. */
-  mayPush(state: TypeState): boolean {
+  /** Whether a response of this type may leave now. Types are asked about in their order, and only if they have something. */
+  mayPush(state: TypeState, hasAdds: boolean): boolean {
+    const may = this.#mayPush(state);
+    if (!may && hasAdds) this.#waiting.add(state.type);
+    return may;
+  }
+
+  #mayPush(state: TypeState): boolean {
     const last = state.inFlight.at(-1);
     if (last !== undefined) {
       if (state.type !== CDS || this.#stream.queuedBytes > 0) return false;
@@ -63,7 +74,7 @@ export class PushOrder {
   removalRules(type: ResourceType): RemovalRules {
     switch (type) {
       case CDS:
-        return this.#rules((name, exception) => this.#mayRemoveCluster(name, exception), [CDS, LDS, RDS]);
+        return this.#rules((_, exception) => this.#mayRemoveCluster(exception), [CDS, LDS, RDS]);
       case RDS:
       case ECDS:
         return this.#rules((_, exception) => this.#mayRemoveNamed(exception), [LDS]);
@@ -92,16 +103,17 @@ export class PushOrder {
     return {
       mayRemove: (name, exception) =>
         exception?.due === true || (!isNeeded(name) && this.#mayRemoveNamed(exception)),
-      standIn: (name: string, held: ResourceEntry | undefined) =>
-        isNeeded(name) && held !== HELD_UNKNOWN ? held : undefined,
+      standIn: (name, held) => (isNeeded(name) ? lastKnown(held) : undefined),
     };
   }
 
-  /** What the client brought from an earlier stream may be used by listeners and routes that it has yet to tell of. */
-  #mayRemoveCluster(_name: string, exception: Exception | undefined): boolean {
-    if (exception?.held !== HELD_UNKNOWN) return true;
-    const hasToldAll = this.#stream.state(LDS) !== undefined && this.#stream.state(RDS) !== undefined;
-    return hasToldAll || this.#isPast(this.#stream.startedAtMs + ORDER_WAIT_MS);
+  /** What the client brought from an earlier stream may be used by what it brought with it: that must be replaced first. */
+  #mayRemoveCluster(exception: Exception | undefined): boolean {
+    if (exception?.held.includes(HELD_UNKNOWN) !== true) return true;
+    const users = [LDS, RDS].map((type) => [type, this.#stream.state(type)] as const);
+    const hasToldAll = users.every(([, state]) => state !== undefined);
+    if (!hasToldAll && !this.#isPast(this.#stream.startedAtMs + ORDER_WAIT_MS)) return false;
+    return users.every(([type, state]) => state === undefined || state.isSettled(this.#stream.target(type)));
   }
 
   #mayRemoveNamed(exception: Exception | undefined): boolean {
@@ -111,10 +123,22 @@ export class PushOrder {
 
   #stale(type: ResourceType): readonly Resource[] {
     const state = this.#stream.state(type);
-    return state === undefined ? [] : [...state.stale(this.#stream.target(type))];
+    if (state === undefined) return [];
+    const stale = [...state.stale(this.#stream.target(type))];
+    // An aggregate cluster names others; one from an earlier stream may, but then all would wait for one another.
+    if (type === CDS) return stale.filter((resource) => resource !== HELD_UNKNOWN.resource);
+    if (type !== LDS) return stale;
+    const stream = {
+      listeners: state,
+      listenerTarget: this.#stream.target(LDS),
+      routes: this.#stream.state(RDS),
+      routeTarget: this.#stream.target(RDS),
+    };
+    return [...stale, ...this.#stream.lingering.remaining(stream, this.#nowMs)];
   }
 
   #isAdding(type: ResourceType): boolean {
+    if (this.#waiting.has(type)) return true;
     return this.#stream.state(type)?.inFlight.some((sent) => sent.adds.length > 0) ?? false;
   }
 

@@ -31,9 +31,8 @@ export function refuseCall(stream: ServerHttp2Stream, status: GrpcStatus): void 
     },
     { endStream: true },
   );
-  // The request may still be arriving; nobody reads it.
+  // The request may still be arriving; nobody reads it. (A reset right here would overtake the answer.)
   stream.resume();
-  stream.close();
 }
 
 export class ServerStream implements XdsStream {
@@ -53,6 +52,11 @@ export class ServerStream implements XdsStream {
 
   get queuedBytes(): number {
     return this.#stream.writableLength;
+  }
+
+  /** True when the server has had its last word. */
+  get isClosed(): boolean {
+    return this.#status !== undefined;
   }
 
   /** Bytes that the client's side has taken so far; stands still while a client is stalled. */
@@ -130,8 +134,9 @@ export class ServerStream implements XdsStream {
   #sendTrailers(): void {
     const { code, message } = this.#status ?? grpcStatus(GRPC_CANCELLED);
     this.#stream.sendTrailers({ 'grpc-status': String(code), 'grpc-message': encodeGrpcMessage(message) });
-    // Whatever the client still sends is of no interest.
-    this.#stream.close();
+    // The client ends its side when it has read this; what it still sends is of no interest. A reset right here would
+    // overtake the trailers, so a client that does not end is left to the connection's sweep.
+    this.#stream.resume();
   }
 
   #end(): void {

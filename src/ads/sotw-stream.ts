@@ -12,8 +12,8 @@ import {
   type SubscriptionContext,
 } from './dialect.ts';
 import { decodeSotwRequest, encodeSotwHead, type SotwRequest } from './messages.ts';
+import { lastKnown } from './held-resources.ts';
 import { type Body, type BodyCache, encodeSotw } from './response-body.ts';
-import { HELD_UNKNOWN } from './subscription.ts';
 
 const WILDCARD = '*';
 const NO_CLAIMS: ReadonlyMap<string, string> = new Map();
@@ -70,8 +70,8 @@ function wholeState(context: ResponseContext, bodies: BodyCache): readonly Body[
     if (!state.isSubscribed(name)) continue;
     const exception = state.exceptions.get(name);
     const isRefused = exception?.refused === entry.resource.version;
-    const shown = isRefused ? exception?.held : entry;
-    if (shown) entries.push([name, shown]);
+    const shown = isRefused ? lastKnown(exception?.held ?? []) : entry;
+    if (shown !== undefined) entries.push([name, shown]);
   }
   return [encodeSotw(state.type, entries), kept];
 }
@@ -82,8 +82,8 @@ function keptEntries({ state, target, changes }: ResponseContext): readonly Name
   const names = new Set([...changes.diff.deleted, ...state.exceptions.keys()]);
   const kept: Named[] = [];
   for (const name of names) {
-    const held = target.has(name) || removed.has(name) ? undefined : state.heldEntry(name);
-    if (held !== undefined && held !== HELD_UNKNOWN) kept.push([name, held]);
+    const held = target.has(name) || removed.has(name) ? undefined : lastKnown(state.held(name));
+    if (held !== undefined) kept.push([name, held]);
   }
   return kept;
 }

@@ -5,32 +5,25 @@
  */
 import { emptyMap } from '#collections/persistent-map.ts';
 import type { Resource, ResourceEntry } from '#xds/resource.ts';
+import {
+  ASKED,
+  type Exception,
+  HELD_NOTHING,
+  HELD_UNKNOWN,
+  type Held,
+  heldOf,
+  isExactly,
+  NOTHING,
+  outdated,
+  REMOVAL,
+  withCandidate,
+} from './held-resources.ts';
 import { NameSet } from './name-set.ts';
+import { mentions } from './nack-event.ts';
 import type { ResourceType } from './resource-type.ts';
 import type { DiffCache, ResourceDiff, ResourceMap } from './snapshot-diff.ts';
 
 type Named = readonly [string, ResourceEntry];
-
-/** What is known of a name whose state at the client is not what `base` says. */
-export interface Exception {
-  /** What the client holds: null for nothing, HELD_UNKNOWN for a version from an earlier stream. */
-  readonly held: ResourceEntry | null;
-  /** The client must be answered for this name even if nothing changed. */
-  readonly due: boolean;
-  /** Version that the client refused ('' for none): those bytes are not sent again. REMOVAL for a refused removal. */
-  readonly refused: string;
-  /** Since when a removal is held back, Unix milliseconds. */
-  readonly sinceMs: number;
-}
-
-/** Stands for a resource that a reconnecting client says it holds in a version that we don't have at hand. */
-export const HELD_UNKNOWN: ResourceEntry = Object.freeze({
-  resource: Object.freeze({ typeUrl: '', name: '', bytes: new Uint8Array(0), version: '?' }),
-  causes: [],
-});
-
-const REMOVAL = '-';
-const ASKED: Exception = Object.freeze({ held: null, due: true, refused: '', sinceMs: 0 });
 
 /** A response that the client has not answered yet. */
 export interface InFlight {
@@ -40,7 +33,7 @@ export interface InFlight {
   readonly adds: readonly Named[];
   readonly removals: readonly string[];
   /** What the client held before of the names in it; names that it did not hold are absent. */
-  readonly before: ReadonlyMap<string, ResourceEntry>;
+  readonly before: ReadonlyMap<string, Held>;
 }
 
 /** What to send to bring a client from where it is to a target map. */
@@ -64,7 +57,7 @@ export interface RemovalRules {
   /** `exception` is undefined for a name that left the target just now. */
   mayRemove(name: string, exception: Exception | undefined): boolean;
   /** What to answer for an unknown name while the client still needs it. */
-  standIn(name: string, held: ResourceEntry | undefined): ResourceEntry | undefined;
+  standIn(name: string, held: Held): ResourceEntry | undefined;
 }
 
 /** A refused response, for the record. */
@@ -134,7 +127,7 @@ export class TypeState {
     for (const [name, entry] of target) this.#compareClaim(name, entry, claims.get(name), versionOf);
     for (const name of claims.keys()) {
       if (!target.has(name))
-        this.#exceptions.set(name, { held: HELD_UNKNOWN, due: false, refused: '', sinceMs: nowMs });
+        this.#exceptions.set(name, { held: [HELD_UNKNOWN], due: false, refused: '', sinceMs: nowMs });
     }
   }
 
@@ -164,7 +157,7 @@ export class TypeState {
       this.names.add(shared);
       const claim = claims.get(name);
       if (entry !== undefined && claim !== undefined) this.#compareClaim(shared, entry, claim, versionOf);
-      else this.#exceptions.set(shared, claim === undefined ? ASKED : { ...ASKED, held: HELD_UNKNOWN });
+      else this.#exceptions.set(shared, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
     }
     if (!this.isWildcard) this.names.compact(this.#base);
   }
@@ -188,37 +181,42 @@ export class TypeState {
   /** The name is sent again although nothing changed. */
   force(name: string): void {
     if (!this.isSubscribed(name)) return;
-    this.#exceptions.set(name, { ...ASKED, held: this.heldEntry(name) ?? null });
+    this.#exceptions.set(name, { ...ASKED, held: this.held(name) });
   }
 
-  /** What the client holds under a name, in flight or answered. */
-  heldEntry(name: string): ResourceEntry | undefined {
-    if (!this.isSubscribed(name)) return undefined;
-    const exception = this.#exceptions.get(name);
-    return exception === undefined ? this.#base.get(name) : (exception.held ?? undefined);
+  /** What the client holds under a name, counting what is on its way as taken. */
+  held(name: string): Held {
+    if (!this.isSubscribed(name)) return NOTHING;
+    return this.#exceptions.get(name)?.held ?? heldOf(this.#base.get(name));
   }
 
   /** True while the client may hold something under this name. */
   mayHold(name: string): boolean {
-    return this.heldEntry(name) !== undefined || this.#inFlight.some((sent) => sent.before.has(name));
+    return this.held(name).length > 0 || this.#inFlight.some((sent) => sent.before.has(name));
+  }
+
+  /** True while a response with this name is unanswered. */
+  isInFlight(name: string): boolean {
+    return this.#inFlight.some(
+      (sent) => sent.removals.includes(name) || sent.adds.some(([added]) => added === name),
+    );
+  }
+
+  /** True when the client has something under this name, or refused it and goes on without. */
+  wasAnswered(name: string): boolean {
+    return this.held(name).length > 0 || (this.#exceptions.get(name)?.refused ?? '') !== '';
   }
 
   /** Resources that the client may hold although the target has none or another under their name. */
   *stale(target: ResourceMap): Iterable<Resource> {
-    for (const sent of this.#inFlight) {
-      for (const [name, entry] of sent.before) if (!isCurrent(target, name, entry)) yield entry.resource;
-    }
-    for (const [name, { held }] of this.#exceptions) {
-      if (held !== null && !isCurrent(target, name, held)) yield held.resource;
-    }
+    for (const sent of this.#inFlight)
+      for (const [name, held] of sent.before) yield* outdated(target, name, held);
+    for (const [name, { held }] of this.#exceptions) yield* outdated(target, name, held);
     const diff = this.#diffs.between(this.#base, target);
-    for (const name of diff.deleted) yield* this.#plainHeld(name);
-    for (const [name] of diff.set) yield* this.#plainHeld(name);
-  }
-
-  *#plainHeld(name: string): Iterable<Resource> {
-    const held = this.#exceptions.has(name) ? undefined : this.heldEntry(name);
-    if (held !== undefined) yield held.resource;
+    for (const name of diff.deleted)
+      if (!this.#exceptions.has(name)) yield* outdated(target, name, this.held(name));
+    for (const [name] of diff.set)
+      if (!this.#exceptions.has(name)) yield* outdated(target, name, this.held(name));
   }
 
   /** Works out what to send; changes nothing. O(changes + exceptions). */
@@ -231,7 +229,7 @@ export class TypeState {
       : diff.set.filter(([name]) => isPlain(name));
     let hasStandIn = false;
     if (this.#exceptions.size > 0) {
-      const more = this.#exceptionalChanges(target, rules, adds.length > 0);
+      const more = this.#exceptionalChanges(target, rules);
       if (more.adds.length > 0) adds = [...adds, ...more.adds];
       removals.push(...more.removals);
       hasStandIn = more.hasStandIn;
@@ -251,25 +249,30 @@ export class TypeState {
   ): void {
     if (sent !== undefined) {
       const { adds, removals } = changes;
-      this.#inFlight = [...this.#inFlight, { ...sent, adds, removals, before: this.#heldOf(adds, removals) }];
+      this.#inFlight = [
+        ...this.#inFlight,
+        { ...sent, adds, removals, before: this.#heldBefore(adds, removals) },
+      ];
     }
     const removed = new Set(changes.removals);
     for (const name of changes.diff.deleted) {
       if (removed.has(name) || this.#exceptions.has(name)) continue;
-      const held = this.heldEntry(name);
-      if (held !== undefined) this.#exceptions.set(name, { held, due: false, refused: '', sinceMs: nowMs });
+      const held = this.held(name);
+      if (held.length > 0) this.#exceptions.set(name, { held, due: false, refused: '', sinceMs: nowMs });
     }
     if (this.#exceptions.size > 0) {
       for (const [name] of changes.adds) this.#exceptions.delete(name);
       for (const name of removed) this.#exceptions.delete(name);
     }
+    for (const [name, exception] of this.#exceptions) {
+      const { held, due, refused } = exception;
+      if (!due && isExactly(held, target.get(name))) this.#exceptions.delete(name);
+      else if (refused === REMOVAL && target !== this.#base)
+        this.#exceptions.set(name, { ...exception, refused: '' });
+    }
     this.names.rebase(this.#base, target, changes.diff);
     this.#base = target;
     this.mustAnswer = false;
-    for (const [name, { held, due }] of this.#exceptions) {
-      if (!due && target.get(name)?.resource.version === held?.resource.version)
-        this.#exceptions.delete(name);
-    }
   }
 
   /** The client took a response, and with it all sent before. False when nothing with this nonce is on its way. */
@@ -293,18 +296,22 @@ export class TypeState {
     const refused = new Set(suspects.map(([name]) => name));
     for (const [name, entry] of sent.adds) {
       if (!this.#isLatest(name)) continue;
-      const held = sent.before.get(name) ?? null;
-      const exception = refused.has(name)
-        ? { held, due: false, refused: entry.resource.version }
-        : { held, due: true, refused: '' };
-      this.#exceptions.set(name, { ...exception, sinceMs: 0 });
+      const before = sent.before.get(name) ?? NOTHING;
+      const isRefused = refused.has(name);
+      this.#exceptions.set(name, {
+        held: isRefused && named.length > 0 ? before : withCandidate(before, entry),
+        due: !isRefused,
+        refused: isRefused ? entry.resource.version : '',
+        sinceMs: 0,
+      });
     }
-    const isLost = sent.adds.length === 0;
+    // A response that only removes is not tried again at once, unless others have been sent since.
+    const isLost = sent.adds.length === 0 && this.#inFlight.length === 0;
     for (const name of sent.removals) {
       const held = sent.before.get(name);
       if (held === undefined || !this.#isLatest(name)) continue;
       this.#exceptions.set(name, {
-        held,
+        held: withCandidate(held, HELD_NOTHING),
         due: false,
         refused: isLost ? REMOVAL : '',
         sinceMs: sent.sentAtMs,
@@ -320,68 +327,51 @@ export class TypeState {
 
   #compareClaim(name: string, entry: ResourceEntry, claim: string | undefined, versionOf: VersionOf): void {
     if (claim === versionOf(name, entry)) this.#exceptions.delete(name);
-    else this.#exceptions.set(name, claim === undefined ? ASKED : { ...ASKED, held: HELD_UNKNOWN });
+    else this.#exceptions.set(name, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
   }
 
-  #exceptionalChanges(target: ResourceMap, rules: RemovalRules, hasAdds: boolean): ExceptionalChanges {
+  #exceptionalChanges(target: ResourceMap, rules: RemovalRules): ExceptionalChanges {
     let hasStandIn = false;
     const adds: Named[] = [];
     const removals: string[] = [];
-    const refusedRemovals: string[] = [];
     for (const [name, exception] of this.#exceptions) {
       const { held, due, refused } = exception;
       let wanted = target.get(name);
       if (wanted === undefined && due) {
-        wanted = rules.standIn(name, held ?? this.#base.get(name));
+        wanted = rules.standIn(name, held.length > 0 ? held : heldOf(this.#base.get(name)));
         hasStandIn ||= wanted !== undefined;
       }
       if (wanted !== undefined) {
         const version = wanted.resource.version;
-        if (due || (version !== refused && version !== held?.resource.version)) adds.push([name, wanted]);
-      } else if (refused === REMOVAL) {
-        refusedRemovals.push(name);
-      } else if ((due || held !== null) && rules.mayRemove(name, exception)) {
+        if (due || (version !== refused && !isExactly(held, wanted))) adds.push([name, wanted]);
+      } else if (refused === REMOVAL && this.#base === target) {
+        // Refused by itself: tried again with the next change.
+        continue;
+      } else if ((due || held.length > 0) && rules.mayRemove(name, exception)) {
         removals.push(name);
       }
     }
-    if (hasAdds || adds.length > 0) removals.push(...refusedRemovals);
     return { adds, removals, hasStandIn };
   }
 
-  #heldOf(adds: readonly Named[], removals: readonly string[]): ReadonlyMap<string, ResourceEntry> {
-    const before = new Map<string, ResourceEntry>();
+  #heldBefore(adds: readonly Named[], removals: readonly string[]): ReadonlyMap<string, Held> {
+    const before = new Map<string, Held>();
     if (this.#base.size === 0 && this.#exceptions.size === 0) return before;
-    for (const name of [...adds.map(([added]) => added), ...removals]) {
-      const held = this.heldEntry(name);
-      if (held !== undefined) before.set(name, held);
-    }
+    const keep = (name: string): void => {
+      const held = this.held(name);
+      if (held.length > 0) before.set(name, held);
+    };
+    for (const [name] of adds) keep(name);
+    for (const name of removals) keep(name);
     return before;
   }
 
   /** False when the client's refusal says nothing any more: unsubscribed, asked for again, or sent again since. */
   #isLatest(name: string): boolean {
     if (!this.isSubscribed(name) || this.#exceptions.get(name)?.due) return false;
-    return !this.#inFlight.some(
-      (sent) => sent.removals.includes(name) || sent.adds.some(([added]) => added === name),
-    );
+    return !this.isInFlight(name);
   }
 }
 
 /** The version of a resource as a client sees it. */
 export type VersionOf = (name: string, entry: ResourceEntry) => string;
-
-function isCurrent(target: ResourceMap, name: string, entry: ResourceEntry): boolean {
-  return target.get(name)?.resource.version === entry.resource.version;
-}
-
-/** True when the text contains the name as a word of its own: `80` is not mentioned by `0.0.0.0_80`. */
-function mentions(text: string, name: string): boolean {
-  for (let at = text.indexOf(name); at >= 0 && name !== ''; at = text.indexOf(name, at + 1)) {
-    if (!isNamePart(text[at - 1]) && !isNamePart(text[at + name.length])) return true;
-  }
-  return false;
-}
-
-function isNamePart(character: string | undefined): boolean {
-  return character !== undefined && /[\w|.~/-]/.test(character);
-}

@@ -157,7 +157,8 @@ class OptionReader {
   certificate(workload: WorkloadNames): Result<WorkloadCertificateSettings, string> {
     const trustDomain = this.text('TRUST_DOMAIN') ?? defaultTrustDomain;
     const identity = makeWorkloadIdentity(trustDomain, workload.namespace, workload.serviceAccount);
-    if (!identity.ok) return fail(`no identity from TRUST_DOMAIN, POD_NAMESPACE and SERVICE_ACCOUNT: ${identity.error}`);
+    if (!identity.ok)
+      return fail(`no identity from TRUST_DOMAIN, POD_NAMESPACE and SERVICE_ACCOUNT: ${identity.error}`);
     return ok({
       spiffeId: printWorkloadIdentity(identity.value),
       ttlMs: this.#durationMs('SECRET_TTL', dayMs),
@@ -180,7 +181,11 @@ class OptionReader {
     return this.#controlPlane(address.replace(/^https?:\/\//, ''), isPlain, rootCertPath);
   }
 
-  #controlPlane(address: string, isPlain: boolean, rootCertPath: string): Result<ControlPlaneSettings, string> {
+  #controlPlane(
+    address: string,
+    isPlain: boolean,
+    rootCertPath: string,
+  ): Result<ControlPlaneSettings, string> {
     const target = splitAddress(address);
     if (target === undefined) return fail(`"${address}" is no host:port of a control plane`);
     return ok({
@@ -238,7 +243,13 @@ class OptionReader {
     const config = parseObject(text);
     const port = Number(config?.get('port') ?? 80);
     const path = String(config?.get('path') ?? '/metrics');
-    if (config === undefined || !Number.isInteger(port) || port <= 0 || port > 65535 || !/^\/[!-~]*$/.test(path)) {
+    if (
+      config === undefined ||
+      !Number.isInteger(port) ||
+      port <= 0 ||
+      port > 65535 ||
+      !/^\/[!-~]*$/.test(path)
+    ) {
       this.problems.push('ISTIO_PROMETHEUS_ANNOTATIONS');
       return undefined;
     }

@@ -6,14 +6,14 @@
 import { fstatSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { AgentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
 import { buildBootstrap } from './bootstrap.ts';
 import { CertificateClient } from './certificate-client.ts';
 import { ControlPlane } from './control-plane.ts';
+import { buildEnvoyEnvironment } from './envoy-environment.ts';
 import { EnvoyProcess } from './envoy-process.ts';
-import { buildProxyNode, type NodeFacts, readAnnotations } from './proxy-node.ts';
+import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
 import { StatusServer } from './status-server.ts';
@@ -44,7 +44,10 @@ export class Agent {
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
     const ca = new CertificateClient(new ControlPlane(options.ca, clock), clock);
-    this.#certificate = new WorkloadCertificate(options.certificate, ca, { ...parts, log: log.scope('cache') });
+    this.#certificate = new WorkloadCertificate(options.certificate, ca, {
+      ...parts,
+      log: log.scope('cache'),
+    });
     this.#sds = new SdsServer(this.#certificate, log.scope('sds'));
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
     this.#xds = new XdsProxy(new ControlPlane(options.xds, clock), { ...parts, log: log.scope('xdsproxy') });
@@ -75,10 +78,15 @@ export class Agent {
     await this.#sdsDoor.listen();
     await this.#xdsDoor.listen();
     await this.#status.listen();
-    await this.#writeBootstrap();
+    const node = await this.#writeBootstrap();
     this.#certificate.run();
-    this.#envoy.start();
-    log.info('agent started', { proxy: this.#options.certificate.spiffeId, controlPlane: this.#options.xds.host });
+    this.#envoy.start(
+      buildEnvoyEnvironment(this.#options.environment, node, this.#options.workload.namespace),
+    );
+    log.info('agent started', {
+      proxy: this.#options.certificate.spiffeId,
+      controlPlane: this.#options.xds.host,
+    });
   }
 
   /** Ends everything; also what a failed start left. */
@@ -102,7 +110,7 @@ export class Agent {
     };
   }
 
-  async #writeBootstrap(): Promise<void> {
+  async #writeBootstrap(): Promise<ProxyNode> {
     const { envoy, status, workload, proxyConfig, readiness } = this.#options;
     const facts: NodeFacts = {
       ...workload,
@@ -117,8 +125,9 @@ export class Agent {
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
+    const node = buildProxyNode(facts);
     const bootstrap = buildBootstrap({
-      node: buildProxyNode(facts),
+      node,
       admin: status.admin,
       agentStatus: reachable(status.status),
       readiness,
@@ -131,6 +140,7 @@ export class Agent {
     });
     await mkdir(dirname(envoy.configPath), { recursive: true, mode: 0o700 });
     await writeFile(envoy.configPath, JSON.stringify(bootstrap, null, 2), { mode: 0o600 });
+    return node;
   }
 }
 

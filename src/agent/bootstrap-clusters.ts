@@ -39,7 +39,7 @@ function buildTcpCluster(name: string, address: SocketAddress): JsonObject {
   return { ...buildCluster(name, endpoint), connect_timeout: '0.250s' };
 }
 
-/** A pipe has no source address to bind: the bootstrap's bind config must not reach these two clusters. */
+/** A Unix socket; the bootstrap's source address does not touch it (tried). */
 function buildPipeCluster(name: string, path: string): JsonObject {
   return { ...buildCluster(name, { pipe: { path } }), connect_timeout: '1s' };
 }

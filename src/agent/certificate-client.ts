@@ -5,8 +5,12 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Clock } from '#base/clock.ts';
 import { decodeGrpcMessage, GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
-import { fail, ok, type Result } from '#base/result.ts';
-import { createCertificatePath, decodeCertificateReply, encodeCertificateCall } from '#identity/certificate-message.ts';
+import { fail, type Result } from '#base/result.ts';
+import {
+  createCertificatePath,
+  decodeCertificateReply,
+  encodeCertificateCall,
+} from '#identity/certificate-message.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 const maxReplyBytes = 1024 * 1024;
@@ -28,7 +32,9 @@ export class CertificateClient {
     try {
       session = await this.#controlPlane.connect();
       const stream = session.request(await this.#controlPlane.callHeaders(createCertificatePath));
-      using _timeout = this.#clock.schedule(callTimeoutMs, () => stream.destroy(new Error('the CA does not answer')));
+      using _timeout = this.#clock.schedule(callTimeoutMs, () =>
+        stream.destroy(new Error('the CA does not answer')),
+      );
       stream.end(grpcFrame(encodeCertificateCall(csrPem, ttlMs / 1000)));
       return await readReply(stream);
     } catch (error) {

@@ -49,7 +49,10 @@ export class ControlPlane {
     const { host, port, security } = this.#settings;
     const authority = `${security === 'tls' ? 'https' : 'http'}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
     const options = security === 'tls' ? await this.#tlsOptions() : {};
-    const session = connect(authority, { ...options, settings: { initialWindowSize: windowBytes, enablePush: false } });
+    const session = connect(authority, {
+      ...options,
+      settings: { initialWindowSize: windowBytes, enablePush: false },
+    });
     await this.#whenConnected(session);
     session.setLocalWindowSize(windowBytes);
     this.#keepAlive(session);
@@ -117,7 +120,9 @@ export class ControlPlane {
     let timer = this.#clock.schedule(keepaliveMs, ping);
     const clock = this.#clock;
     function ping(): void {
-      timer = clock.schedule(keepaliveTimeoutMs, () => session.destroy(new Error('the control plane does not answer')));
+      timer = clock.schedule(keepaliveTimeoutMs, () =>
+        session.destroy(new Error('the control plane does not answer')),
+      );
       session.ping(() => {
         timer[Symbol.dispose]();
         if (!session.closed && !session.destroyed) timer = clock.schedule(keepaliveMs, ping);

@@ -46,19 +46,18 @@ const adminTimeoutMs = 2000;
 
 /** The command line. Source: Istio pkg/envoy/proxy.go. */
 export function envoyArguments(settings: EnvoySettings): readonly string[] {
-  return [
-    ...['-c', settings.configPath],
-    ...['--drain-time-s', String(Math.ceil(settings.drainDurationMs / 1000))],
-    ...['--drain-strategy', 'immediate'],
-    ...['--local-address-ip-version', settings.addressFamily],
-    ...['--file-flush-interval-msec', '1000'],
-    '--disable-hot-restart',
-    '--allow-unknown-static-fields',
-    ...['-l', settings.logLevel],
-    ...(settings.componentLogLevel === '' ? [] : ['--component-log-level', settings.componentLogLevel]),
-    '--skip-deprecated-logs',
-    ...(settings.concurrency > 0 ? ['--concurrency', String(settings.concurrency)] : []),
+  const values: readonly (readonly [flag: string, value: string])[] = [
+    ['-c', settings.configPath],
+    ['--drain-time-s', String(Math.ceil(settings.drainDurationMs / 1000))],
+    ['--drain-strategy', 'immediate'],
+    ['--local-address-ip-version', settings.addressFamily],
+    ['--file-flush-interval-msec', '1000'],
+    ['-l', settings.logLevel],
+    ['--component-log-level', settings.componentLogLevel],
+    ['--concurrency', settings.concurrency > 0 ? String(settings.concurrency) : ''],
   ];
+  const switches = ['--disable-hot-restart', '--allow-unknown-static-fields', '--skip-deprecated-logs'];
+  return [...values.filter(([, value]) => value !== '').flat(), ...switches];
 }
 
 /** One Envoy, over all its restarts. */
@@ -89,11 +88,14 @@ export class EnvoyProcess {
     return this.#child?.pid;
   }
 
-  /** Starts Envoy. */
-  start(): void {
+  /** Starts Envoy, and again after each crash, with these variables in its environment. */
+  start(environment: Readonly<Record<string, string>>): void {
     const { binaryPath } = this.#settings;
     const startedMs = this.#parts.clock.monotonicMs();
-    const child = spawn(binaryPath, envoyArguments(this.#settings), { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(binaryPath, envoyArguments(this.#settings), {
+      env: environment,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) => {
@@ -104,7 +106,12 @@ export class EnvoyProcess {
       child.once('exit', (code, signal) => {
         this.#child = undefined;
         resolve();
-        this.#takeExit(`exited with ${signal ?? `code ${code}`}`, this.#parts.clock.monotonicMs() - startedMs);
+        const delayMs = this.#judgeExit(
+          `exited with ${signal ?? `code ${code}`}`,
+          this.#parts.clock.monotonicMs() - startedMs,
+        );
+        if (delayMs === undefined) return;
+        this.#restart = this.#parts.clock.schedule(delayMs, () => this.start(environment));
       });
     });
   }
@@ -135,9 +142,9 @@ export class EnvoyProcess {
     await Promise.race([promise, this.#exited]);
   }
 
-  #takeExit(how: string, livedMs: number): void {
-    const { log, clock } = this.#parts;
-    if (this.#isStopping) return;
+  /** How long to wait before the next start; undefined: there is none. */
+  #judgeExit(how: string, livedMs: number): number | undefined {
+    if (this.#isStopping) return undefined;
     if (livedMs >= stableMs) {
       this.#failedStarts = 0;
       this.#backoff.reset();
@@ -146,11 +153,11 @@ export class EnvoyProcess {
     }
     if (this.#failedStarts >= maxFailedStarts) {
       this.#givenUp.resolve(`Envoy ${how}, ${this.#failedStarts} times within ${stableMs} ms of its start`);
-      return;
+      return undefined;
     }
     const delayMs = this.#backoff.nextMs();
-    log.error(`Envoy ${how}`, { restartInMs: Math.round(delayMs) });
-    this.#restart = clock.schedule(delayMs, () => this.start());
+    this.#parts.log.error(`Envoy ${how}`, { restartInMs: Math.round(delayMs) });
+    return delayMs;
   }
 
   async #callAdmin(path: string): Promise<void> {

@@ -3,7 +3,6 @@
  * whoever scrapes; a source that fails is counted and left out, the others still come. Memory does not grow with
  * the size of a scrape.
  */
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { AgentMetrics } from './agent-metrics.ts';
 import { type HttpTarget, openHttp } from './http-call.ts';
@@ -52,8 +51,20 @@ async function copyMetrics(target: HttpTarget, response: ServerResponse): Promis
 }
 
 /** Writes, and waits for the reader if it is behind. Errors: throws when the reader is gone. */
-async function writeAtPace(response: ServerResponse, chunk: Buffer): Promise<void> {
+async function writeAtPace(response: ServerResponse, chunks: readonly Buffer[]): Promise<void> {
   if (response.destroyed) throw new Error('the reader is gone');
-  if (chunk.length === 0 || response.write(chunk)) return;
-  await Promise.race([once(response, 'drain'), once(response, 'close')]);
+  const isFlowing = chunks.map((chunk) => response.write(chunk)).at(-1) ?? true;
+  if (!isFlowing) await whenWritable(response);
+}
+
+function whenWritable(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    function finish(): void {
+      response.off('drain', finish);
+      response.off('close', finish);
+      resolve();
+    }
+    response.on('drain', finish);
+    response.on('close', finish);
+  });
 }

@@ -13,26 +13,32 @@ const maxLineBytes = 1024 * 1024;
 
 /** Renames metrics of a text exposition that arrives in chunks. */
 export class MetricRenamer {
+  /** The unfinished last line. */
   #rest: Buffer = Buffer.alloc(0);
 
-  /** Takes a chunk, gives all finished lines, renamed. */
-  push(chunk: Buffer): Buffer {
-    const text = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const end = text.lastIndexOf(newline) + 1;
-    if (end === 0 && text.length > maxLineBytes) {
-      this.#rest = Buffer.alloc(0);
-      return text;
-    }
-    this.#rest = Buffer.from(text.subarray(end));
-    return renameLines(text.subarray(0, end));
+  /** Takes a chunk, gives all finished lines, renamed: views on the chunk where nothing had to change. */
+  push(chunk: Buffer): readonly Buffer[] {
+    const end = chunk.lastIndexOf(newline) + 1;
+    if (end === 0) return this.#extendLine(chunk);
+    const firstEnd = this.#rest.length === 0 ? 0 : chunk.indexOf(newline) + 1;
+    const first = Buffer.concat([this.#rest, chunk.subarray(0, firstEnd)]);
+    this.#rest = Buffer.from(chunk.subarray(end));
+    return [first, chunk.subarray(firstEnd, end)].filter((lines) => lines.length > 0).map(renameLines);
   }
 
   /** Gives what is left: a last line without a newline gets one. */
-  finish(): Buffer {
-    if (this.#rest.length === 0) return this.#rest;
+  finish(): readonly Buffer[] {
+    if (this.#rest.length === 0) return [];
     const last = renameLines(Buffer.concat([this.#rest, Buffer.of(newline)]));
     this.#rest = Buffer.alloc(0);
-    return last;
+    return [last];
+  }
+
+  #extendLine(chunk: Buffer): readonly Buffer[] {
+    const line = Buffer.concat([this.#rest, chunk]);
+    const isTooLong = line.length > maxLineBytes;
+    this.#rest = isTooLong ? Buffer.alloc(0) : line;
+    return isTooLong ? [line] : [];
   }
 }
 

@@ -25,7 +25,10 @@ export async function checkReadiness(admin: SocketAddress): Promise<Readiness> {
     const answer = await callHttp({ host: admin.address, port: admin.port, path, timeoutMs });
     return judge(parseStats(answer.body));
   } catch (error) {
-    return { isReady: false, reason: `Envoy does not answer: ${error instanceof Error ? error.message : String(error)}` };
+    return {
+      isReady: false,
+      reason: `Envoy does not answer: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 

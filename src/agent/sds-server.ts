@@ -149,7 +149,8 @@ class SotwStream extends SecretStream {
   override receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void {
     const request = decodeSotwRequest(message);
     this.checkType(request.typeUrl);
-    if (request.error !== '') this.log.warn('Envoy refused a secret', { names: request.names, reason: request.error });
+    if (request.error !== '')
+      this.log.warn('Envoy refused a secret', { names: request.names, reason: request.error });
     if (request.nonce !== '' && request.nonce !== String(this.nonce)) return;
     this.names.clear();
     for (const name of request.names) this.names.add(name);
@@ -175,7 +176,10 @@ class DeltaStream extends SecretStream {
     }
     for (const name of request.subscribe) this.names.add(name);
     const known = [certificateSecretName, rootsSecretName];
-    this.#send(secrets, request.subscribe.filter((name) => !known.includes(name)));
+    this.#send(
+      secrets,
+      request.subscribe.filter((name) => !known.includes(name)),
+    );
   }
 
   override push(secrets: ReadonlyMap<string, EncodedSecret>): void {

@@ -28,7 +28,9 @@ export function readStatsSettings(
     const given = splitList(annotations.get(`${prefix}${name}`));
     const patterns = given.length > 0 ? given : fallback;
     return patterns.flatMap((pattern) =>
-      pattern.includes('{pod_ip}') ? addresses.map((address) => pattern.replace('{pod_ip}', address)) : [pattern],
+      pattern.includes('{pod_ip}')
+        ? addresses.map((address) => pattern.replace('{pod_ip}', address))
+        : [pattern],
     );
   }
   function interval(name: string, fallbackMs: number): number {
@@ -38,7 +40,9 @@ export function readStatsSettings(
     if (text !== undefined) problems.push(name);
     return fallbackMs;
   }
-  const tags = [...new Set([...config.extraStatTags, ...splitList(annotations.get(`${prefix}extraStatTags`))])];
+  const tags = [
+    ...new Set([...config.extraStatTags, ...splitList(annotations.get(`${prefix}extraStatTags`))]),
+  ];
   if (!tags.every((tag) => tagPattern.test(tag))) problems.push('extraStatTags');
   const buckets = readBuckets(annotations.get(`${prefix}statsHistogramBuckets`));
   if (buckets === undefined) problems.push('statsHistogramBuckets');
@@ -68,7 +72,9 @@ function readBuckets(text: string | undefined): ReadonlyMap<string, readonly num
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return undefined;
     const entries = Object.entries(value);
-    return entries.every((entry): entry is [string, number[]] => isBuckets(entry[1])) ? new Map(entries) : undefined;
+    return entries.every((entry): entry is [string, number[]] => isBuckets(entry[1]))
+      ? new Map(entries)
+      : undefined;
   } catch {
     return undefined;
   }
@@ -76,5 +82,7 @@ function readBuckets(text: string | undefined): ReadonlyMap<string, readonly num
 
 function isBuckets(value: unknown): boolean {
   if (!Array.isArray(value) || value.length === 0 || value.length > maxBuckets) return false;
-  return value.every((bound, index) => typeof bound === 'number' && bound > (index === 0 ? 0 : value[index - 1]));
+  return value.every(
+    (bound, index) => typeof bound === 'number' && bound > (index === 0 ? 0 : value[index - 1]),
+  );
 }

@@ -91,7 +91,10 @@ export function openGrpcReply(stream: ServerHttp2Stream): void {
 export function endGrpcReply(stream: ServerHttp2Stream, status: GrpcStatus): void {
   if (stream.destroyed || stream.writableEnded) return;
   stream.once('wantTrailers', () => {
-    stream.sendTrailers({ 'grpc-status': String(status.code), 'grpc-message': encodeGrpcMessage(status.message) });
+    stream.sendTrailers({
+      'grpc-status': String(status.code),
+      'grpc-message': encodeGrpcMessage(status.message),
+    });
   });
   stream.end();
 }

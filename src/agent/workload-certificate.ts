@@ -134,7 +134,8 @@ export class WorkloadCertificate implements Disposable {
     const [leaf, ...rest] = parsed.value;
     if (leaf === undefined || rest.length === 0) return fail("the CA's answer has no root");
     if (!leaf.x509.checkPrivateKey(keyPair.privateKey)) return fail('the CA signed another key');
-    if (leaf.uris.length !== 1 || leaf.uris[0] !== spiffeId) return fail(`the certificate is not for ${spiffeId}`);
+    if (leaf.uris.length !== 1 || leaf.uris[0] !== spiffeId)
+      return fail(`the certificate is not for ${spiffeId}`);
     return ok({ keyPair, chain: parsed.value });
   }
 
@@ -150,16 +151,27 @@ export class WorkloadCertificate implements Disposable {
     const bundle = joined.ok ? joined : joinTrustBundle([own], clock.nowMs());
     if (!joined.ok) log.warn('roots of the file are not used', { reason: joined.error });
     if (!bundle.ok || this.#scope.isDisposed) return;
-    const chainPem = issued.chain.slice(0, -1).map((certificate) => certificate.pem).join('');
+    const chainPem = issued.chain
+      .slice(0, -1)
+      .map((certificate) => certificate.pem)
+      .join('');
     if (this.#current?.chainPem === chainPem && this.#current.rootsPem === bundle.value.pem) return;
-    this.#current = { chainPem, privateKey: printPrivateKey(issued.keyPair), rootsPem: bundle.value.pem, leaf };
+    this.#current = {
+      chainPem,
+      privateKey: printPrivateKey(issued.keyPair),
+      rootsPem: bundle.value.pem,
+      leaf,
+    };
     for (const changed of this.#watchers) changed();
   }
 
   async #readRoots(): Promise<readonly string[]> {
     const { rootsPath } = this.#settings;
     if (rootsPath === undefined) return [];
-    return readFile(rootsPath, 'utf8').then((pem) => [pem], () => []);
+    return readFile(rootsPath, 'utf8').then(
+      (pem) => [pem],
+      () => [],
+    );
   }
 
   #pollRoots(): void {

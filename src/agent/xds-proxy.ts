@@ -101,7 +101,8 @@ export class XdsProxy implements Disposable {
     let status: GrpcStatus = grpcStatus(GRPC_UNAVAILABLE, 'the connection to the control plane was lost');
     function takeStatus(headers: Readonly<Record<string, unknown>>): void {
       const code = Number(headers['grpc-status'] ?? Number.NaN);
-      if (Number.isInteger(code)) status = grpcStatus(code, decodeGrpcMessage(String(headers['grpc-message'] ?? '')));
+      if (Number.isInteger(code))
+        status = grpcStatus(code, decodeGrpcMessage(String(headers['grpc-message'] ?? '')));
     }
     let hasAnswered = false;
     up.on('response', takeStatus);
@@ -118,7 +119,11 @@ export class XdsProxy implements Disposable {
     up.on('close', () => {
       session.destroy();
       const isEnvoyGone = down.destroyed;
-      metrics.add(isEnvoyGone ? 'istio_agent_envoy_connection_terminations' : 'istio_agent_istiod_connection_terminations');
+      metrics.add(
+        isEnvoyGone
+          ? 'istio_agent_envoy_connection_terminations'
+          : 'istio_agent_istiod_connection_terminations',
+      );
       if (isEnvoyGone) return;
       log.info('configuration stream ended', { code: status.code, reason: status.message });
       const delayMs = hasAnswered ? 0 : this.#backoff.nextMs();

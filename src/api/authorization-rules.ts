@@ -2,7 +2,7 @@
  * Rules for the parts of an authorization rule: source, operation, condition.
  * Source: istio pkg/config/validation ValidateAuthorizationPolicy and pkg/config/security/security.go.
  */
-import { isAddressOrCidr } from './address-rules.ts';
+import { parseCidr } from '#base/cidr.ts';
 import type {
   AuthorizationCondition,
   AuthorizationOperation,
@@ -139,7 +139,7 @@ function checkNotEmpty(values: readonly string[] | undefined, path: string, find
 
 function checkIps(values: readonly string[] | undefined, path: string, findings: Findings): void {
   for (const [index, value] of (values ?? []).entries()) {
-    if (!isAddressOrCidr(value)) findings.add('LTN2008', `${path}[${index}]`, { address: show(value) });
+    if (!parseCidr(value).ok) findings.add('LTN2008', `${path}[${index}]`, { address: show(value) });
   }
 }
 

@@ -3,8 +3,8 @@
  * Each check adds findings and returns nothing; an absent value is never a problem here.
  * Source: istio pkg/config/validation/{validation,agent/validation}.go.
  */
+import { isIp, parseCidr } from '#base/cidr.ts';
 import { RE2JS } from 're2js';
-import { isAddressOrCidr, isIpAddress } from './address-rules.ts';
 import { parseDurationNanos } from './duration.ts';
 import { fieldPath } from './field-path.ts';
 import { type Findings, show } from './findings.ts';
@@ -207,12 +207,12 @@ export function regexProblem(regex: string): string {
 
 /** An IP address. */
 export function checkIpAddress(address: string, path: string, findings: Findings): void {
-  if (!isIpAddress(address)) findings.add('LTN2007', path, { address: show(address) });
+  if (!isIp(address)) findings.add('LTN2007', path, { address: show(address) });
 }
 
 /** An IP address or a CIDR range. */
 export function checkAddressOrCidr(address: string, path: string, findings: Findings): void {
-  if (!isAddressOrCidr(address)) findings.add('LTN2008', path, { address: show(address) });
+  if (!parseCidr(address).ok) findings.add('LTN2008', path, { address: show(address) });
 }
 
 /** True for an address of a Unix domain socket. */

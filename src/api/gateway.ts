@@ -2,6 +2,7 @@
  * Gateway (networking.istio.io): the servers that a gateway workload offers.
  * The spec is the proto3 JSON form as schema-decode.ts normalises it: lowerCamel names, enum names, durations as "1.5s".
  */
+import { isIp } from '#base/cidr.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type {
   GatewayJson,
@@ -11,7 +12,7 @@ import type {
 } from '#proto/istio/networking/v1alpha3/gateway_pb.ts';
 import { checkIpAddress, checkPort, checkUnixAddress, isUnixAddress } from './field-rules.ts';
 import { Findings, show } from './findings.ts';
-import { isIpHost, isPartialWildcard, wildcardHostProblem } from './host-rules.ts';
+import { isPartialWildcard, wildcardHostProblem } from './host-rules.ts';
 import type { MeshObject } from './mesh-object.ts';
 import { isDnsLabel } from './name-rules.ts';
 import { isHttp, isTls, PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
@@ -71,8 +72,8 @@ function checkServerHost(entry: string, path: string, findings: Findings): void 
     findings.add('LTN2015', path, { value: show(namespace), more: ', or "*" for all' });
   }
   const problem = wildcardHostProblem(host);
-  if (problem !== '' && !isIpHost(host)) findings.add('LTN2001', path, { host: show(host), problem });
-  else if (host !== '*' && !host.includes('.') && !isIpHost(host)) findings.add('LTN2003', path, { host });
+  if (problem !== '' && !isIp(host)) findings.add('LTN2001', path, { host: show(host), problem });
+  else if (host !== '*' && !host.includes('.') && !isIp(host)) findings.add('LTN2003', path, { host });
   if (isPartialWildcard(host)) findings.add('LTN2004', path, { host: show(host) });
 }
 

@@ -1,9 +1,8 @@
 /**
  * Rules for host names as Istio's kinds write them: fully qualified names, wildcards, namespace/host, SNI names.
  * A problem is a phrase for the findings' {problem}, '' when there is none.
- * Source: istio pkg/config/validation/agent/validation.go, pkg/config/host/name.go.
+ * Matching of hosts is in base/hostname.ts. Source: istio pkg/config/validation/agent/validation.go.
  */
-import { isIpAddress } from './address-rules.ts';
 import { isDnsLabel, isWildcardDnsLabel } from './name-rules.ts';
 
 const MAX_HOST = 255;
@@ -56,31 +55,4 @@ function labelsProblem(host: string): string {
 /** True for a wildcard that is neither `*` alone nor `*.` in front. Source: ValidatePartialWildCard. */
 export function isPartialWildcard(host: string): boolean {
   return host.includes('*') && host.length !== 1 && !host.startsWith('*.');
-}
-
-/** True for an IP address: some hosts may be one. */
-export function isIpHost(host: string): boolean {
-  return isIpAddress(host);
-}
-
-/** True when the two hosts, either of which may begin with a wildcard, can name the same thing. Source: Name.Matches. */
-export function hostsOverlap(a: string, b: string): boolean {
-  const aWild = a.startsWith('*');
-  const bWild = b.startsWith('*');
-  if (aWild && bWild) {
-    const [shorter, longer] = a.length < b.length ? [a, b] : [b, a];
-    return longer.slice(1).endsWith(shorter.slice(1));
-  }
-  if (aWild) return b.endsWith(a.slice(1));
-  if (bWild) return a.endsWith(b.slice(1));
-  return a === b;
-}
-
-/** True when everything that `inner` names is named by `outer` too. Source: Name.SubsetOf. */
-export function isHostWithin(inner: string, outer: string): boolean {
-  if (inner.startsWith('*')) {
-    if (!outer.startsWith('*') || inner.length < outer.length) return false;
-    return inner.slice(1).endsWith(outer.slice(1));
-  }
-  return outer.startsWith('*') ? inner.endsWith(outer.slice(1)) : inner === outer;
 }

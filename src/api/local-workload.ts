@@ -1,9 +1,9 @@
 /**
  * LocalWorkload (lateen.dev/v1alpha1): replicas of a program on this machine, each beside its own Envoy; or a gateway.
  */
+import { isIpv4 } from '#base/cidr.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { Findings, show } from './findings.ts';
-import { isIpv4 } from './address-rules.ts';
 import { parseDurationNanos } from './duration.ts';
 import type { JsonObject } from './json-scalar.ts';
 import type { MeshObject } from './mesh-object.ts';

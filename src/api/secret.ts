@@ -4,7 +4,7 @@
 import type { Findings } from './findings.ts';
 import { fieldPath } from './field-path.ts';
 import { type JsonObject, readBase64, readObject } from './json-scalar.ts';
-import { reportUnknown, textMap } from './shape-decode.ts';
+import { reportUnknown } from './shape-decode.ts';
 import { inKeyOrder } from './well-known-decode.ts';
 
 /** The root fields of a Secret; stringData is merged into data. */
@@ -20,15 +20,17 @@ const KNOWN_FIELDS = new Set(['apiVersion', 'kind', 'metadata', 'type', 'data', 
 export function decodeSecretSpec(root: JsonObject, findings: Findings): SecretSpec {
   reportUnknown(Object.keys(root), KNOWN_FIELDS, '', findings);
   const values = new Map<string, string>();
-  const data = readObject(root['data'] ?? {}, 'data', findings) ?? {};
-  for (const key of Object.keys(data)) {
-    const path = fieldPath('data', key);
-    if (typeof data[key] !== 'string')
-      findings.add('LTN1003', path, { expected: 'a text', found: 'another type' });
-    else values.set(key, readBase64(data[key], path, findings) ?? '');
+  for (const part of ['data', 'stringData'] as const) {
+    const fields = readObject(root[part] ?? {}, part, findings) ?? {};
+    for (const key of Object.keys(fields)) {
+      const path = fieldPath(part, key);
+      const value = fields[key];
+      if (typeof value !== 'string')
+        findings.add('LTN1003', path, { expected: 'a text', found: 'another type' });
+      else if (part === 'data') values.set(key, readBase64(value, path, findings) ?? '');
+      else values.set(key, Buffer.from(value).toString('base64'));
+    }
   }
-  const plain = textMap(root['stringData'] ?? {}, 'stringData', findings) ?? {};
-  for (const key of Object.keys(plain)) values.set(key, Buffer.from(plain[key] ?? '').toString('base64'));
   const type = typeof root['type'] === 'string' ? root['type'] : 'Opaque';
   return { type, data: inKeyOrder(values, Object.create(null)) as Readonly<Record<string, string>> };
 }

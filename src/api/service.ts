@@ -211,9 +211,10 @@ export function encodeServiceSpec(spec: ServiceSpec): JsonObject {
     spec.sessionAffinity === 'ClientIP'
       ? { sessionAffinityConfig: { clientIP: { timeoutSeconds: sessionAffinityTimeoutSeconds } } }
       : {};
+  const ports = spec.ports.map(({ nodePort, ...item }) => (nodePort === 0 ? item : { ...item, nodePort }));
   const status =
     loadBalancerIngress.length === 0 ? {} : { status: { loadBalancer: { ingress: loadBalancerIngress } } };
-  return { spec: { ...rest, ...affinity }, ...status };
+  return { spec: { ...rest, ...affinity, ports }, ...status };
 }
 
 /** Findings about a Service beyond its schema, as the API server makes them. */

@@ -2,15 +2,11 @@
  * Rules for spec.tls and spec.tcp of a VirtualService, and for what all its routes share: destinations with weights
  * and names of gateways. Source: istio pkg/config/validation/validation.go validateTLSRoute, validateTCPRoute.
  */
+import { isIp } from '#base/cidr.ts';
+import { isSubsetOf } from '#base/hostname.ts';
 import { checkAddressOrCidr, checkMatchLabels, checkNotNegative, checkPort } from './field-rules.ts';
 import { type Findings, show } from './findings.ts';
-import {
-  gatewayHostProblem,
-  hostProblem,
-  isHostWithin,
-  isIpHost,
-  wildcardHostProblem,
-} from './host-rules.ts';
+import { gatewayHostProblem, hostProblem, wildcardHostProblem } from './host-rules.ts';
 import { isDnsLabel } from './name-rules.ts';
 import type {
   Destination,
@@ -80,11 +76,11 @@ function checkSniHost(host: string, spec: VirtualServiceSpec, path: string, find
   const atGateway = !(spec.gateways ?? []).includes('mesh');
   const problem = atGateway ? gatewayHostProblem(host, true) : wildcardHostProblem(host);
   if (problem !== '') {
-    if (isIpHost(host)) findings.add('LTN2104', path, { host: show(host) });
+    if (isIp(host)) findings.add('LTN2104', path, { host: show(host) });
     else findings.add('LTN2001', path, { host: show(host), problem });
     return;
   }
-  if (!(spec.hosts ?? []).some((outer) => isHostWithin(host, outer)))
+  if (!(spec.hosts ?? []).some((outer) => isSubsetOf(host, outer)))
     findings.add('LTN2103', path, { host: show(host) });
 }
 

@@ -2,6 +2,7 @@
  * Rules for traffic policies of DestinationRules and of mesh config: connection pools, outlier detection, TLS, tunnels.
  * Load balancing is in load-balancer-rules.ts. Source: istio pkg/config/validation validateTrafficPolicy, ValidateTLS.
  */
+import { isIp } from '#base/cidr.ts';
 import type {
   ClientTlsSettings,
   ConnectionPoolSettings,
@@ -11,7 +12,7 @@ import type {
 import { parseDurationNanos } from './duration.ts';
 import { checkDuration, checkNotNegative, checkPort, checkRange } from './field-rules.ts';
 import { type Findings, show } from './findings.ts';
-import { hostProblem, isIpHost } from './host-rules.ts';
+import { hostProblem } from './host-rules.ts';
 import { checkLoadBalancer } from './load-balancer-rules.ts';
 
 const CONFIG_MAP_PREFIX = 'configmap://';
@@ -203,7 +204,7 @@ function checkTunnel(tunnel: NonNullable<TrafficPolicy['tunnel']>, path: string,
     });
   }
   const problem = hostProblem(targetHost);
-  if (problem !== '' && !isIpHost(targetHost)) {
+  if (problem !== '' && !isIp(targetHost)) {
     findings.add('LTN2001', `${path}.targetHost`, { host: show(targetHost), problem });
   }
   checkPort(tunnel.targetPort, `${path}.targetPort`, findings);

@@ -2,6 +2,8 @@
  * VirtualService: how requests to a set of hosts are routed.
  * The spec is the proto3 JSON form as schema-decode.ts normalises it: lowerCamel names, enum names, durations as "1.5s".
  */
+import { isIp } from '#base/cidr.ts';
+import { matchesHost } from '#base/hostname.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type {
   CorsPolicyJson,
@@ -25,7 +27,7 @@ import type {
 import { checkExportTo } from './field-rules.ts';
 import { Findings, show } from './findings.ts';
 import { isJwtClaimHeader } from './header-rules.ts';
-import { gatewayHostProblem, hostsOverlap, isIpHost, wildcardHostProblem } from './host-rules.ts';
+import { gatewayHostProblem, wildcardHostProblem } from './host-rules.ts';
 import { checkHttpRoute } from './http-route-rules.ts';
 import type { MeshObject } from './mesh-object.ts';
 import { checkGatewayNames, checkTcpRoute, checkTlsRoute } from './tcp-route-rules.ts';
@@ -114,7 +116,7 @@ function checkHosts(spec: VirtualServiceSpec, atGateway: boolean, findings: Find
   for (const [index, host] of hosts.entries()) {
     const path = `spec.hosts[${index}]`;
     const problem = atGateway ? gatewayHostProblem(host, hasSni) : wildcardHostProblem(host);
-    if (problem !== '' && !isIpHost(host)) {
+    if (problem !== '' && !isIp(host)) {
       findings.add('LTN2001', path, { host: show(host), problem });
       allValid = false;
     } else if (host === '*' && !atGateway) {
@@ -133,7 +135,7 @@ const MAX_COMPARED_HOSTS = 500;
 
 function checkOverlaps(hosts: readonly string[], findings: Findings): void {
   for (const [i, host] of hosts.slice(0, MAX_COMPARED_HOSTS).entries()) {
-    const other = hosts.slice(0, i).find((earlier) => hostsOverlap(earlier, host));
+    const other = hosts.slice(0, i).find((earlier) => matchesHost(earlier, host));
     if (other !== undefined)
       findings.add('LTN2006', `spec.hosts[${i}]`, { host: show(host), other: show(other) });
   }

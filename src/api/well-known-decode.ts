@@ -3,7 +3,7 @@
  * Used by schema-decode.ts; results are normalised like everything else there.
  */
 import { compareBytes } from '#base/bytes-order.ts';
-import { parseDurationNanos, printDurationNanos } from './duration.ts';
+import { formatProtoDuration, parseDuration } from '#base/duration.ts';
 import { type Findings, show } from './findings.ts';
 import {
   isJsonObject,
@@ -64,8 +64,8 @@ export function readWellKnown(typeName: string, value: unknown, path: string, fi
 export function readDuration(value: unknown, path: string, findings: Findings): string | undefined {
   const text = readString(value, path, findings);
   if (text === undefined) return undefined;
-  const nanos = parseDurationNanos(text);
-  if (nanos !== undefined) return printDurationNanos(nanos);
+  const parsed = parseDuration(text);
+  if (parsed.ok) return formatProtoDuration(parsed.value);
   findings.add('LTN1006', path, { value: show(text) });
   return undefined;
 }

@@ -2,6 +2,7 @@
  * WorkloadEntry: one workload instance outside of Kubernetes; also the form of ServiceEntry endpoints.
  * The spec is the proto3 JSON form as schema-decode.ts normalises it: lowerCamel names, enum names, durations as "1.5s".
  */
+import { isIp } from '#base/cidr.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { WorkloadEntryJson } from '#proto/istio/networking/v1alpha3/workload_entry_pb.ts';
 import { fieldPath } from './field-path.ts';
@@ -13,7 +14,7 @@ import {
   isUnixAddress,
 } from './field-rules.ts';
 import { Findings, show } from './findings.ts';
-import { hostProblem, isIpHost } from './host-rules.ts';
+import { hostProblem } from './host-rules.ts';
 import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a WorkloadEntry, and one entry of a ServiceEntry's endpoints. */
@@ -68,7 +69,7 @@ export function checkEndpointAddress(
   path: string,
   findings: Findings,
 ): void {
-  if (isIpHost(address)) return;
+  if (isIp(address)) return;
   if (!allowHostNames) findings.add('LTN2007', path, { address: show(address) });
   else if (hostProblem(address) !== '') findings.add('LTN2009', path, { address: show(address) });
 }

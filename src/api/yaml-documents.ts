@@ -39,21 +39,21 @@ export function parseDocuments(text: string, file: string): readonly YamlDocumen
     return [{ index: 0, diagnostic: { ...diagnostic, at } }];
   }
   const documents: YamlDocument[] = [];
-  for (const chunk of splitDocuments(text)) {
-    if (documents.length >= MAX_DOCUMENTS) {
-      const diagnostic = makeDiagnostic('LTN1206', {}, { limit: String(MAX_DOCUMENTS) });
-      documents.push({ index: documents.length, diagnostic: { ...diagnostic, at } });
-      break;
-    }
+  const chunks = splitDocuments(text);
+  for (const chunk of chunks.slice(0, MAX_DOCUMENTS)) {
     for (const parsed of parseChunk(chunk, text, file))
       documents.push({ index: documents.length, ...parsed });
+  }
+  if (chunks.length > MAX_DOCUMENTS) {
+    const diagnostic = makeDiagnostic('LTN1206', {}, { limit: String(MAX_DOCUMENTS) });
+    documents.push({ index: documents.length, diagnostic: { ...diagnostic, at } });
   }
   return documents;
 }
 
 /**
  * Cuts the text before each line that begins with `---`, which YAML allows nowhere inside a document. Directives
- * (%YAML) stay with the document behind them.
+ * (%YAML) stay with the document behind them. Stops one piece beyond the largest number of documents.
  */
 export function splitDocuments(text: string): readonly YamlChunk[] {
   const marker = /^---(?=[ \t\r\n]|$)/gm;
@@ -61,16 +61,17 @@ export function splitDocuments(text: string): readonly YamlChunk[] {
   let start = 0;
   for (const match of text.matchAll(marker)) {
     const before = text.slice(start, match.index);
-    if (
-      match.index === start ||
-      /^(?:\uFEFF|%[^\n]*\n|#[^\n]*\n|\s)*%(?:[^\n]*\n|#[^\n]*\n|\s)*$/.test(before)
-    )
-      continue;
+    if (match.index === start || hasOnlyDirectives(before)) continue;
+    if (chunks.length > MAX_DOCUMENTS) return chunks;
     chunks.push({ offset: start, text: before });
     start = match.index;
   }
   chunks.push({ offset: start, text: text.slice(start) });
   return chunks;
+}
+
+function hasOnlyDirectives(text: string): boolean {
+  return text.includes('%') && /^(?:[\uFEFF\s]|%[^\n]*\n|#[^\n]*\n)*$/.test(text);
 }
 
 type Parsed = { readonly value: unknown } | { readonly diagnostic: Diagnostic };

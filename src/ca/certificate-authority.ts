@@ -41,6 +41,8 @@ export interface CertificateAuthority {
   readonly tokens: TokenAuthenticator;
   readonly signer: Signer;
   readonly metrics: CaMetrics;
+  /** The root that workloads trust. */
+  readonly rootPem: string;
 }
 
 /** Opens the CA of a state folder. Errors: a text that tells an operator what to mend. */
@@ -62,7 +64,7 @@ export async function openCertificateAuthority(
     clock,
   });
   const service = new CertificateService({ authenticator, signer, metrics, log });
-  return ok({ service, authenticator, tokens: tokens.value, signer, metrics });
+  return ok({ service, authenticator, tokens: tokens.value, signer, metrics, rootPem: authority.value.rootPem });
 }
 
 /** Makes a key and a certificate for a server of the control plane. */

@@ -176,7 +176,7 @@ describe('hostile names', () => {
       '<a>',
       '',
       'a\0',
-      'x'.repeat(65),
+      'x'.repeat(64),
       '-a',
       '.',
     ];
@@ -184,7 +184,7 @@ describe('hostile names', () => {
       hostile.flatMap((workload) => buildSubject(identity, { workload })),
       [],
     );
-    const longest = 'x'.repeat(64);
+    const longest = 'x'.repeat(63);
     assert.deepEqual(
       buildSubject(identity, { workload: longest }).map((a) => `${a.name}=${a.value}`),
       ['O=ns', `CN=${longest}`],

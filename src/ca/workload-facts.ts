@@ -20,7 +20,7 @@ export interface SubjectAttribute {
   readonly value: string;
 }
 
-const valuePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
+const valuePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
 const attributes = [
   { fact: 'canonicalRevision', name: 'OU', oid: '2.5.4.11' },

@@ -4,6 +4,7 @@
  * The functions return the bag to store in place of the old one.
  */
 
+/** None, one, few or many members; never look inside, use the functions below. */
 export type Bag<T extends object> = undefined | T | T[] | Set<T>;
 
 /** Above this, finding a member in an array costs more than a Set does. */

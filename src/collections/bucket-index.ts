@@ -11,12 +11,14 @@ import type { Place } from './graph.ts';
 import { InnerKeys } from './inner-keys.ts';
 import { emptyMap, type PersistentMap } from './persistent-map.ts';
 
+/** Names the buckets of a value; pure. */
 export type BucketsOf<T> = (value: T, key: string) => Iterable<string>;
 /** The key of a value within its buckets. */
 export type KeyIn<T> = (value: T, key: string) => string;
 
 type Patch<T> = (readonly [string, T | undefined])[];
 
+/** An index as the engine holds it: a cell per bucket. */
 export class BucketIndex<T> extends CellStore<PersistentMap<T>> implements Index<T> {
   override readonly isIndex = true;
   readonly #from: CellStore<T>;

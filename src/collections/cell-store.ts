@@ -36,6 +36,7 @@ export interface Origin {
 /** Dependents to mark before the slice may end. */
 const MARKS_PER_SLICE = 1024;
 
+/** What collections and indices have in common; subclasses say how values come about. */
 export abstract class CellStore<T, C extends Cell<T> = Cell<T>> implements TargetOwner {
   readonly graph: Graph;
   /** Place in the order of creation, which is the order of evaluation. */

@@ -9,6 +9,7 @@ import { mapOf, type PersistentMap } from './persistent-map.ts';
 
 type OnChanges<T> = (changes: readonly Change<T>[]) => void;
 
+/** What all kinds of collections have in common. */
 export abstract class CollectionNode<T, C extends Cell<T> = Cell<T>>
   extends CellStore<T, C>
   implements Collection<T>

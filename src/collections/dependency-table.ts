@@ -1,7 +1,7 @@
 /**
  * Who depends on what: the two ends of a recorded dependency. A Target (one key, one bucket, a whole collection) knows
- * its dependents, a Dependent (one item of a derived collection) its targets. Measured: an edge costs 8 bytes on the
- * dependent's side and as much on the target's, where it has a Set (about 35) only for hubs.
+ * its dependents, a Dependent (one item of a derived collection) its targets. An edge costs a
+ * pointer on either side; only hubs have a Set, which costs some four times that.
  */
 import { addToBag, type Bag, removeFromBag } from './bag.ts';
 
@@ -14,6 +14,7 @@ export interface Dependent {
   targets: readonly Target[];
 }
 
+/** The derived collection that an item belongs to. */
 export interface DependentOwner {
   readonly id: number;
   readonly name: string;
@@ -32,6 +33,7 @@ export interface Target {
   stamp: number;
 }
 
+/** The collection or index that a target belongs to. */
 export interface TargetOwner {
   readonly name: string;
   /** The target lost its last dependent. */
@@ -50,6 +52,7 @@ export class WholeTarget implements Target {
   }
 }
 
+/** What an item has fetched that has not run. */
 export const NO_TARGETS: readonly Target[] = [];
 
 /** Adds an edge that does not exist yet. */
@@ -57,6 +60,7 @@ export function addDependent(target: Target, dependent: Dependent): void {
   target.dependents = addToBag(target.dependents, dependent);
 }
 
+/** Removes an edge; a target without dependents is given back to its owner. */
 export function removeDependent(target: Target, dependent: Dependent): void {
   target.dependents = removeFromBag(target.dependents, dependent);
   if (target.dependents === undefined) target.owner.release(target);

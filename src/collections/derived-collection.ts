@@ -14,6 +14,7 @@ import {
 } from './dependency-table.ts';
 import type { Place } from './graph.ts';
 
+/** The function of Engine.derive. */
 export type Derivation<I, O> = (fetch: Fetch, item: I, key: string) => O | undefined;
 
 /** An output, and the computation that makes it. */
@@ -28,6 +29,7 @@ class DerivedCell<O> extends Cell<O> implements Dependent {
   }
 }
 
+/** The collection that Engine.derive makes. */
 export class DerivedNode<I, O> extends CollectionNode<O, DerivedCell<O>> {
   readonly #from: CellStore<I>;
   readonly #derive: Derivation<I, O>;

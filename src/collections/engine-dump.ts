@@ -25,8 +25,10 @@ export interface EngineDump {
 /** A hub may have hundreds of thousands of dependents; nobody reads more than this. */
 const MAX_OUTPUTS = 1000;
 
+/** All collections and indices of an engine by name. */
 export type Stores = ReadonlyMap<string, CellStore<unknown>>;
 
+/** One key with its direct inputs and outputs. Errors: throws for an unknown collection. */
 export function dumpKey(stores: Stores, collection: string, key: string): EngineDump {
   const store = requireStore(stores, collection);
   const inputs = store.originsOf(key).map((origin) => refTo(stores, origin));

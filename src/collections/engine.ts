@@ -27,6 +27,7 @@ import { Recorder } from './recorder.ts';
 import { SourceNode } from './source-collection.ts';
 import { UnionNode } from './union-collection.ts';
 
+/** What an engine is given at its start. */
 export interface EngineOptions {
   /**
    * Takes what a derivation, a bucket function, an `equals` or a watcher (with key '') threw: a bug in it. The rest of the
@@ -95,7 +96,9 @@ class IncrementalEngine implements Engine {
     buckets: (value: T, key: string) => Iterable<string>,
     keyIn?: (value: T, key: string) => string,
   ): Index<T> {
-    return this.#add(new BucketIndex(this.#newPlace(name), this.#storeOf<CellStore<T>>(from), buckets, keyIn));
+    return this.#add(
+      new BucketIndex(this.#newPlace(name), this.#storeOf<CellStore<T>>(from), buckets, keyIn),
+    );
   }
 
   group<T>(name: string, index: Index<T>): Collection<PersistentMap<T>> {

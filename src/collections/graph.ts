@@ -14,6 +14,7 @@ export interface DependencyRecorder extends Fetch {
   end(): void;
 }
 
+/** Shared by all collections and indices of one engine. */
 export interface Graph {
   readonly recorder: DependencyRecorder;
   readonly counters: { recomputed: number; cutOff: number; epochs: number };

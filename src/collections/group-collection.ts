@@ -5,6 +5,7 @@ import type { TargetOwner } from './dependency-table.ts';
 import type { Place } from './graph.ts';
 import type { PersistentMap } from './persistent-map.ts';
 
+/** The collection that Engine.group makes. */
 export class GroupNode<T> extends CollectionNode<PersistentMap<T>> {
   readonly #index: CellStore<PersistentMap<T>>;
 

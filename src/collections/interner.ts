@@ -9,11 +9,13 @@ import { canonicalJson } from '#base/canonical-json.ts';
 import { deepFreeze } from '#base/deep-freeze.ts';
 import { sha256Hex } from '#base/hash.ts';
 
+/** Settings of an Interner. */
 export interface InternerOptions {
   /** Freeze inputs all the way down, so that a builder which changes its input is found out. For tests and development. */
   readonly freezeInputs?: boolean;
 }
 
+/** Results of pure builders by content of their input; see the head of this file. */
 export class Interner {
   readonly #results: Map<string, WeakRef<object>> = new Map();
   readonly #onCollected: FinalizationRegistry<string>;

@@ -17,6 +17,7 @@ import {
 } from './dependency-table.ts';
 import type { Place } from './graph.ts';
 
+/** The function of Engine.deriveMany. */
 export type ManyDerivation<I, O> = (fetch: Fetch, item: I, key: string) => Iterable<readonly [string, O]>;
 
 /** One input's computation and all that it gave, also under keys that another input won. */
@@ -41,6 +42,7 @@ class ManyCell<O> extends Cell<O> {
   }
 }
 
+/** The collection that Engine.deriveMany makes. */
 export class ManyNode<I, O> extends CollectionNode<O, ManyCell<O>> {
   readonly #from: CellStore<I>;
   readonly #derive: ManyDerivation<I, O>;

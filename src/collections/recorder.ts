@@ -9,6 +9,7 @@ import { addDependent, type Dependent, removeDependent, type Target } from './de
 import type { DependencyRecorder } from './graph.ts';
 import { emptyMap, type PersistentMap } from './persistent-map.ts';
 
+/** The engine's one recorder; a derivation must not keep it beyond its run. */
 export class Recorder implements DependencyRecorder {
   #item: Dependent | undefined;
   readonly #fetched: Target[] = [];

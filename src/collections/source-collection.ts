@@ -7,6 +7,7 @@ import type { SourceCollection } from './collection.ts';
 import { CollectionNode } from './collection-node.ts';
 import type { Place } from './graph.ts';
 
+/** The collection that Engine.source makes. */
 export class SourceNode<T> extends CollectionNode<T> implements SourceCollection<T> {
   readonly #equals: (a: T, b: T) => boolean;
   #queue: Map<string, T | undefined> = new Map();

@@ -6,6 +6,7 @@
 import { compareBytes } from '#base/bytes-order.ts';
 import { keyHash } from '#base/key-hash.ts';
 
+/** A tree; undefined is the empty one. */
 export type Tree<V> = TreeNode<V> | undefined;
 
 /** One entry. Children are written only while buildTree makes the node. */
@@ -30,14 +31,17 @@ export class TreeNode<V> {
 /** In a tree of changes: the key is to be removed. */
 export const REMOVED: unique symbol = Symbol('removed');
 
+/** Number of entries. O(1). */
 export function treeSize(tree: Tree<unknown>): number {
   return tree === undefined ? 0 : tree.size;
 }
 
+/** A tree of one entry. */
 export function leaf<V>(key: string, value: V): TreeNode<V> {
   return new TreeNode<V>(key, value, keyHash(key), undefined, undefined);
 }
 
+/** The node of a key. O(log n). */
 export function findNode<V>(tree: Tree<V>, key: string): Tree<V> {
   let node = tree;
   while (node !== undefined) {
@@ -68,6 +72,7 @@ export interface Split<V> {
 
 const EMPTY_SPLIT: Split<never> = { before: undefined, at: undefined, after: undefined };
 
+/** Takes a tree apart at a key. O(log n). */
 export function splitTree<V>(tree: Tree<V>, key: string): Split<V> {
   if (tree === undefined) return EMPTY_SPLIT;
   const order = compareBytes(key, tree.key);

@@ -8,6 +8,7 @@ import { CollectionNode } from './collection-node.ts';
 import type { TargetOwner } from './dependency-table.ts';
 import type { Place } from './graph.ts';
 
+/** The collection that Engine.union makes. */
 export class UnionNode<T> extends CollectionNode<T> {
   readonly #parts: readonly CellStore<T>[];
 

@@ -35,11 +35,12 @@ const usage = `Usage:
   pilot-agent version [-s] [-o json]
 `;
 
-const stringFlags = [
-  ...['concurrency', 'domain', 'meshConfig', 'outlierLogPath', 'proxyLogLevel', 'proxyComponentLogLevel', 'serviceCluster'],
-  ...['stsPort', 'templateFile', 'tokenManagerPlugin', 'log_output_level', 'log_target', 'log_caller', 'log_stacktrace_level'],
-  ...['url', 'timeoutSeconds', 'periodMillis', 'requestTimeoutMillis', 'debug-port', 'output'],
-];
+/** Those without an effect here are taken, since injected pods pass them. */
+const stringFlags = (
+  'concurrency domain meshConfig outlierLogPath proxyLogLevel proxyComponentLogLevel serviceCluster stsPort templateFile ' +
+  'tokenManagerPlugin log_output_level log_target log_caller log_stacktrace_level ' +
+  'url timeoutSeconds periodMillis requestTimeoutMillis debug-port output'
+).split(' ');
 const switches = ['profiling', 'log_as_json', 'short', 'help'];
 const shortForms = new Map([
   ['short', 's'],
@@ -91,7 +92,8 @@ async function main(): Promise<number> {
 
 async function runProxy(command: Command): Promise<number> {
   const kind = command.words[1] ?? 'sidecar';
-  if (kind !== 'sidecar' && kind !== 'router') throw new UsageError(`"${kind}" is neither sidecar nor router`);
+  if (kind !== 'sidecar' && kind !== 'router')
+    throw new UsageError(`"${kind}" is neither sidecar nor router`);
   const flags: ProxyFlags = {
     kind,
     domain: command.flag('domain'),
@@ -102,7 +104,12 @@ async function runProxy(command: Command): Promise<number> {
     outlierLogPath: command.flag('outlierLogPath'),
   };
   const environment = readEnvironment();
-  const around = { environment, hostname: hostname(), addresses: findAddresses(), version: packageJson.version };
+  const around = {
+    environment,
+    hostname: hostname(),
+    addresses: findAddresses(),
+    version: packageJson.version,
+  };
   const options = parseAgentOptions(flags, around);
   if (!options.ok) throw new UsageError(options.error);
   const log = makeLogger(command);
@@ -141,7 +148,12 @@ function makeLogger(command: Command): Logger {
   const mistake = levels.apply(command.flag('log_output_level') ?? '');
   if (mistake !== undefined) throw new UsageError(`--log_output_level: ${mistake}`);
   const format = command.isSet('log_as_json') ? 'json' : 'text';
-  return createLogger({ clock: systemClock(), levels, format, sink: (line) => process.stdout.write(`${line}\n`) });
+  return createLogger({
+    clock: systemClock(),
+    levels,
+    format,
+    sink: (line) => process.stdout.write(`${line}\n`),
+  });
 }
 
 async function runRequest(command: Command): Promise<number> {
@@ -150,8 +162,11 @@ async function runRequest(command: Command): Promise<number> {
   const host = readEnvironment().get('LATEEN_ADMIN_ADDRESS') ?? '127.0.0.1';
   const port = Number(command.flag('debug-port') ?? 15000);
   const response = await openHttp({
-    ...{ host, port, path: path.startsWith('/') ? path : `/${path}` },
-    ...{ method: method.toUpperCase(), timeoutMs: 60_000 },
+    host,
+    port,
+    path: path.startsWith('/') ? path : `/${path}`,
+    method: method.toUpperCase(),
+    timeoutMs: 60_000,
     ...(body === undefined ? {} : { body }),
   });
   const isOk = response.statusCode === 200;
@@ -170,7 +185,12 @@ async function runWait(command: Command): Promise<number> {
   const requestMs = Number(command.flag('requestTimeoutMillis') ?? 500);
   const clock = systemClock();
   const endMs = clock.monotonicMs() + timeoutMs;
-  const target = { host: url.hostname, port: Number(url.port || 80), path: url.pathname, timeoutMs: requestMs };
+  const target = {
+    host: url.hostname,
+    port: Number(url.port || 80),
+    path: url.pathname,
+    timeoutMs: requestMs,
+  };
   let reason = '';
   while (clock.monotonicMs() < endMs) {
     const answer = await callHttp(target).catch((error: unknown) => ({ status: 0, body: String(error) }));
@@ -196,7 +216,9 @@ function print(text: string): number {
 }
 
 function readEnvironment(): ReadonlyMap<string, string> {
-  return new Map(Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  return new Map(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 function findAddresses(): readonly string[] {

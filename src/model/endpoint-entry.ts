@@ -3,10 +3,11 @@
  * without either, the host itself. Pure.
  * Source: Istio pilot/pkg/serviceregistry/serviceentry/conversion.go convertServiceEntryToInstances.
  */
+import { isIp } from '#base/cidr.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
-import { endpointOf, healthOfWorkload, isIpAddress, ownPort } from './endpoint-kubernetes.ts';
+import { endpointOf, healthOfWorkload, ownPort } from './endpoint-kubernetes.ts';
 import type { Service, ServicePort } from './service.ts';
 import { type WorkloadContext, workloadFromEntry } from './workload.ts';
 
@@ -45,7 +46,7 @@ export function endpointsFromSelection(
 ): readonly Endpoint[] {
   const resolvesNames = isDnsService(service);
   return workloads
-    .filter((workload) => resolvesNames || isIpAddress(workload.addresses[0] ?? ''))
+    .filter((workload) => resolvesNames || isIp(workload.addresses[0] ?? ''))
     .filter((workload) => workload.ready || workload.source === 'LocalWorkload')
     .flatMap((workload) => endpointsOnWorkload(service, workload));
 }

@@ -3,6 +3,7 @@
  * Kubernetes (WorkloadEntries, replicas on this machine) that the Service's selector matches. Pure.
  * Source: Istio pilot/pkg/serviceregistry/kube/controller/endpointslice.go and controller.go.
  */
+import { isIp } from '#base/cidr.ts';
 import type { EndpointSliceSpec, SliceEndpoint, SlicePort } from '#api/endpoint-slice.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
 import type { Service, ServicePort } from './service.ts';
@@ -71,7 +72,7 @@ export function endpointsFromWorkloads(
     service.ports.flatMap((port) => {
       const number = targetPortOf(port, workload);
       const [address] = workload.addresses;
-      if (number === undefined || address === undefined || !isIpAddress(address)) return [];
+      if (number === undefined || address === undefined || !isIp(address)) return [];
       const health = service.publishNotReady ? 'healthy' : healthOfWorkload(workload);
       const place = { address, port: number, servicePort: port.number, portName: port.name };
       return [{ ...endpointOf(workload), ...place, health } as const];
@@ -123,7 +124,8 @@ export function endpointOf(workload: Workload): Endpoint {
 
 /** An address that somebody put into a slice by hand. */
 function unknownWorkload(clusterId: string): Endpoint {
-  const labels: Labels = withTopology({}, { locality: NO_LOCALITY, clusterId, network: '', nodeName: '' });
+  const place = { locality: NO_LOCALITY, clusterId, network: '', nodeName: '' };
+  const labels: Labels = withTopology({ [NETWORK_LABEL]: '' }, place);
   return {
     address: '',
     port: 0,
@@ -132,7 +134,7 @@ function unknownWorkload(clusterId: string): Endpoint {
     labels,
     identity: '',
     serviceAccount: '',
-    network: labels[NETWORK_LABEL] ?? '',
+    network: '',
     clusterId,
     locality: NO_LOCALITY,
     weight: 0,
@@ -143,11 +145,4 @@ function unknownWorkload(clusterId: string): Endpoint {
     hostname: '',
     nodeName: '',
   };
-}
-
-const IPV4 = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
-
-/** True for what looks like an IP address rather than a host name or socket path; not a full check of its form. */
-export function isIpAddress(address: string): boolean {
-  return IPV4.test(address) || (address.includes(':') && !address.includes('/'));
 }

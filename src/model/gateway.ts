@@ -63,7 +63,9 @@ export function resolveGateway(object: MeshObject<GatewaySpec>): Gateway {
 
 /** Older first, then by name and namespace. Source: istio configCompareByCreationTime. */
 export function compareGateways(a: Gateway, b: Gateway): number {
-  return a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name) || compareBytes(a.namespace, b.namespace);
+  return (
+    a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name) || compareBytes(a.namespace, b.namespace)
+  );
 }
 
 /**

@@ -49,10 +49,14 @@ const EVERYBODY: readonly string[] = ['*'];
 /** Builds the collections. */
 export function createRouteModel(sources: RouteModelSources): RouteModel {
   const { engine, clusterDomain } = sources;
-  const defaultExportTo = engine.derive('model.virtualServiceExportTo', sources.meshConfig, (_fetch, mesh) => {
-    const exportTo = mesh.defaultVirtualServiceExportTo ?? [];
-    return exportTo.length === 0 ? EVERYBODY : exportTo;
-  });
+  const defaultExportTo = engine.derive(
+    'model.virtualServiceExportTo',
+    sources.meshConfig,
+    (_fetch, mesh) => {
+      const exportTo = mesh.defaultVirtualServiceExportTo ?? [];
+      return exportTo.length === 0 ? EVERYBODY : exportTo;
+    },
+  );
   const resolved = engine.derive('model.resolvedVirtualServices', sources.virtualServices, (fetch, object) =>
     resolveVirtualService(object, {
       clusterDomain,
@@ -66,13 +70,26 @@ export function createRouteModel(sources: RouteModelSources): RouteModel {
       return delegate !== undefined && delegate.hosts.length === 0 ? delegate : undefined;
     });
   });
-  const virtualServices = engine.derive('model.virtualServices', merged, (_fetch, item) => item.virtualService);
+  const virtualServices = engine.derive(
+    'model.virtualServices',
+    merged,
+    (_fetch, item) => item.virtualService,
+  );
   const diagnostics = engine.derive('model.virtualServiceDiagnostics', merged, (_fetch, item) =>
     item.diagnostics.length === 0 ? undefined : item.diagnostics,
   );
-  const gateways = engine.derive('model.gateways', sources.gateways, (_fetch, object) => resolveGateway(object));
+  const gateways = engine.derive('model.gateways', sources.gateways, (_fetch, object) =>
+    resolveGateway(object),
+  );
   const facts = createRouteFacts(engine, sources.meshConfig);
-  return { virtualServices, diagnostics, gateways, facts, clusterDomain, ...createIndices(engine, virtualServices) };
+  return {
+    virtualServices,
+    diagnostics,
+    gateways,
+    facts,
+    clusterDomain,
+    ...createIndices(engine, virtualServices),
+  };
 }
 
 function createIndices(

@@ -9,7 +9,7 @@ import type { NamespaceSpec } from '#api/namespace.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { ServiceSpec } from '#api/service.ts';
 import { compareBytes } from '#base/bytes-order.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Fetch, Index } from '#collections/collection.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { Endpoint, ServiceEndpoints } from './endpoint.ts';

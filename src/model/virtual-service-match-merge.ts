@@ -8,7 +8,10 @@ import type { HttpMatch, StringMatch } from '#api/virtual-service.ts';
  * The conditions of the merged rule: every pair of root and delegate match that agree. Undefined when some match of the
  * delegate fits no match of the root: the delegate's rule is then dropped whole.
  */
-export function mergeMatches(root: readonly HttpMatch[], delegate: readonly HttpMatch[]): HttpMatch[] | undefined {
+export function mergeMatches(
+  root: readonly HttpMatch[],
+  delegate: readonly HttpMatch[],
+): HttpMatch[] | undefined {
   if (root.length === 0) return [...delegate];
   if (delegate.length === 0) return [...root];
   const merged: HttpMatch[] = [];
@@ -33,7 +36,8 @@ function mergeMatch(root: HttpMatch, delegate: HttpMatch): HttpMatch {
     statPrefix: delegate.statPrefix || root.statPrefix || '',
   };
   const name = joinNames(root.name, delegate.name);
-  const gateways = delegate.gateways !== undefined && delegate.gateways.length > 0 ? delegate.gateways : root.gateways;
+  const gateways =
+    delegate.gateways !== undefined && delegate.gateways.length > 0 ? delegate.gateways : root.gateways;
   return { ...merged, name, ...(gateways === undefined ? {} : { gateways }) };
 }
 

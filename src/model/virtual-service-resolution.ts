@@ -6,7 +6,12 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import type { Destination, HttpMatch, HttpRoute, VirtualServiceSpec } from '#api/virtual-service.ts';
 import { resolveHostname } from './service-hostname.ts';
 import { visibilityOf } from './service-visibility.ts';
-import { MESH_GATEWAY, type RouteSemantics, type VirtualService, virtualServiceCause } from './virtual-service.ts';
+import {
+  MESH_GATEWAY,
+  type RouteSemantics,
+  type VirtualService,
+  virtualServiceCause,
+} from './virtual-service.ts';
 
 /** Written by the converters of Ingress and Gateway API objects. */
 const SEMANTICS_ANNOTATION = 'internal.istio.io/route-semantics';
@@ -21,10 +26,14 @@ export interface ResolutionContext {
  * Resolves one object; its rules may still name delegates. Objects without hosts are delegates.
  * Source: istio pilot/pkg/model/virtualservice.go ResolveVirtualServiceShortnames.
  */
-export function resolveVirtualService(object: MeshObject<VirtualServiceSpec>, context: ResolutionContext): VirtualService {
+export function resolveVirtualService(
+  object: MeshObject<VirtualServiceSpec>,
+  context: ResolutionContext,
+): VirtualService {
   const { spec, namespace } = object;
   const names = new NameResolver(namespace, context.clusterDomain);
-  const exportTo = spec.exportTo !== undefined && spec.exportTo.length > 0 ? spec.exportTo : context.defaultExportTo;
+  const exportTo =
+    spec.exportTo !== undefined && spec.exportTo.length > 0 ? spec.exportTo : context.defaultExportTo;
   const gateways = (spec.gateways ?? []).map((gateway) => resolveGatewayName(gateway, namespace));
   return {
     name: object.name,
@@ -97,13 +106,18 @@ class NameResolver {
     return matches.map((match) =>
       match.gateways === undefined
         ? match
-        : { ...match, gateways: match.gateways.map((gateway) => resolveGatewayName(gateway, this.#namespace)) },
+        : {
+            ...match,
+            gateways: match.gateways.map((gateway) => resolveGatewayName(gateway, this.#namespace)),
+          },
     );
   }
 
   #destinations<D extends { readonly destination?: Destination }>(entries: readonly D[]): D[] {
     return entries.map((entry) =>
-      entry.destination === undefined ? entry : { ...entry, destination: this.#destination(entry.destination) },
+      entry.destination === undefined
+        ? entry
+        : { ...entry, destination: this.#destination(entry.destination) },
     );
   }
 

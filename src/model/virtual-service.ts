@@ -48,7 +48,9 @@ export function virtualServiceKey(virtualService: Pick<VirtualService, 'namespac
  * Source: istio pilot/pkg/model configCompareByCreationTime.
  */
 export function comparePrecedence(a: VirtualService, b: VirtualService): number {
-  return a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name) || compareBytes(a.namespace, b.namespace);
+  return (
+    a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name) || compareBytes(a.namespace, b.namespace)
+  );
 }
 
 /**
@@ -68,6 +70,9 @@ function visibilityRank(namespace: string, virtualService: VirtualService): numb
 }
 
 /** The object itself as a cause, with a field path. */
-export function virtualServiceCause(object: { readonly namespace: string; readonly name: string }, path: string): Cause {
+export function virtualServiceCause(
+  object: { readonly namespace: string; readonly name: string },
+  path: string,
+): Cause {
   return { kind: 'VirtualService', namespace: object.namespace, name: object.name, path };
 }

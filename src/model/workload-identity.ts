@@ -13,8 +13,9 @@ export function spiffeId(trustDomain: string, namespace: string, serviceAccount:
  * Source: Istio pkg/spiffe ExpandWithTrustDomains.
  */
 export function expandTrustDomains(ids: Iterable<string>, aliases: readonly string[]): ReadonlySet<string> {
-  const all = new Set(ids);
-  for (const id of [...all]) {
+  const given = [...ids];
+  const all = new Set(given);
+  for (const id of given) {
     const path = pathOfServiceAccount(id);
     if (path !== undefined) for (const alias of aliases) all.add(`${SPIFFE}${alias}${path}`);
   }

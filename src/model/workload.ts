@@ -46,7 +46,8 @@ export function workloadFromPod(
     addresses: spec.podIPs,
     appAddress: '',
     labels,
-    endpointLabels: withTopology(labels, place),
+    // Istio gives endpoints on pods a network label even where there is none to tell.
+    endpointLabels: withTopology({ ...labels, [NETWORK_LABEL]: network }, place),
     serviceAccount: spec.serviceAccountName || 'default',
     identity: spiffeId(context.trustDomain, pod.namespace, spec.serviceAccountName),
     workloadName: workloadNameOfPod(pod),

@@ -25,16 +25,26 @@ export interface EgressListener {
 }
 
 /** The listeners in the order of the object; without any, one that imports everything. */
-export function egressListeners(sidecar: MeshObject<SidecarSpec>, namespace: string): readonly EgressListener[] {
+export function egressListeners(
+  sidecar: MeshObject<SidecarSpec>,
+  namespace: string,
+): readonly EgressListener[] {
   const egress = sidecar.spec.egress ?? [];
   const entries = egress.length === 0 ? [{ hosts: ['*/*'] }] : egress;
   return entries.map((entry) => egressListener(entry, namespace));
 }
 
 /** The listener that decides for a port; undefined where the Sidecar has none for it. */
-export function listenerForPort(listeners: readonly EgressListener[], port: number): EgressListener | undefined {
+export function listenerForPort(
+  listeners: readonly EgressListener[],
+  port: number,
+): EgressListener | undefined {
   const own = listeners.find((listener) => listener.port === port && !listener.isHttpProxy);
-  return own ?? listeners.find((listener) => listener.port === 0) ?? listeners.find((listener) => listener.isHttpProxy);
+  return (
+    own ??
+    listeners.find((listener) => listener.port === 0) ??
+    listeners.find((listener) => listener.isHttpProxy)
+  );
 }
 
 /** True when the listener imports the service. */
@@ -57,7 +67,8 @@ function importsHost(
   host: string,
   meets: (host: string, pattern: string) => boolean,
 ): boolean {
-  const isFor = (pattern: HostPattern): boolean => pattern.namespace === '*' || pattern.namespace === namespace;
+  const isFor = (pattern: HostPattern): boolean =>
+    pattern.namespace === '*' || pattern.namespace === namespace;
   if (listener.excluded.some((pattern) => isFor(pattern) && isSubsetHost(host, pattern.host))) return false;
   return listener.included.some((pattern) => isFor(pattern) && meets(host, pattern.host));
 }
@@ -69,7 +80,10 @@ function egressListener(entry: SidecarEgressListener, namespace: string): Egress
     const [scope = '', host = '', extra] = text.split('/');
     if (host === '' || extra !== undefined) continue;
     const plain = scope.startsWith('~') ? scope.slice(1) || '*' : scope;
-    (scope.startsWith('~') ? excluded : included).push({ namespace: plain === '.' ? namespace : plain, host });
+    (scope.startsWith('~') ? excluded : included).push({
+      namespace: plain === '.' ? namespace : plain,
+      host,
+    });
   }
   return {
     port: entry.port?.number ?? 0,

@@ -127,7 +127,12 @@ class GatewayMerger {
   #takeTlsHosts(server: GatewayServer, number: number): boolean {
     const duplicate = server.hosts.find((host) => this.#tlsHosts.get(`${number}|${host}`) === server.bind);
     if (duplicate !== undefined) {
-      this.#refuse('LTN5012', server, { number, protocol: server.protocol, bind: server.bind }, { host: duplicate });
+      this.#refuse(
+        'LTN5012',
+        server,
+        { number, protocol: server.protocol, bind: server.bind },
+        { host: duplicate },
+      );
       return false;
     }
     for (const host of server.hosts) this.#tlsHosts.set(`${number}|${host}`, server.bind);

@@ -55,7 +55,9 @@ export interface GatewayScopeDeps {
 export function createGatewayScopes(deps: GatewayScopeDeps): GatewayScopes {
   const { engine, model } = deps;
   const scopes = engine.derive('scope.gateways', deps.views, (fetch, view) => {
-    const selected = [...fetch.all(model.gateways).values()].filter((gateway) => selects(gateway, view, deps));
+    const selected = [...fetch.all(model.gateways).values()].filter((gateway) =>
+      selects(gateway, view, deps),
+    );
     return { view, merged: mergeGateways(selected.sort(compareGateways), view) };
   });
   const tables = engine.deriveMany('scope.gatewayTables', scopes, (_fetch, { view, merged }) =>
@@ -95,7 +97,10 @@ export function virtualServicesAt(
  * server counts for VirtualServices of that namespace only.
  * Source: istio host.NamesForNamespace and host.Names.Intersection.
  */
-export function commonHosts(serverHosts: readonly string[], virtualService: VirtualService): readonly string[] {
+export function commonHosts(
+  serverHosts: readonly string[],
+  virtualService: VirtualService,
+): readonly string[] {
   const common = new Set<string>();
   for (const entry of serverHosts) {
     const slash = entry.indexOf('/');

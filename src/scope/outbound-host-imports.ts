@@ -6,34 +6,20 @@
  * Source: Istio pilot/pkg/model/sidecar.go convertIstioListenerToWrapper, collectImportedServices.
  */
 import type { MeshObject } from '#api/mesh-object.ts';
-import type { SidecarEgressListener, SidecarSpec } from '#api/sidecar.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
 import type { Service } from '#model/service.ts';
-import { doHostsOverlap, isSubsetHost, resolveHostname } from '#model/service-hostname.ts';
+import { doHostsOverlap, resolveHostname } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { isVisibleTo, visibilityOf } from '#model/service-visibility.ts';
+import { type EgressListener, egressListeners, importsService } from './egress-listener.ts';
 import type { Viewer } from './viewer.ts';
-
-/** One pattern of `egress.hosts`, `namespace/host`. */
-interface HostPattern {
-  /** '*' for any. */
-  readonly namespace: string;
-  readonly host: string;
-}
-
-/** One egress listener. */
-interface ListenerImports {
-  /** Only this port of services; 0 for all. */
-  readonly port: number;
-  readonly included: readonly HostPattern[];
-  readonly excluded: readonly HostPattern[];
-}
 
 /** What one viewer imports. Keyed by viewer. */
 export interface Imports {
   readonly namespace: string;
-  readonly listeners: readonly ListenerImports[];
+  readonly listeners: readonly EgressListener[];
   /** Hosts that imported VirtualServices send to, with the ports they name; 0 stands for all ports. */
   readonly destinations: ReadonlyMap<string, readonly number[]>;
 }
@@ -53,10 +39,7 @@ export function createImports(sources: ImportSources): Collection<Imports> {
     if (viewer.sidecar === '') return undefined;
     const sidecar = fetch.get(sources.sidecars, viewer.sidecar);
     if (sidecar === undefined) return undefined;
-    const egress = sidecar.spec.egress ?? [];
-    const listeners = (egress.length === 0 ? [{ hosts: ['*/*'] }] : egress).map((listener) =>
-      listenerImports(listener, viewer.namespace),
-    );
+    const listeners = egressListeners(sidecar, viewer.namespace);
     const imported = [...fetch.all(sources.virtualServices).values()].filter((object) =>
       isImported(object, listeners, viewer.namespace, sources.serviceModel.clusterDomain),
     );
@@ -82,38 +65,17 @@ export function importedService(imports: Imports, service: Service, isVisible: b
 function importedPorts(imports: Imports, service: Service): 'all' | Set<number> {
   const ports = new Set<number>();
   for (const listener of imports.listeners) {
-    if (!includesService(listener, service)) continue;
-    if (listener.port === 0) return 'all';
+    if (!importsService(listener, service)) continue;
+    if (listener.port === 0 || listener.isHttpProxy) return 'all';
     ports.add(listener.port);
   }
   return ports;
 }
 
-function includesService(listener: ListenerImports, service: Service): boolean {
-  const matches = (pattern: HostPattern): boolean =>
-    (pattern.namespace === '*' || pattern.namespace === service.namespace) &&
-    isSubsetHost(service.hostname, pattern.host);
-  return !listener.excluded.some(matches) && listener.included.some(matches);
-}
-
-function listenerImports(listener: SidecarEgressListener, namespace: string): ListenerImports {
-  const included: HostPattern[] = [];
-  const excluded: HostPattern[] = [];
-  for (const entry of listener.hosts ?? []) {
-    const [scope = '', host = '', extra] = entry.split('/');
-    if (host === '' || extra !== undefined) continue;
-    const isExcluded = scope.startsWith('~');
-    const plain = isExcluded ? scope.slice(1) || '*' : scope;
-    (isExcluded ? excluded : included).push({ namespace: plain === '.' ? namespace : plain, host });
-  }
-  const isProxy = listener.port?.protocol?.toUpperCase() === 'HTTP_PROXY';
-  return { port: isProxy ? 0 : (listener.port?.number ?? 0), included, excluded };
-}
-
 /** True for VirtualServices of the mesh gateway that the viewer may see and whose hosts some listener imports. */
 function isImported(
   object: MeshObject<VirtualServiceSpec>,
-  listeners: readonly ListenerImports[],
+  listeners: readonly EgressListener[],
   namespace: string,
   clusterDomain: string,
 ): boolean {

@@ -12,7 +12,12 @@ import { deepEqual } from '#base/deep-equal.ts';
 import { keyHash } from '#base/key-hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import { createDestinationRuleModel, type HostRules, type MergedRule } from '#model/destination-rule.ts';
+import {
+  createDestinationRuleModel,
+  type DestinationRuleModel,
+  type HostRules,
+  type MergedRule,
+} from '#model/destination-rule.ts';
 import { meshFact, policyFacts } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
@@ -34,6 +39,14 @@ export interface OutboundScopeSources {
   readonly virtualServices: Collection<MeshObject<VirtualServiceSpec>>;
 }
 
+/** The hosts of one shard as one viewer sees them. Keyed `viewer|shard`. */
+export interface HostShard {
+  readonly viewer: Viewer;
+  readonly shard: string;
+  /** In byte order of host names. */
+  readonly hosts: readonly OutboundHost[];
+}
+
 /** Viewers and the hosts that they see. */
 export interface OutboundScope {
   readonly viewers: Collection<Viewer>;
@@ -41,18 +54,17 @@ export interface OutboundScope {
   viewerOf(fetch: Fetch, proxy: Proxy): string;
   /** Keyed `viewer|hostname`. */
   readonly hosts: Collection<OutboundHost>;
+  /** The same by shard, for derivations that would need an item and edges per host and viewer; '0' is always there. */
+  readonly hostShards: Collection<HostShard>;
   /** By viewer; inner key is the host name. */
   readonly hostsByViewer: Index<OutboundHost>;
+  readonly destinationRules: DestinationRuleModel;
 }
 
 /** Enough that a shard is small in a large mesh (40 hosts of 10,000), few enough that empty ones cost nothing. */
 const SHARDS = 256;
-
-/** One shard of host names for one viewer. Keyed `viewer|shard`. */
-interface ViewerShard {
-  readonly viewer: Viewer;
-  readonly shard: string;
-}
+/** This shard of a viewer is there even when it has no hosts. */
+export const FIRST_SHARD = '0';
 
 /** Builds the collections. */
 export function createOutboundScope(sources: OutboundScopeSources): OutboundScope {
@@ -77,10 +89,10 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
     shardOf(candidate.hostname),
   ]);
   const shards = engine.deriveMany('scope.viewerShards', viewers, (_fetch, viewer) => shardsOf(viewer));
-  const hosts = engine.deriveMany(
-    'scope.hosts',
+  const hostShards = engine.derive(
+    'scope.hostShards',
     shards,
-    (fetch, { viewer, shard }) => {
+    (fetch, { viewer, shard }): HostShard | undefined => {
       const { rootNamespace } = meshFact(fetch, facts, policyFacts);
       const view: View = {
         viewer,
@@ -88,14 +100,23 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
         imports: viewer.sidecar === '' ? undefined : fetch.get(imports, viewer.key),
         wildcards: fetch.bucket(rules.wildcardRulesByNamespace, viewer.namespace),
       };
-      return hostsIn(fetch.bucket(candidatesByShard, shard), view);
+      const hosts = [...hostsIn(fetch.bucket(candidatesByShard, shard), view)];
+      return hosts.length === 0 && shard !== FIRST_SHARD ? undefined : { viewer, shard, hosts };
     },
+  );
+  const hosts = engine.deriveMany(
+    'scope.hosts',
+    hostShards,
+    (_fetch, shard) =>
+      shard.hosts.map((host) => [viewerKey(host.viewer, host.service.hostname), host] as const),
     { equals: isSameHost },
   );
   return {
     viewers,
     viewerOf,
+    destinationRules: rules,
     hosts,
+    hostShards,
     hostsByViewer: engine.index(
       'scope.hostsByViewer',
       hosts,
@@ -114,27 +135,22 @@ interface View {
   readonly wildcards: PersistentMap<HostRules>;
 }
 
-function shardOf(hostname: string): string {
+/** The shard of a host name: any number, the same throughout this process. */
+export function shardOf(hostname: string): string {
   return String((keyHash(hostname) >>> 0) % SHARDS);
 }
 
-function* shardsOf(viewer: Viewer): Generator<readonly [string, ViewerShard]> {
+function* shardsOf(viewer: Viewer): Generator<readonly [string, Omit<HostShard, 'hosts'>]> {
   for (let i = 0; i < SHARDS; i++) yield [viewerKey(viewer.key, String(i)), { viewer, shard: String(i) }];
 }
 
-function* hostsIn(
-  candidates: PersistentMap<HostCandidates>,
-  view: View,
-): Generator<readonly [string, OutboundHost]> {
+function* hostsIn(candidates: PersistentMap<HostCandidates>, view: View): Generator<OutboundHost> {
   const { key, namespace } = view.viewer;
-  for (const [hostname, candidate] of candidates) {
+  for (const candidate of candidates.values()) {
     const seen = winner(candidate, view);
     if (seen === undefined) continue;
     const policy = policyFor(candidate, seen.exportedRules, view);
-    yield [
-      viewerKey(key, hostname),
-      { viewer: key, viewerNamespace: namespace, service: seen.service, policy },
-    ];
+    yield { viewer: key, viewerNamespace: namespace, service: seen.service, policy };
   }
 }
 

@@ -104,7 +104,9 @@ class ClaimFinder {
   }
 
   #isOn({ service }: OutboundHost, number: number): boolean {
-    return service.ports.some((port) => port.number === number) && seesService(this.#context, service, number);
+    return (
+      service.ports.some((port) => port.number === number) && seesService(this.#context, service, number)
+    );
   }
 
   #claim(host: string, port: number): readonly [string, HostClaim] {

@@ -2,7 +2,7 @@
  * One child process in a process group of its own, so that stopping it takes its own children along. Output goes to a
  * log file. Started from the main thread: Envoy below it dies with the thread that started it.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import type { LogFile } from './log-file.ts';
 
@@ -30,15 +30,25 @@ export interface Child {
 
 /** Starts a child. Never throws for a command that can't be run: `exited` says so. */
 export function startChild(options: ChildOptions): Child {
-  const [file = '', ...args] = options.command;
-  const output = options.log.open();
-  const child = spawn(file, args, {
-    cwd: options.cwd,
-    env: { ...options.env },
-    stdio: ['ignore', output, output],
-    detached: true,
-  });
-  closeSync(output);
+  try {
+    return watchChild(spawnChild(options));
+  } catch (error) {
+    const exit = { code: null, signal: null, error: (error as Error).message };
+    return { pid: 0, exited: Promise.resolve(exit), stop: async () => exit };
+  }
+}
+
+function spawnChild({ command, cwd, env, log }: ChildOptions): ChildProcess {
+  const [file = '', ...args] = command;
+  const output = log.open();
+  try {
+    return spawn(file, args, { cwd, env: { ...env }, stdio: ['ignore', output, output], detached: true });
+  } finally {
+    closeSync(output);
+  }
+}
+
+function watchChild(child: ChildProcess): Child {
   const pid = child.pid ?? 0;
   let ended = false;
   const exited = new Promise<ChildExit>((resolve) => {

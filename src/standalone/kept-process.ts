@@ -59,7 +59,7 @@ export class KeptProcess {
     const { child: childOptions, clock, pidFile, onStart } = this.#options;
     const child = startChild(childOptions());
     this.#child = child;
-    if (child.pid > 0) writeFileSync(pidFile, `${child.pid} ${startTicks(child.pid)}`, { mode: 0o600 });
+    if (child.pid > 0) notePid(pidFile, child.pid);
     const startMs = clock.monotonicMs();
     void child.exited.then((exit) => this.#ended(exit, clock.monotonicMs() - startMs));
     onStart();
@@ -90,6 +90,15 @@ export class KeptProcess {
     }
     this.#crashesInARow += 1;
     return this.#crashesInARow === 1 ? 0 : this.#backoff.nextMs();
+  }
+}
+
+/** Without space for the file the program runs all the same. */
+function notePid(file: string, pid: number): void {
+  try {
+    writeFileSync(file, `${pid} ${startTicks(pid)}`, { mode: 0o600 });
+  } catch {
+    // Only needed should this process be killed.
   }
 }
 

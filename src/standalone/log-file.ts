@@ -26,8 +26,13 @@ export class LogFile {
 
   /** Adds a line of the runner's own. A full disk loses the line, not the mesh. */
   note(line: string): void {
+    this.write(`lateen: ${line}`);
+  }
+
+  /** Adds a line as it is; otherwise like note. */
+  write(line: string): void {
     try {
-      appendFileSync(this.path, `lateen: ${line}\n`, { mode: 0o600 });
+      appendFileSync(this.path, `${line}\n`, { mode: 0o600 });
     } catch {
       // No place for a log line is no reason to stop.
     }

@@ -6,13 +6,14 @@ import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
-import { createGatewayListeners } from './listeners/gateway-listeners.ts';
+import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
 
@@ -21,8 +22,10 @@ export interface GatewayResourceDeps {
   readonly interner: Interner;
   readonly model: RouteModel;
   readonly proxies: Collection<Proxy>;
-  readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts'>;
+  readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts' | 'hostsByViewer'>;
+  readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
+  readonly securityOf: GatewayListenerDeps['securityOf'];
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
 }
 
@@ -37,7 +40,7 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
   const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
   const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
   const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
-  const listeners = createGatewayListeners({ engine, interner, model, hosts: scope.hosts, scopes, facts: deps.facts });
+  const { listeners } = createGatewayListeners({ ...deps, ...scope, scopes });
   return {
     listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
     routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),

@@ -10,6 +10,7 @@ import type { Interner } from '#collections/interner.ts';
 import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Cause } from '#base/cause.ts';
 import type { InboundScope } from '#scope/inbound.ts';
+import type { WorkloadAuthorization } from '#model/authorization.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
@@ -26,6 +27,7 @@ export interface InboundResources {
 
 export interface InboundResourceDeps {
   readonly inbound: Collection<InboundScope>;
+  readonly authorization: Collection<WorkloadAuthorization>;
   readonly facts: Collection<ListenerFacts>;
   readonly interner: Interner;
 }
@@ -35,12 +37,16 @@ export function createInboundResources(
   engine: Engine,
   deps: InboundResourceDeps,
 ): Collection<InboundResources> {
-  return engine.derive('xds.inbound', deps.inbound, (fetch, scope) => {
+  return engine.derive('xds.inbound', deps.inbound, (fetch, scope, id) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
-    if (facts === undefined) return undefined;
-    const listeners = inboundListeners(deps.interner, { inbound: scope.inbound, facts });
+    const authorization = fetch.get(deps.authorization, id);
+    // Never listeners without policies: until both are known there is nothing to send.
+    if (facts === undefined || authorization === undefined) return undefined;
+    const input = { inbound: scope.inbound, facts, authorization: authorization.facet };
+    const listeners = inboundListeners(deps.interner, input);
     const clusters = inboundClusters(deps.interner, scope, facts);
-    return { listeners: byName(listeners, scope.causes), clusters: byName(clusters, scope.causes) };
+    const causes = [...scope.causes, ...authorization.causes];
+    return { listeners: byName(listeners, causes), clusters: byName(clusters, scope.causes) };
   });
 }
 

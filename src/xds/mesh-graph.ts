@@ -6,6 +6,7 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Collection, Engine, Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
+import { createAuthorizationModel } from '#model/authorization.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
@@ -14,6 +15,7 @@ import { createRouteModel } from '#model/route-model.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createAuthorizationScope } from '#scope/authorization.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -81,6 +83,8 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const facts = createListenerFacts(engine, meshConfig);
   const peerAuthentication = createPeerAuthenticationModel(engine, admitted('PeerAuthentication'));
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
+  const authorizationModel = createAuthorizationModel(engine, admitted('AuthorizationPolicy'));
+  const authorization = createAuthorizationScope(engine, { proxies, facts, authorization: authorizationModel });
   const routeModel = createRouteModel({
     engine,
     virtualServices,
@@ -93,6 +97,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
   const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] => workloadOf(fetch, proxy).targets;
   const inboundScope = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
+  const securityOf = () => ({ networkFilters: [], httpFilters: [], causes: [] });
   const snapshots = createProxySnapshots(engine, {
     proxies,
     facts,
@@ -102,8 +107,8 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     endpoints: createEndpoints({ ...shared, proxies }),
     routes: createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope }),
     outboundListeners: createOutboundListeners(engine, { hosts: scope.hosts, facts, interner }),
-    inbound: createInboundResources(engine, { inbound: inboundScope, facts, interner }),
-    gateways: createGatewayResources({ engine, interner, model: routeModel, proxies, scope, facts, targetsOf }),
+    inbound: createInboundResources(engine, { inbound: inboundScope, authorization, facts, interner }),
+    gateways: createGatewayResources({ engine, interner, model: routeModel, proxies, scope, meshConfig, facts, targetsOf, securityOf }),
   });
   return { serviceModel, snapshots, interner };
 }

@@ -69,6 +69,12 @@ export class DeltaClientModel {
   readonly routes: Map<string, Content> = new Map();
   /** Clusters that the client itself turned away and therefore lacks. */
   readonly refusedClusters: Set<string> = new Set();
+  /**
+   * Taken from a response that was refused as a whole, and not listed after the next reconnect: nobody but the client
+   * knows of these, so they stay (a limit of the protocol as Envoy plays it).
+   */
+  readonly ghosts: Set<string> = new Set();
+  readonly #unlisted: Set<string> = new Set();
   /** What the next responses meet, one each. */
   verdicts: Verdict[] = [];
   /** When set, requests wait in `outbox` until `flush`. */
@@ -85,6 +91,7 @@ export class DeltaClientModel {
     this.stream = new MemoryStream();
     this.outbox = [];
     this.#unanswered.clear();
+    for (const name of this.#unlisted) this.ghosts.add(name);
     serve(this.stream);
     this.#watch(TYPE_CLUSTER);
     for (const watch of this.#watches.values()) {
@@ -151,6 +158,7 @@ export class DeltaClientModel {
         else if (!this.clusters.has(name) && !this.warmingClusters.has(name)) this.refusedClusters.add(name);
       }
     }
+    if (isRefused && response.typeUrl === TYPE_ENDPOINT) for (const { name } of adds) this.#warm(name);
     if (verdict.kind !== 'whole') {
       this.#apply(
         response.typeUrl,
@@ -163,8 +171,26 @@ export class DeltaClientModel {
         if (watch.isWildcard || watch.interest.has(name)) watch.versions.set(name, version);
       for (const name of response.removedResources) watch.versions.delete(name);
     }
+    this.#initialise();
+    if (watch.isWildcard) this.#noteUnlisted(adds, response.removedResources, isRefused, taken.length > 0);
     const error = bad === undefined ? 'refused' : `Error adding/updating ${bad}: refused`;
     watch.answers.push({ nonce: response.nonce, error: isRefused ? error : undefined });
+  }
+
+  #noteUnlisted(
+    adds: readonly { name: string }[],
+    removed: readonly string[],
+    isRefused: boolean,
+    isPartlyTaken: boolean,
+  ): void {
+    for (const { name } of adds) {
+      if (isRefused && isPartlyTaken) this.#unlisted.add(name);
+      else if (!isRefused) this.#unlisted.delete(name);
+    }
+    for (const name of removed) {
+      this.#unlisted.delete(name);
+      this.ghosts.delete(name);
+    }
   }
 
   #apply(typeUrl: string, added: readonly Content[], removed: readonly string[]): void {
@@ -172,11 +198,13 @@ export class DeltaClientModel {
     else if (typeUrl === TYPE_ENDPOINT) this.#applyEndpoints(added, removed);
     else if (typeUrl === TYPE_LISTENER) this.#applyListeners(added, removed);
     else if (typeUrl === TYPE_ROUTE) this.#applyRoutes(added);
-    if (!this.#isInitialised && typeUrl === TYPE_CLUSTER) this.#watch(TYPE_ENDPOINT);
-    if (!this.#isInitialised && this.warmingClusters.size === 0) {
-      this.#isInitialised = true;
-      this.#watch(TYPE_LISTENER);
-    }
+  }
+
+  /** Start-up goes on when the first clusters are warm, or were refused. */
+  #initialise(): void {
+    if (this.#isInitialised || this.warmingClusters.size > 0) return;
+    this.#isInitialised = true;
+    this.#watch(TYPE_LISTENER);
   }
 
   #applyClusters(added: readonly Content[], removed: readonly string[]): void {
@@ -202,7 +230,7 @@ export class DeltaClientModel {
     }
   }
 
-  /** An answer, be it "there is none", ends warming. */
+  /** An answer, be it "there is none" or one that was refused, ends warming. */
   #applyEndpoints(added: readonly Content[], removed: readonly string[]): void {
     for (const content of added) {
       if (!this.#watch(TYPE_ENDPOINT).interest.has(content.name)) continue;

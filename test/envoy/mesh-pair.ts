@@ -22,6 +22,7 @@ import {
   UpstreamTlsContextSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
@@ -41,6 +42,16 @@ export const FACTS: ListenerFacts = {
   minimumTlsVersion: 'TLSv1_2',
 };
 
+/** An inbound facet; chains under test don't depend on it. */
+export const INBOUND: Inbound = {
+  interception: 'NONE',
+  bindAddress: '',
+  appAddress: '',
+  mode: 'PERMISSIVE',
+  ports: [],
+  namespace: 'bookinfo',
+  labels: {},
+};
 /** What a workload's agent puts into Envoy's environment. */
 export function workloadEnvironment(name: string, namespace: string): Record<string, string> {
   return {

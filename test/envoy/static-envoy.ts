@@ -17,6 +17,11 @@ import { socketAddress } from '#xds/address.ts';
 
 const START_LIMIT_MS = 15_000;
 const STOP_LIMIT_MS = 5_000;
+/** The values of the agent's bootstrap that requests can tell. */
+const RUNTIME = {
+  're2.max_program_size.error_level': '32768',
+  'envoy.reloadable_features.http_reject_path_with_fragment': false,
+};
 const projectRoot = join(import.meta.dirname, '..', '..');
 
 export interface StaticEnvoyOptions {
@@ -67,6 +72,7 @@ export async function startStaticEnvoy(options: StaticEnvoyOptions): Promise<Sta
   const bootstrap = create(BootstrapSchema, {
     node: { id: 'test', cluster: 'test' },
     admin: { address: socketAddress(options.address, adminPort) },
+    layeredRuntime: { layers: [{ name: 'static', layerSpecifier: { case: 'staticLayer', value: RUNTIME } }] },
     staticResources: { listeners: [...options.listeners], clusters: [...options.clusters] },
   });
   const file = join(folder, 'bootstrap.pb');

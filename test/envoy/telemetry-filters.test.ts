@@ -5,26 +5,24 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { after, before, describe, it } from 'node:test';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import type { Inbound } from '#scope/inbound.ts';
 import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
 import { inboundChainFilters } from '#xds/filters/inbound-filters.ts';
 import { callerHttpParts, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
 import { MESH_HTTP_ALPN_VALUES } from '#xds/filters/alpn.ts';
 import { buildInboundRoutes } from '#xds/listeners/inbound-routes.ts';
-import { FACTS, hostRoutes, testCluster, testListener, waitFor, workloadEnvironment } from './mesh-pair.ts';
+import {
+  FACTS,
+  hostRoutes,
+  INBOUND,
+  testCluster,
+  testListener,
+  waitFor,
+  workloadEnvironment,
+} from './mesh-pair.ts';
 import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
 import { callHttp, callTcp, startEchoApp, startHttp2App, startHttpApp, type TestApp } from './test-apps.ts';
 import { createTestAuthority } from './workload-certificates.ts';
 
-const INBOUND: Inbound = {
-  interception: 'NONE',
-  bindAddress: '',
-  appAddress: '',
-  mode: 'PERMISSIVE',
-  ports: [],
-  namespace: 'bookinfo',
-  labels: {},
-};
 const MESH_TLS = { transportProtocol: 'tls' };
 const REVIEWS = { host: 'reviews.bookinfo.svc.cluster.local', name: 'reviews', namespace: 'bookinfo' };
 const REVIEWS_ENDPOINT = {
@@ -87,7 +85,7 @@ before(async () => {
   ports.tcp = await freePort(address);
   const inboundFilters = (carries: 'http' | 'tcp', mutualTls: boolean, port: number): Filter[] =>
     inboundChainFilters(
-      { inbound: INBOUND, facts: FACTS },
+      { inbound: INBOUND, facts: FACTS, authorization: { trustDomains: ['cluster.local'], policies: [] } },
       {
         carries,
         mutualTls,

@@ -8,7 +8,7 @@ import type { Cause } from '#base/cause.ts';
 import type { ClusterFacts } from '#model/mesh-facts.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import { isWildcardHost } from '#model/service-hostname.ts';
-import type { OutboundHost } from '#scope/outbound-host.ts';
+import type { DestinationPolicy } from '#scope/outbound-host.ts';
 import type { Viewer } from '#scope/viewer.ts';
 import { outboundClusterName } from '../names.ts';
 import type { Discovery } from './cluster-input.ts';
@@ -27,48 +27,72 @@ export interface PlannedCluster {
   readonly causes: readonly Cause[];
 }
 
+/** What of a viewer makes a difference for its clusters: few combinations for a whole mesh. */
+export interface ClientTraits {
+  readonly isGateway: boolean;
+  readonly hasOriginalDestination: boolean;
+  readonly ipv6Only: boolean;
+}
+
+/** The traits of a viewer's proxies. */
+export function traitsOf(viewer: Viewer): ClientTraits {
+  const { proxyType, hasOriginalDestination, ipv6Only } = viewer;
+  return { isGateway: proxyType === 'router', hasOriginalDestination, ipv6Only };
+}
+
+/** A host's policy; `NO_POLICY` where no rule applies. */
+export type HostPolicy = DestinationPolicy;
+
+export const NO_POLICY: HostPolicy = {
+  trafficPolicy: undefined,
+  subsets: [],
+  causes: [],
+  clientSelector: undefined,
+  subsetCauses: [],
+};
+
+/** What a plan is made from. */
+export interface PlanInput {
+  readonly service: Service;
+  readonly policy: HostPolicy;
+  readonly traits: ClientTraits;
+  readonly facts: ClusterFacts;
+}
+
 /** The clusters of a host. UDP ports and aliases (ExternalName) have none. */
-export function planClusters(
-  host: OutboundHost,
-  viewer: Viewer,
-  facts: ClusterFacts,
-): readonly PlannedCluster[] {
-  const { service } = host;
+export function planClusters(input: PlanInput): readonly PlannedCluster[] {
+  const { service } = input;
   if (service.resolution === 'ALIAS') return [];
   return service.ports
     .filter((port) => port.protocol !== 'UDP')
-    .flatMap((port) => clustersOfPort(host, port, viewer, facts));
+    .flatMap((port) => clustersOfPort(port, input));
 }
 
-function clustersOfPort(
-  host: OutboundHost,
-  port: ServicePort,
-  viewer: Viewer,
-  facts: ClusterFacts,
-): readonly PlannedCluster[] {
-  const { service, policy } = host;
+function clustersOfPort(port: ServicePort, input: PlanInput): readonly PlannedCluster[] {
+  const { service, policy, traits, facts } = input;
   if (isDynamic(service) && !DYNAMIC_PROTOCOLS.has(port.protocol)) return [];
   const ofRule = servicePolicy(policy, port.number);
   const ofService = withMeshDefaults(ofRule, facts);
-  const causes = [service.cause, ...service.mergedFrom, ...(policy?.causes ?? [])];
+  const causes = [service.cause, ...service.mergedFrom, ...policy.causes];
   const whole: PlannedCluster = {
     name: outboundClusterName(port.number, '', service.hostname),
     port,
     subset: undefined,
-    discovery: discoveryOf(service, viewer, ofService),
+    discovery: discoveryOf(service, traits, ofService),
     policy: ofService,
     rulePolicy: ofRule,
     causes,
   };
   if (whole.discovery === 'DYNAMIC') return [whole];
-  const subsets = (policy?.subsets ?? []).map((subset, i): PlannedCluster => {
+  const subsets = policy.subsets.map((subset, i): PlannedCluster => {
     const merged = subsetPolicy(ofService, subset.trafficPolicy, port.number);
-    const subsetCause = policy?.subsetCauses[i];
+    const subsetCause = policy.subsetCauses[i];
+    const isPassthrough = whole.discovery === 'ORIGINAL_DST';
     return {
       name: outboundClusterName(port.number, subset.name ?? '', service.hostname),
       port,
       subset,
-      discovery: whole.discovery === 'ORIGINAL_DST' ? 'ORIGINAL_DST' : discoveryOf(service, viewer, merged),
+      discovery: isPassthrough ? 'ORIGINAL_DST' : discoveryOf(service, traits, merged),
       policy: merged,
       rulePolicy: subsetPolicy(ofRule, subset.trafficPolicy, port.number),
       causes: subsetCause === undefined ? causes : [...causes, subsetCause],
@@ -89,11 +113,11 @@ function isDynamic(service: Service): boolean {
  * never know that address, nor do proxies without interception: there the endpoints are sent instead. The second is our
  * own: Istio leaves such clusters without a destination.
  */
-function discoveryOf(service: Service, viewer: Viewer, policy: PortPolicy): Discovery {
-  const knowsDestination = viewer.proxyType !== 'router' && viewer.hasOriginalDestination;
+function discoveryOf(service: Service, traits: ClientTraits, policy: PortPolicy): Discovery {
+  const knowsDestination = !traits.isGateway && traits.hasOriginalDestination;
   const isPassthrough = policy.loadBalancer?.simple === 'PASSTHROUGH';
   if (isDynamic(service)) return 'DYNAMIC';
-  if (isPassthrough && viewer.hasOriginalDestination) return 'ORIGINAL_DST';
+  if (isPassthrough && traits.hasOriginalDestination) return 'ORIGINAL_DST';
   switch (service.resolution) {
     case 'DNS':
       return 'STRICT_DNS';

@@ -11,8 +11,8 @@ import type { DestinationPolicy } from '#scope/outbound-host.ts';
 export type PortPolicy = Omit<TrafficPolicy, 'portLevelSettings'>;
 
 /** The rule's policy for one port of the whole service. */
-export function servicePolicy(policy: DestinationPolicy | undefined, port: number): PortPolicy {
-  return atPort(policy?.trafficPolicy, port).policy;
+export function servicePolicy(policy: DestinationPolicy, port: number): PortPolicy {
+  return atPort(policy.trafficPolicy, port).policy;
 }
 
 /** The policy for one port of a subset. */

@@ -5,7 +5,7 @@
  */
 import type { TrafficPolicy } from '#api/destination-rule.ts';
 import type { Endpoint } from '#model/endpoint.ts';
-import { isIpAddress } from '#model/endpoint-kubernetes.ts';
+import { isIp } from '#base/cidr.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import { type Labels, matchesLabels } from '#model/workload-labels.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
@@ -21,6 +21,8 @@ export interface EndpointQuery {
   readonly subsetLabels: Labels;
   /** Policy in force for this port and subset. */
   readonly policy: PortPolicy;
+  /** Node of the client: services with internalTrafficPolicy Local show only their endpoints there. */
+  readonly clientNode: string;
 }
 
 /** The endpoints of the cluster; `resolvesNames` where Envoy resolves host names itself (DNS clusters). */
@@ -30,12 +32,14 @@ export function selectEndpoints(
   resolvesNames: boolean,
 ): readonly Endpoint[] {
   const takesUnhealthy = sendsUnhealthy(query);
+  const isNodeLocal = query.service.internalTrafficPolicy === 'Local';
   const isSticky = (query.service.labels[PERSISTENT_SESSION_LABEL] ?? '') !== '';
   return endpoints.filter(
     (endpoint) =>
       endpoint.servicePort === query.port.number &&
       (resolvesNames || endpoint.portName === query.port.name) &&
       (resolvesNames || isReachable(endpoint)) &&
+      (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
       (isSticky || !isDraining(endpoint)) &&
       matchesLabels(query.subsetLabels, endpoint.labels),
@@ -43,7 +47,7 @@ export function selectEndpoints(
 }
 
 function isReachable(endpoint: Endpoint): boolean {
-  return endpoint.port === 0 || isIpAddress(endpoint.address);
+  return endpoint.port === 0 || isIp(endpoint.address);
 }
 
 function isDraining(endpoint: Endpoint): boolean {
@@ -60,15 +64,24 @@ function sendsUnhealthy({ service, policy }: EndpointQuery): boolean {
 }
 
 /**
+ * Whether a cluster calls an endpoint by mesh mTLS: its sidecar must accept it; then a rule decides, and without one
+ * what the server demands (`isServerMutual`).
+ */
+export function mutualTlsCheck(
+  ruleMode: string | undefined,
+  isServerMutual: (endpoint: Endpoint) => boolean,
+): (endpoint: Endpoint) => boolean {
+  return (endpoint) => {
+    if (endpoint.tlsMode !== 'istio') return false;
+    return ruleMode === undefined ? isServerMutual(endpoint) : ruleMode === 'ISTIO_MUTUAL';
+  };
+}
+
+/**
  * The TLS mode that a DestinationRule sets for a port and subset, as endpoints see it; undefined when none does. Unlike
  * in clusters, a port-level setting without TLS leaves the setting above in force.
  */
-export function ruleTlsMode(
-  policy: DestinationPolicy | undefined,
-  subset: string,
-  port: number,
-): string | undefined {
-  if (policy === undefined) return undefined;
+export function ruleTlsMode(policy: DestinationPolicy, subset: string, port: number): string | undefined {
   const ofService = tlsModeAt(policy.trafficPolicy, port);
   if (subset === '') return ofService;
   const found = policy.subsets.find((candidate) => candidate.name === subset);

@@ -1,28 +1,119 @@
 /**
- * From where a proxy looks at endpoints: its viewer, its place, and those of its labels that failover settings compare.
- * Proxies with equal views get the same load assignments.
+ * From where a proxy looks at endpoints: its viewer, its place, and those of its labels that some failover setting
+ * compares. Proxies with equal views get the same load assignments. Which labels matter is known from the settings in the
+ * mesh; as a rule none does, and all proxies of a viewer in one zone share a view.
  */
-import type { Proxy } from '#model/proxy.ts';
-import type { Locality } from '#model/proxy.ts';
-import { type Labels, withTopology } from '#model/workload-labels.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Workload } from '#model/endpoint.ts';
+import type { DestinationRuleModel, MergedRule } from '#model/destination-rule.ts';
+import { type ClusterFacts, clusterFacts, meshFact } from '#model/mesh-facts.ts';
+import type { Locality, Proxy } from '#model/proxy.ts';
+import type { Service } from '#model/service.ts';
+import { type Labels, NODE_LABEL, withTopology } from '#model/workload-labels.ts';
+import { failoverLabelKeys } from './locality-settings.ts';
 
-/** Keyed by `key`, `viewer@region/zone/subzone,…`. */
+/** Keyed by `key`, `viewer@region/zone/subzone,cluster,network` and compared labels if there are any. */
 export interface EndpointView {
   readonly key: string;
   readonly viewer: string;
-  readonly locality: Locality;
-  readonly labels: Labels;
+  readonly place: ClientPlace;
 }
 
-/** The view of a proxy. */
-export function endpointViewOf(proxy: Proxy, viewer: string): EndpointView {
-  const { region, zone, subzone } = proxy.locality;
-  const place = {
-    locality: proxy.locality,
-    clusterId: proxy.clusterId,
-    network: proxy.network,
-    nodeName: '',
+/** Where clients of a view are, whatever their viewer. */
+export interface ClientPlace {
+  readonly locality: Locality;
+  /** Topology labels, and those of the proxy's own that are compared. */
+  readonly labels: Labels;
+  /** '' unless some setting asks for the node. */
+  readonly nodeName: string;
+}
+
+/** The views of connected proxies. */
+export interface EndpointViews {
+  readonly views: Collection<EndpointView>;
+  readonly viewsByViewer: Index<EndpointView>;
+  /** Key of a proxy's view. */
+  viewOf(fetch: Fetch, proxy: Proxy): string;
+}
+
+/** What views are made of. */
+export interface EndpointViewSources {
+  readonly engine: Engine;
+  readonly proxies: Collection<Proxy>;
+  readonly workloads: Collection<Workload>;
+  readonly services: Collection<Service>;
+  readonly rules: Pick<DestinationRuleModel, 'hostRules'>;
+  readonly clusterFacts: Collection<ClusterFacts>;
+  viewerOf(fetch: Fetch, proxy: Proxy): string;
+}
+
+/** Builds the collections. */
+export function createEndpointViews(sources: EndpointViewSources): EndpointViews {
+  const { engine } = sources;
+  const comparedKeys = createComparedKeys(sources);
+  const find = (fetch: Fetch, proxy: Proxy): EndpointView => {
+    const ofMesh = meshFact(fetch, sources.clusterFacts, clusterFacts).localityLb;
+    const keys = new Set(failoverLabelKeys(ofMesh));
+    for (const collection of comparedKeys) for (const key of fetch.all(collection).keys()) keys.add(key);
+    const nodeName = keys.has(NODE_LABEL) ? nodeOf(fetch, proxy, sources.workloads) : '';
+    return viewFor(proxy, sources.viewerOf(fetch, proxy), [...keys].sort(compareBytes), nodeName);
   };
-  const key = [`${viewer}@${region}/${zone}/${subzone}`, proxy.clusterId, proxy.network].join(',');
-  return { key, viewer, locality: proxy.locality, labels: withTopology({}, place) };
+  const views = engine.deriveMany('xds.endpointViews', sources.proxies, (fetch, proxy) => {
+    const view = find(fetch, proxy);
+    return [[view.key, view]];
+  });
+  return {
+    views,
+    viewsByViewer: engine.index('xds.endpointViewsByViewer', views, (view) => [view.viewer]),
+    viewOf: (fetch, proxy) => find(fetch, proxy).key,
+  };
+}
+
+/** Label keys that rules and services compare, as keys of collections that change only when a key comes or goes. */
+function createComparedKeys(sources: EndpointViewSources): readonly Collection<true>[] {
+  const { engine, rules, services } = sources;
+  const byRules = engine.index(
+    'xds.failoverLabelsOfRules',
+    rules.hostRules,
+    ({ local, exported, privateOnly }) => [...local, ...exported, ...privateOnly].flatMap(labelKeysOf),
+  );
+  const byServices = engine.index('xds.failoverLabelsOfServices', services, (service) =>
+    service.internalTrafficPolicy === 'Local' || service.trafficDistribution === 'PreferSameNode'
+      ? [NODE_LABEL]
+      : [],
+  );
+  return [byRules, byServices].map((index, i) => {
+    const groups = engine.group<unknown>(`xds.failoverLabelGroups.${i}`, index as Index<unknown>);
+    return engine.derive(`xds.failoverLabels.${i}`, groups, (): true => true);
+  });
+}
+
+function labelKeysOf(rule: MergedRule): readonly string[] {
+  const policies = [rule.trafficPolicy, ...rule.subsets.map((subset) => subset.trafficPolicy)];
+  return policies.flatMap((policy) =>
+    [policy, ...(policy?.portLevelSettings ?? [])].flatMap((settings) =>
+      failoverLabelKeys(settings?.loadBalancer?.localityLbSetting),
+    ),
+  );
+}
+
+function nodeOf(fetch: Fetch, proxy: Proxy, workloads: Collection<Workload>): string {
+  return fetch.get(workloads, `${proxy.namespace}/${proxy.name}`)?.nodeName ?? '';
+}
+
+function viewFor(proxy: Proxy, viewer: string, keys: readonly string[], nodeName: string): EndpointView {
+  const { locality, clusterId, network } = proxy;
+  const topology = withTopology({}, { locality, clusterId, network, nodeName });
+  const labels: Record<string, string> = Object.assign(Object.create(null), topology);
+  const compared: string[] = [];
+  for (const key of keys) {
+    const value = Object.hasOwn(proxy.labels, key) ? proxy.labels[key] : topology[key];
+    if (value === undefined) continue;
+    if (labels[key] !== value || key === NODE_LABEL) compared.push(`${key}=${value}`);
+    labels[key] = value;
+  }
+  const place = `${locality.region}/${locality.zone}/${locality.subzone}`;
+  const key = [`${viewer}@${place}`, clusterId, network, ...compared].join(',');
+  return { key, viewer, place: { locality, labels, nodeName } };
 }

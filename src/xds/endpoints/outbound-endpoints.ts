@@ -1,37 +1,50 @@
 /**
  * Load assignments of EDS clusters, for every viewer and locality class: proxies that look through one viewer from one
- * place. A pod that comes or goes costs the clusters of its services, per viewer and class; equal results are one
- * resource, which is the rule where localities play no role.
+ * place. A pod that comes or goes costs the clusters of its services, built once per place and shared by viewers; equal
+ * results are one resource, which is the rule where localities play no role.
  */
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
-import type { Endpoint } from '#model/endpoint.ts';
 import { type ClusterFacts, clusterFacts, meshFact } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
+import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
-import type { OutboundHost } from '#scope/outbound-host.ts';
-import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import type { HostShard, OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
-import { type PlannedCluster, planClusters } from '../clusters/cluster-plan.ts';
+import {
+  type ClientTraits,
+  type HostPolicy,
+  NO_POLICY,
+  type PlannedCluster,
+  planClusters,
+  traitsOf,
+} from '../clusters/cluster-plan.ts';
 import { encodeResource } from '../encode.ts';
 import { type Resource, type ResourceEntry, TYPE_ENDPOINT } from '../resource.ts';
 import { PERMISSIVE_SERVERS, type ServerMutualTls } from '../tls/server-mutual-tls.ts';
-import { ruleTlsMode, selectEndpoints } from './endpoint-selection.ts';
-import { type EndpointView, endpointViewOf } from './endpoint-view.ts';
+import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from './endpoint-selection.ts';
+import { type ClientPlace, createEndpointViews, type EndpointView } from './endpoint-view.ts';
 import { buildLoadAssignment, type LoadAssignmentInput } from './load-assignment.ts';
 import { groupByLocality } from './locality-group.ts';
 import { prioritize } from './locality-priority.ts';
 import { localityLbOf } from './locality-settings.ts';
+import {
+  createServedEndpoints,
+  NOT_SERVED,
+  type ServedEndpoints,
+  serverMutualCheck,
+} from './served-endpoints.ts';
 
 /** What endpoints are made of. */
 export interface EndpointSources {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly proxies: Collection<Proxy>;
-  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'workloads'>;
-  readonly scope: Pick<OutboundScope, 'viewers' | 'hosts' | 'viewerOf'>;
+  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services' | 'workloads'>;
+  readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf' | 'destinationRules'>;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
 }
@@ -44,33 +57,84 @@ export interface OutboundEndpoints {
   endpointViewOf(fetch: Fetch, proxy: Proxy): string;
 }
 
-/** Keyed `view|cluster name`. */
-interface ViewAssignment extends ResourceEntry {
-  readonly view: string;
-}
-
 /** Builds the collections. */
 export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
-  const { engine, scope } = sources;
-  const viewFor = (fetch: Fetch, proxy: Proxy): EndpointView =>
-    endpointViewOf(proxy, scope.viewerOf(fetch, proxy));
-  const views = engine.deriveMany('xds.endpointViews', sources.proxies, (fetch, proxy) => {
-    const view = viewFor(fetch, proxy);
-    return [[view.key, view]];
+  const { engine, interner, scope, serviceModel, serverMutualTls = PERMISSIVE_SERVERS } = sources;
+  const views = createEndpointViews({
+    engine,
+    proxies: sources.proxies,
+    workloads: serviceModel.workloads,
+    services: serviceModel.services,
+    rules: scope.destinationRules,
+    clusterFacts: serviceModel.meshFacts.clusters,
+    viewerOf: scope.viewerOf,
   });
-  const viewsByViewer = engine.index('xds.endpointViewsByViewer', views, (view) => [view.viewer]);
-  const all = engine.deriveMany('xds.endpoints', scope.hosts, (fetch, host) =>
-    assignmentsOfHost(fetch, host, [...fetch.bucket(viewsByViewer, host.viewer).values()], sources),
-  );
+  const servedByShard = createServedEndpoints(engine, serviceModel, serverMutualTls);
+  const build = assignmentBuilder(interner);
+  const all = engine.deriveMany('xds.endpoints', scope.hostShards, (fetch, shard) => {
+    const ofViewer = [...fetch.bucket(views.viewsByViewer, shard.viewer.key).values()];
+    const facts = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts);
+    const served = fetch.bucket(servedByShard, shard.shard);
+    return assignmentsOfShard(shard, ofViewer, {
+      facts,
+      interner,
+      build,
+      servedOf: (service) => served.get(serviceKey(service.namespace, service.hostname)) ?? NOT_SERVED,
+    });
+  });
   return {
     endpoints: engine.index(
       'xds.endpointsByView',
       all,
-      (entry) => [entry.view],
+      (_entry, key) => [key.slice(0, key.indexOf('|'))],
       (entry) => entry.resource.name,
     ),
-    endpointViewOf: (fetch, proxy) => viewFor(fetch, proxy).key,
+    endpointViewOf: views.viewOf,
   };
+}
+
+type Entries = readonly ResourceEntry[];
+type BuildInputs = readonly [Service, HostPolicy, ClientTraits, ClusterFacts, ServedEndpoints, ClientPlace];
+type Build = (...inputs: BuildInputs) => Entries;
+
+interface ShardContext {
+  readonly facts: ClusterFacts;
+  readonly interner: Interner;
+  readonly build: Build;
+  servedOf(service: Service): ServedEndpoints;
+}
+
+function* assignmentsOfShard(
+  { viewer, hosts }: HostShard,
+  views: readonly EndpointView[],
+  context: ShardContext,
+): Generator<readonly [string, ResourceEntry]> {
+  const { interner, facts } = context;
+  const traits = interner.intern('clientTraits', traitsOf(viewer), (input) => ({ ...input }));
+  for (const view of views) {
+    const place = interner.intern('clientPlace', view.place, (input) => ({ ...input }));
+    for (const { service, policy = NO_POLICY } of hosts) {
+      const entries = context.build(service, policy, traits, facts, context.servedOf(service), place);
+      for (const entry of entries) yield [viewerKey(view.key, entry.resource.name), entry];
+    }
+  }
+}
+
+/** Remembers a host's load assignments per combination of inputs, whoever looks. */
+function assignmentBuilder(interner: Interner): Build {
+  return identityMemo<BuildInputs, Entries>((...inputs) => {
+    const [service, policy, traits, facts, served, place] = inputs;
+    const clusters = planClusters({ service, policy, traits, facts });
+    return clusters
+      .filter((planned) => planned.discovery === 'EDS')
+      .map((planned) => {
+        const input = assignmentInput(planned, { service, policy, facts, served, place });
+        return {
+          resource: interner.intern('loadAssignment', input, encodeAssignment),
+          causes: planned.causes,
+        };
+      });
+  });
 }
 
 function encodeAssignment(input: LoadAssignmentInput): Resource {
@@ -78,53 +142,23 @@ function encodeAssignment(input: LoadAssignmentInput): Resource {
   return encodeResource(ClusterLoadAssignmentSchema, message, TYPE_ENDPOINT, input.clusterName);
 }
 
-function* assignmentsOfHost(
-  fetch: Fetch,
-  host: OutboundHost,
-  views: readonly EndpointView[],
-  sources: EndpointSources,
-): Generator<readonly [string, ViewAssignment]> {
-  const viewer = fetch.get(sources.scope.viewers, host.viewer);
-  if (viewer === undefined || views.length === 0) return;
-  const facts = meshFact(fetch, sources.serviceModel.meshFacts.clusters, clusterFacts);
-  const clusters = planClusters(host, viewer, facts).filter((planned) => planned.discovery === 'EDS');
-  if (clusters.length === 0) return;
-  const key = serviceKey(host.service.namespace, host.service.hostname);
-  const endpoints = fetch.get(sources.serviceModel.endpoints, key)?.endpoints ?? [];
-  const { serverMutualTls = PERMISSIVE_SERVERS } = sources;
-  const isServerMutual = (endpoint: Endpoint): boolean =>
-    serverMutualTls.endpointMode(fetch, endpoint) !== 'DISABLE';
-  for (const planned of clusters) {
-    for (const view of views) {
-      const input = assignmentInput(host, planned, { endpoints, facts, view, isServerMutual });
-      const resource = sources.interner.intern('loadAssignment', input, encodeAssignment);
-      yield [viewerKey(view.key, planned.name), { view: view.key, resource, causes: planned.causes }];
-    }
-  }
-}
-
 interface AssignmentContext {
-  readonly endpoints: readonly Endpoint[];
+  readonly service: Service;
+  readonly policy: HostPolicy;
   readonly facts: ClusterFacts;
-  readonly view: EndpointView;
-  isServerMutual(endpoint: Endpoint): boolean;
+  readonly served: ServedEndpoints;
+  readonly place: ClientPlace;
 }
 
-function assignmentInput(
-  host: OutboundHost,
-  planned: PlannedCluster,
-  context: AssignmentContext,
-): LoadAssignmentInput {
-  const { service, policy } = host;
+function assignmentInput(planned: PlannedCluster, context: AssignmentContext): LoadAssignmentInput {
+  const { service, policy, facts, served, place } = context;
   const { port, rulePolicy } = planned;
-  const subset = planned.subset?.name ?? '';
-  const query = { service, port, subsetLabels: planned.subset?.labels ?? {}, policy: rulePolicy };
-  const ruleMode = ruleTlsMode(policy, subset, port.number);
-  const groups = groupByLocality(selectEndpoints(context.endpoints, query, false), (endpoint) => {
-    if (endpoint.tlsMode !== 'istio') return false;
-    return ruleMode === undefined ? context.isServerMutual(endpoint) : ruleMode === 'ISTIO_MUTUAL';
-  });
-  const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, context.facts.localityLb);
+  const subsetLabels = planned.subset?.labels ?? {};
+  const query = { service, port, subsetLabels, policy: rulePolicy, clientNode: place.nodeName };
+  const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
+  const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(served));
+  const groups = groupByLocality(selectEndpoints(served.endpoints, query, false), isMutualTls);
+  const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts.localityLb);
   const detectsOutliers = rulePolicy.outlierDetection !== undefined;
-  return { clusterName: planned.name, groups: prioritize(groups, lb, context.view, detectsOutliers) };
+  return { clusterName: planned.name, groups: prioritize(groups, lb, place, detectsOutliers) };
 }

@@ -2,12 +2,14 @@
  * The network filters of one inbound chain: who the peer is, may it connect, then HTTP or bytes.
  * The order is security's: peer facts first, authorization next, the application last.
  */
+import type { AuthorizationFacet } from '#model/authorization.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildAccessLogs } from './access-log.ts';
+import { buildHttpAuthorization, buildTcpAuthorization } from './authorization.ts';
 import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
 import { buildStatsLoggers } from './stats.ts';
@@ -16,6 +18,7 @@ import { buildTcpProxy } from './tcp-proxy.ts';
 export interface InboundFilterInput {
   readonly inbound: Inbound;
   readonly facts: ListenerFacts;
+  readonly authorization: AuthorizationFacet;
 }
 
 /** One chain to be filled. */
@@ -32,11 +35,9 @@ export interface InboundChainTarget {
 
 /** The filters in order, ending in the HTTP connection manager or the TCP proxy. */
 export function inboundChainFilters(input: InboundFilterInput, target: InboundChainTarget): Filter[] {
-  const peer = { carries: target.carries, mutualTls: target.mutualTls };
-  return [
-    ...inboundNetworkPeerFilters(peer),
-    target.carries === 'tcp' ? tcpFilter(input, target) : httpManager(input, target),
-  ];
+  const peerFilters = inboundNetworkPeerFilters({ carries: target.carries, mutualTls: target.mutualTls });
+  if (target.carries === 'http') return [...peerFilters, httpManager(input, target)];
+  return [...peerFilters, ...buildTcpAuthorization(input.authorization), tcpFilter(input, target)];
 }
 
 function tcpFilter(input: InboundFilterInput, target: InboundChainTarget): Filter {
@@ -57,7 +58,7 @@ function httpManager(input: InboundFilterInput, target: InboundChainTarget): Fil
     pathNormalization: input.facts.pathNormalization,
     accessLog: chainLogs(input, target),
     peerFilters: inboundPeerFilters({ carries: 'http', mutualTls: target.mutualTls }),
-    securityFilters: [],
+    securityFilters: buildHttpAuthorization(input.authorization),
     alpnFilters: [],
     streamIdleTimeoutMs: 0,
     http10: false,

@@ -68,7 +68,9 @@ export function buildRouteAction(input: ActionInput, match: RouteMatch, authorit
       : {}),
     ...timeouts(http.timeout),
     ...buildPathRewrite(http.rewrite, match, input.semantics),
-    ...(hostRewrite === '' ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: hostRewrite } }),
+    ...(hostRewrite === ''
+      ? {}
+      : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: hostRewrite } }),
     appendXForwardedHost: http.rewrite !== undefined && input.appendForwardedHost,
     requestMirrorPolicies: buildMirrors(http, input.mirrors),
     hashPolicy: hashPolicies(routes, targets),
@@ -105,7 +107,9 @@ function clusterWeight(
     name: target.cluster,
     weight: route.weight ?? 0,
     ...operations,
-    ...(authority === '' ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: authority } }),
+    ...(authority === ''
+      ? {}
+      : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: authority } }),
   };
 }
 

@@ -4,15 +4,13 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { type Route, RouteSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import { hashHex } from '#base/hash.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { Destination } from '#api/virtual-service.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { outboundClusterName, PASSTHROUGH_CLUSTER } from '../names.ts';
 import { timeouts } from './action.ts';
 import { encodeRoute } from './encoded-route.ts';
-import type { EncodedVirtualHost } from './outbound-virtual-host.ts';
-import { encodeVirtualHost, encodeVirtualHostTail } from './virtual-host.ts';
+import { type EncodedVirtualHost, encodeVirtualHostRecord, encodeVirtualHostTail } from './virtual-host.ts';
 
 export interface CatchAllInput {
   readonly unknownHosts: UnknownHosts;
@@ -40,15 +38,18 @@ export function internCatchAll(interner: Interner, input: CatchAllInput): Encode
 function buildCatchAll(input: CatchAllInput): EncodedVirtualHost {
   const name = NAMES[input.unknownHosts];
   const route = encodeRoute(
-    create(RouteSchema, { name, match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: action(input) }),
+    create(RouteSchema, {
+      name,
+      match: { pathSpecifier: { case: 'prefix', value: '/' } },
+      action: action(input),
+    }),
   );
   const tail = encodeVirtualHostTail({
     routes: [route],
     requireTls: false,
     includeAttemptCount: input.includeAttemptCount,
   });
-  const bytes = encodeVirtualHost(name, ['*'], tail);
-  return { bytes, hash: hashHex(bytes), tailOffset: bytes.length - tail.length, clusters: route.clusters };
+  return encodeVirtualHostRecord(name, ['*'], tail, route.clusters);
 }
 
 function action(input: CatchAllInput): Route['action'] {

@@ -29,7 +29,11 @@ export function parseClaimPath(headerName: string): readonly string[] | undefine
  * Matches a claim that is the value itself or a list holding it.
  * Source: istio pilot/pkg/security/authz/model MetadataMatcherForJWTClaims.
  */
-export function buildClaimMatcher(claims: readonly string[], match: StringMatchJson, invert: boolean): MetadataMatcher {
+export function buildClaimMatcher(
+  claims: readonly string[],
+  match: StringMatchJson,
+  invert: boolean,
+): MetadataMatcher {
   const text = buildStringMatcher(match);
   const value: MessageInitShape<typeof ValueMatcherSchema> =
     text === undefined ? {} : { matchPattern: { case: 'stringMatch', value: text } };

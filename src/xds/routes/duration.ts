@@ -1,19 +1,20 @@
 /**
- * Durations of the API ("1.5s", proto3 JSON) as protobuf messages. Specs reach this layer checked, so the text is well
- * formed; a text that is not gives zero, which Envoy reads as "none" wherever these builders use it.
+ * Durations of the API as protobuf messages. Specs reach this layer checked, so the text is well formed; a text that is
+ * not gives zero, which Envoy reads as "none" wherever these builders use it.
  */
 import { create } from '@bufbuild/protobuf';
 import { type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import { parseDurationNanos } from '#api/duration.ts';
 
-const DURATION_TEXT = /^(-?)(\d{1,12})(?:\.(\d{1,9}))?s$/;
+const NANOS_PER_SECOND = 1_000_000_000n;
 
-/** Parses a proto3 JSON duration into a message. */
+/** A duration such as "1.5s" as a message. */
 export function parseDuration(text: string): Duration {
-  const parts = DURATION_TEXT.exec(text);
-  if (parts === null) return create(DurationSchema);
-  const sign = parts[1] === '-' ? -1 : 1;
-  const nanos = Number((parts[3] ?? '').padEnd(9, '0'));
-  return create(DurationSchema, { seconds: BigInt(sign * Number(parts[2])), nanos: sign * nanos });
+  const nanos = parseDurationNanos(text) ?? 0n;
+  return create(DurationSchema, {
+    seconds: nanos / NANOS_PER_SECOND,
+    nanos: Number(nanos % NANOS_PER_SECOND),
+  });
 }
 
 /** Zero: for Envoy's timeouts it means that there is none. */

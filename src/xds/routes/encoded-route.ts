@@ -19,7 +19,11 @@ export interface EncodedRoute {
 
 /** Encodes one route; takes the message over. */
 export function encodeRoute(route: Route): EncodedRoute {
-  return { bytes: encodeCanonical(RouteSchema, route), catchAll: isCatchAll(route), clusters: clustersOf(route) };
+  return {
+    bytes: encodeCanonical(RouteSchema, route),
+    catchAll: isCatchAll(route),
+    clusters: clustersOf(route),
+  };
 }
 
 /**
@@ -43,6 +47,7 @@ function clustersOf(route: Route): readonly string[] {
   const mirrors = action.requestMirrorPolicies.map((mirror) => mirror.cluster);
   const specifier = action.clusterSpecifier;
   if (specifier.case === 'cluster') return [specifier.value, ...mirrors];
-  if (specifier.case === 'weightedClusters') return [...specifier.value.clusters.map((c) => c.name), ...mirrors];
+  if (specifier.case === 'weightedClusters')
+    return [...specifier.value.clusters.map((c) => c.name), ...mirrors];
   return mirrors;
 }

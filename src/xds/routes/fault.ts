@@ -6,7 +6,10 @@ import {
   type HTTPFault,
   HTTPFaultSchema,
 } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
-import { type FaultDelay, FaultDelaySchema } from '#proto/envoy/extensions/filters/common/fault/v3/fault_pb.ts';
+import {
+  type FaultDelay,
+  FaultDelaySchema,
+} from '#proto/envoy/extensions/filters/common/fault/v3/fault_pb.ts';
 import type {
   HTTPFaultInjection_AbortJson,
   HTTPFaultInjection_DelayJson,
@@ -54,14 +57,19 @@ function buildDelay(delay: HTTPFaultInjection_DelayJson): FaultDelay | undefined
   return create(FaultDelaySchema, {
     faultDelaySecifier: { case: 'fixedDelay', value: parseDuration(delay.fixedDelay) },
     percentage:
-      delay.percentage === undefined ? buildWholeFraction(delay.percent ?? 0) : buildFraction(delay.percentage),
+      delay.percentage === undefined
+        ? buildWholeFraction(delay.percent ?? 0)
+        : buildFraction(delay.percentage),
   });
 }
 
 function buildAbort(abort: HTTPFaultInjection_AbortJson): FaultAbort | undefined {
   const percentage = abort.percentage === undefined ? {} : { percentage: buildFraction(abort.percentage) };
   if (abort.httpStatus !== undefined) {
-    return create(FaultAbortSchema, { errorType: { case: 'httpStatus', value: abort.httpStatus }, ...percentage });
+    return create(FaultAbortSchema, {
+      errorType: { case: 'httpStatus', value: abort.httpStatus },
+      ...percentage,
+    });
   }
   if (abort.grpcStatus !== undefined) {
     const code = GRPC_CODES.get(abort.grpcStatus) ?? 0;

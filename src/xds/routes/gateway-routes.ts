@@ -15,6 +15,7 @@ import { routeFacts } from '#model/route-facts.ts';
 import { selectRules } from '#scope/route-selection.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import type { ResourceEntry } from '../resource.ts';
+import { isSameEntry } from '../resource-entry.ts';
 import type { EncodedRoute } from './encoded-route.ts';
 import { composeGatewayTable } from './gateway-table.ts';
 import { ruleCauses } from './outbound-virtual-hosts.ts';
@@ -42,13 +43,18 @@ export function createGatewayRoutes(deps: GatewayRouteDeps): Index<ResourceEntry
   const listsByTable = engine.index('xds.gatewayRouteLists.byTable', lists, ({ binding }) => [
     tableKey(binding.view, binding.table),
   ]);
-  const tables = engine.derive('xds.gatewayRoutes', scopes.tables, (fetch, { view, table }, key): ResourceEntry => {
-    const bound = [...fetch.bucket(listsByTable, key).values()];
-    return {
-      resource: composeGatewayTable(interner, { view, table, lists: bound }),
-      causes: [...table.servers.map((server) => server.cause), ...bound.flatMap((list) => list.causes)],
-    };
-  });
+  const tables = engine.derive(
+    'xds.gatewayRoutes',
+    scopes.tables,
+    (fetch, { view, table }, key): ResourceEntry => {
+      const bound = [...fetch.bucket(listsByTable, key).values()];
+      return {
+        resource: composeGatewayTable(interner, { view, table, lists: bound }),
+        causes: [...table.servers.map((server) => server.cause), ...bound.flatMap((list) => list.causes)],
+      };
+    },
+    { equals: isSameEntry },
+  );
   return engine.index(
     'xds.gatewayRoutes.byView',
     tables,
@@ -60,7 +66,12 @@ export function createGatewayRoutes(deps: GatewayRouteDeps): Index<ResourceEntry
 function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> {
   return deps.engine.derive('xds.gatewayRouteLists', deps.scopes.bindings, (fetch, binding) => {
     const { view, virtualService } = binding;
-    const asker = { port: binding.port, gateway: binding.gateway, namespace: view.namespace, labels: view.labels };
+    const asker = {
+      port: binding.port,
+      gateway: binding.gateway,
+      namespace: view.namespace,
+      labels: view.labels,
+    };
     const rules = selectRules(virtualService, asker);
     if (rules.length === 0) return undefined;
     const facts = fetch.get(deps.model.facts, MESH_KEY) ?? routeFacts({});
@@ -76,7 +87,9 @@ function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> 
         appendForwardedHost: view.appendsForwardedHost,
       },
     );
-    const built = deps.interner.intern('gatewayRouteList', input, (frozen) => ({ routes: buildRouteList(frozen) }));
+    const built = deps.interner.intern('gatewayRouteList', input, (frozen) => ({
+      routes: buildRouteList(frozen),
+    }));
     return { binding, routes: built.routes, causes: ruleCauses(rules) };
   });
 }

@@ -3,7 +3,6 @@
  * routes of all VirtualServices that name it, in order of precedence.
  */
 import { sortedBy } from '#base/bytes-order.ts';
-import { hashHex } from '#base/hash.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { GatewayServer } from '#model/gateway.ts';
 import { comparePrecedenceIn, virtualServiceKey } from '#model/virtual-service.ts';
@@ -17,8 +16,13 @@ import type { Resource } from '../resource.ts';
 import type { EncodedRoute } from './encoded-route.ts';
 import type { GatewayRouteList } from './gateway-routes.ts';
 import { misdirectedRoute } from './misdirected.ts';
-import { composeRouteConfiguration } from './route-configuration.ts';
-import { encodeVirtualHost, encodeVirtualHostTail } from './virtual-host.ts';
+import { internRouteConfiguration } from './route-configuration.ts';
+import {
+  type EncodedVirtualHost,
+  encodeVirtualHostRecord,
+  encodeVirtualHostTail,
+  type VirtualHostInput,
+} from './virtual-host.ts';
 
 export interface GatewayTableInput {
   readonly view: GatewayView;
@@ -38,17 +42,9 @@ interface HostState {
 export function composeGatewayTable(interner: Interner, input: GatewayTableInput): Resource {
   const { name, servers } = input.table;
   const collected = collectHosts(input);
-  const hosts = collected.size === 0 ? [blackhole(servers[0]?.port ?? 0)] : encodeHosts(input, collected);
-  const hashes = hosts.map((host) => hashHex(host.bytes));
-  return interner.intern('gatewayRouteTable', { name, hosts: hashes }, (content) =>
-    composeRouteConfiguration({
-      name,
-      ignorePort: true,
-      virtualHosts: hosts.map((host) => host.bytes),
-      version: hashHex(`${name}|${content.hosts.join(',')}`),
-      references: [...new Set(hosts.flatMap((host) => host.clusters))],
-    }),
-  );
+  const virtualHosts =
+    collected.size === 0 ? [blackhole(servers[0]?.port ?? 0)] : encodeHosts(input, collected);
+  return internRouteConfiguration(interner, { name, ignorePort: true, virtualHosts });
 }
 
 /** Hosts in the order in which servers and VirtualServices name them. */
@@ -83,17 +79,14 @@ function redirectHosts(server: GatewayServer, hosts: Map<string, HostState>): vo
   }
 }
 
-interface EncodedHost {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  readonly clusters: readonly string[];
-}
-
-function encodeHosts(input: GatewayTableInput, collected: ReadonlyMap<string, HostState>): readonly EncodedHost[] {
-  const hosts = [...collapse(collected)].map(([host, state]) => encodeHost(host, state, input.view));
+function encodeHosts(
+  input: GatewayTableInput,
+  collected: ReadonlyMap<string, HostState>,
+): readonly EncodedVirtualHost[] {
+  const hosts = [...collapse(collected)].map(([host, state]) => gatewayHost(host, state, input.view));
   const misdirected = misdirectedHost(input, collected);
   if (misdirected !== undefined) hosts.push(misdirected);
-  return sortedBy(hosts, (host) => host.name);
+  return sortedBy(hosts, (host) => host.name).map(encodeHost);
 }
 
 /**
@@ -104,7 +97,9 @@ function collapse(collected: ReadonlyMap<string, HostState>): ReadonlyMap<string
   const kept = new Map<string, HostState>();
   const byRoutes = new Map<string, HostState>();
   for (const [host, state] of [...collected].sort((a, b) => compareSpecificity(a[0], b[0]))) {
-    const sources = state.lists.map(({ binding }) => `${binding.gateway}|${virtualServiceKey(binding.virtualService)}`);
+    const sources = state.lists.map(
+      ({ binding }) => `${binding.gateway}|${virtualServiceKey(binding.virtualService)}`,
+    );
     const key = `${state.requireTls} ${sources.join(' ')}`;
     const same = byRoutes.get(key);
     if (same !== undefined) {
@@ -117,26 +112,40 @@ function collapse(collected: ReadonlyMap<string, HostState>): ReadonlyMap<string
   return kept;
 }
 
-function encodeHost(host: string, state: HostState, view: GatewayView): EncodedHost {
-  const routes = state.lists.flatMap((list) => list.routes);
-  const ordered = [...routes.filter((route) => !route.catchAll), ...routes.filter((route) => route.catchAll)];
-  return assemble(virtualHostName(host, state.port), state.domains, ordered, state.requireTls, view.includesAttemptCount);
+/** A virtual host before it is encoded. */
+interface GatewayHost extends VirtualHostInput {
+  readonly name: string;
 }
 
-function assemble(
-  name: string,
-  domains: readonly string[],
-  routes: readonly EncodedRoute[],
-  requireTls: boolean,
-  includeAttemptCount: boolean,
-): EncodedHost {
-  const tail = encodeVirtualHostTail({ routes, requireTls, includeAttemptCount });
-  return { name, bytes: encodeVirtualHost(name, domains, tail), clusters: routes.flatMap((route) => route.clusters) };
+function gatewayHost(host: string, state: HostState, view: GatewayView): GatewayHost {
+  const routes = state.lists.flatMap((list) => list.routes);
+  return {
+    name: virtualHostName(host, state.port),
+    domains: state.domains,
+    routes: [...routes.filter((route) => !route.catchAll), ...routes.filter((route) => route.catchAll)],
+    requireTls: state.requireTls,
+    includeAttemptCount: view.includesAttemptCount,
+  };
+}
+
+function encodeHost(host: GatewayHost): EncodedVirtualHost {
+  const clusters = host.routes.flatMap((route) => route.clusters);
+  return encodeVirtualHostRecord(host.name, host.domains, encodeVirtualHostTail(host), clusters);
+}
+
+function hostForAll(name: string, port: number, routes: readonly EncodedRoute[]): GatewayHost {
+  return {
+    name: virtualHostName(name, port),
+    domains: ['*'],
+    routes,
+    requireTls: false,
+    includeAttemptCount: false,
+  };
 }
 
 /** Nothing is bound: every request gets 404. */
-function blackhole(port: number): EncodedHost {
-  return assemble(virtualHostName('blackhole', port), ['*'], [], false, false);
+function blackhole(port: number): EncodedVirtualHost {
+  return encodeHost(hostForAll('blackhole', port, []));
 }
 
 /**
@@ -147,9 +156,9 @@ function blackhole(port: number): EncodedHost {
 function misdirectedHost(
   input: GatewayTableInput,
   collected: ReadonlyMap<string, HostState>,
-): EncodedHost | undefined {
+): GatewayHost | undefined {
   const [server] = input.table.servers;
   if (server === undefined || !terminatesHttps(server) || collected.has('*')) return undefined;
   if (server.hosts.some((host) => withoutNamespace(host) === '*')) return undefined;
-  return assemble(virtualHostName('misdirected', server.port), ['*'], [misdirectedRoute()], false, false);
+  return hostForAll('misdirected', server.port, [misdirectedRoute()]);
 }

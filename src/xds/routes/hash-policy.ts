@@ -15,11 +15,14 @@ type Specifier = NonNullable<MessageInitShape<typeof RouteAction_HashPolicySchem
 /** Builds the hash policy; undefined when no hash key is named. Source: istio route.go ConsistentHashToHashPolicy. */
 export function buildHashPolicy(hash: ConsistentHash | undefined): RouteAction_HashPolicy | undefined {
   const policySpecifier = hash === undefined ? undefined : specifier(hash);
-  return policySpecifier === undefined ? undefined : create(RouteAction_HashPolicySchema, { policySpecifier });
+  return policySpecifier === undefined
+    ? undefined
+    : create(RouteAction_HashPolicySchema, { policySpecifier });
 }
 
 function specifier(hash: ConsistentHash): Specifier | undefined {
-  if (hash.httpHeaderName !== undefined) return { case: 'header', value: { headerName: hash.httpHeaderName } };
+  if (hash.httpHeaderName !== undefined)
+    return { case: 'header', value: { headerName: hash.httpHeaderName } };
   if (hash.httpCookie !== undefined) {
     const { name = '', path = '', ttl, attributes = [] } = hash.httpCookie;
     return {
@@ -28,7 +31,10 @@ function specifier(hash: ConsistentHash): Specifier | undefined {
         name,
         path,
         ...(ttl === undefined ? {} : { ttl: parseDuration(ttl) }),
-        attributes: attributes.map((attribute) => ({ name: attribute.name ?? '', value: attribute.value ?? '' })),
+        attributes: attributes.map((attribute) => ({
+          name: attribute.name ?? '',
+          value: attribute.value ?? '',
+        })),
       },
     };
   }

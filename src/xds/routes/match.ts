@@ -14,7 +14,10 @@ import {
   RouteMatchSchema,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import type { MetadataMatcher } from '#proto/envoy/type/matcher/v3/metadata_pb.ts';
-import type { HTTPMatchRequestJson, StringMatchJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type {
+  HTTPMatchRequestJson,
+  StringMatchJson,
+} from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 import { buildClaimMatcher, parseClaimPath } from './claim-match.ts';
 import { asksForPresence, buildStringMatcher } from './string-match.ts';
 
@@ -25,7 +28,10 @@ export type PathSemantics = 'text' | 'element';
  * Builds the match of one route; without a match condition, everything.
  * Source: istio pilot/pkg/networking/core/route TranslateRouteMatch. Header and query matchers come sorted by name.
  */
-export function buildRouteMatch(match: HTTPMatchRequestJson | undefined, semantics: PathSemantics): RouteMatch {
+export function buildRouteMatch(
+  match: HTTPMatchRequestJson | undefined,
+  semantics: PathSemantics,
+): RouteMatch {
   if (match === undefined) return create(RouteMatchSchema, { pathSpecifier: { case: 'prefix', value: '/' } });
   const headers = [
     ...namedHeaderMatchers(match.headers, false),
@@ -46,7 +52,10 @@ export function buildRouteMatch(match: HTTPMatchRequestJson | undefined, semanti
  */
 export function isCatchAll(route: Route): boolean {
   const match = route.match;
-  if (match === undefined || match.headers.length + match.queryParameters.length + match.dynamicMetadata.length > 0) {
+  if (
+    match === undefined ||
+    match.headers.length + match.queryParameters.length + match.dynamicMetadata.length > 0
+  ) {
     return false;
   }
   const path = match.pathSpecifier;
@@ -54,7 +63,10 @@ export function isCatchAll(route: Route): boolean {
   return path.case === 'safeRegex' && path.value.regex === '.*';
 }
 
-function pathSpecifier(uri: StringMatchJson | undefined, semantics: PathSemantics): RouteMatch['pathSpecifier'] {
+function pathSpecifier(
+  uri: StringMatchJson | undefined,
+  semantics: PathSemantics,
+): RouteMatch['pathSpecifier'] {
   const matcher = uri === undefined ? undefined : buildStringMatcher(uri)?.matchPattern;
   switch (matcher?.case) {
     case 'exact':

@@ -15,7 +15,10 @@ export interface MirrorClusters {
 }
 
 /** Builds the mirror policies; a percentage that is given as zero mirrors nothing, none given mirrors all. */
-export function buildMirrors(http: HTTPRouteJson, clusters: MirrorClusters): RouteAction_RequestMirrorPolicy[] {
+export function buildMirrors(
+  http: HTTPRouteJson,
+  clusters: MirrorClusters,
+): RouteAction_RequestMirrorPolicy[] {
   const policies: RouteAction_RequestMirrorPolicy[] = [];
   if (http.mirror !== undefined) {
     const fraction = singleFraction(http);

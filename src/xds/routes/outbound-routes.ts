@@ -15,16 +15,21 @@ import { createRouteContexts, type RouteContext } from '#scope/route-context.ts'
 import { createRouteViews, type RouteView } from '#scope/route-view.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
 import type { ResourceEntry } from '../resource.ts';
+import { isSameEntry } from '../resource-entry.ts';
 import { internCatchAll } from './catch-all.ts';
-import { type HostVariant, type OutboundVirtualHost, replaceDomains } from './outbound-virtual-host.ts';
+import type { HostVariant, OutboundVirtualHost } from './outbound-virtual-host.ts';
 import { createOutboundVirtualHosts } from './outbound-virtual-hosts.ts';
 import { composeTable, type TableHost } from './route-table.ts';
+import { replaceDomains } from './virtual-host.ts';
 
 /** Name of the table of the HTTP proxy listener. */
 export const HTTP_PROXY_ROUTES = 'http_proxy';
 
 /** The port that a Host without port means. */
 const DEFAULT_HTTP_PORT = 80;
+
+/** Tables are large: they are the same when their versions and causes are. */
+const BY_VERSION = { equals: isSameEntry };
 
 export interface OutboundRouteDeps {
   readonly engine: Engine;
@@ -93,59 +98,88 @@ class Tables {
       viewerKey(host.viewer, String(host.port)),
     ]);
     const grouped = engine.group('xds.portTables', byTable);
-    return engine.deriveMany('xds.portRoutes', grouped, (fetch, hosts) => {
-      const [first] = hosts.values();
-      const context = first === undefined ? undefined : fetch.get(this.#contexts, first.viewer);
-      if (first === undefined || context === undefined) return [];
-      const name = String(first.port);
-      if (context.egress?.some((listener) => listener.isHttpProxy && listener.port === first.port)) return [];
-      return context.views.map((view) => [
-        viewerKey(view.key, name),
-        this.#table(name, context, view, tableHosts(hosts, view)),
-      ]);
-    });
+    return engine.deriveMany(
+      'xds.portRoutes',
+      grouped,
+      (fetch, hosts) => {
+        const [first] = hosts.values();
+        const context = first === undefined ? undefined : fetch.get(this.#contexts, first.viewer);
+        if (first === undefined || context === undefined) return [];
+        const name = String(first.port);
+        if (context.egress?.some((listener) => listener.isHttpProxy && listener.port === first.port))
+          return [];
+        return context.views.map((view) => [
+          viewerKey(view.key, name),
+          this.#table(name, context, view, tableHosts(hosts, view)),
+        ]);
+      },
+      BY_VERSION,
+    );
   }
 
   ofSniffedServices(): Collection<ResourceEntry> {
-    return this.#deps.engine.deriveMany('xds.sniffedRoutes', this.#virtualHosts, (_fetch, host) => {
-      if (!host.hasOwnTable) return [];
-      return host.variants.map((variant) => [
-        viewerKey(variant.view, host.name),
-        this.#singleTable(host, variant),
-      ]);
-    });
+    return this.#deps.engine.deriveMany(
+      'xds.sniffedRoutes',
+      this.#virtualHosts,
+      (_fetch, host) => {
+        if (!host.hasOwnTable) return [];
+        return host.variants.map((variant) => [
+          viewerKey(variant.view, host.name),
+          this.#singleTable(host, variant),
+        ]);
+      },
+      BY_VERSION,
+    );
   }
 
   ofHttpProxies(views: Collection<RouteView>): Collection<ResourceEntry> {
     const { engine } = this.#deps;
-    return engine.deriveMany('xds.httpProxyRoutes', views, (fetch, view) => {
-      const context = fetch.get(this.#contexts, view.viewer);
-      if (context === undefined) return [];
-      const hosts = proxyHosts(fetch.bucket(this.#byViewer, view.viewer), view);
-      // It serves all ports at once and must tell them apart.
-      const table = this.#table(HTTP_PROXY_ROUTES, context, view, hosts, false);
-      return [[viewerKey(view.key, HTTP_PROXY_ROUTES), table]];
-    });
+    return engine.deriveMany(
+      'xds.httpProxyRoutes',
+      views,
+      (fetch, view) => {
+        const context = fetch.get(this.#contexts, view.viewer);
+        if (context === undefined) return [];
+        const hosts = proxyHosts(fetch.bucket(this.#byViewer, view.viewer), view);
+        // It serves all ports at once and must tell them apart.
+        const table = this.#table(HTTP_PROXY_ROUTES, context, view, hosts, false);
+        return [[viewerKey(view.key, HTTP_PROXY_ROUTES), table]];
+      },
+      BY_VERSION,
+    );
   }
 
   /** A Sidecar's listener with a port of its own has a table, also when nothing is imported on the port. */
   ofEgressListeners(): Collection<ResourceEntry> {
     const { engine } = this.#deps;
-    return engine.deriveMany('xds.egressListenerRoutes', this.#contexts, (fetch, context) =>
-      (context.egress ?? []).flatMap((listener) => {
-        if (listener.port === 0) return [];
-        const name = String(listener.port);
-        return context.views.map((view) => {
-          const hosts = listener.isHttpProxy
-            ? proxyHosts(fetch.bucket(this.#byViewer, context.viewer.key), view)
-            : [];
-          return [viewerKey(view.key, name), this.#table(name, context, view, hosts, !listener.isHttpProxy)];
-        });
-      }),
+    return engine.deriveMany(
+      'xds.egressListenerRoutes',
+      this.#contexts,
+      (fetch, context) =>
+        (context.egress ?? []).flatMap((listener) => {
+          if (listener.port === 0) return [];
+          const name = String(listener.port);
+          return context.views.map((view) => {
+            const hosts = listener.isHttpProxy
+              ? proxyHosts(fetch.bucket(this.#byViewer, context.viewer.key), view)
+              : [];
+            return [
+              viewerKey(view.key, name),
+              this.#table(name, context, view, hosts, !listener.isHttpProxy),
+            ];
+          });
+        }),
+      BY_VERSION,
     );
   }
 
-  #table(name: string, context: RouteContext, view: RouteView, hosts: readonly TableHost[], ignorePort = true): ResourceEntry {
+  #table(
+    name: string,
+    context: RouteContext,
+    view: RouteView,
+    hosts: readonly TableHost[],
+    ignorePort = true,
+  ): ResourceEntry {
     const { interner } = this.#deps;
     const catchAll = internCatchAll(interner, {
       unknownHosts: context.unknownHosts,
@@ -166,7 +200,7 @@ class Tables {
   /** Whatever Host a sniffed connection names, it goes to the service that it was opened to. */
   #singleTable(host: OutboundVirtualHost, variant: HostVariant): ResourceEntry {
     const encoded = replaceDomains(variant.encoded, host.name, ['*']);
-    const only: TableHost = { ...host, ...variant, domains: ['*'], encoded };
+    const only: TableHost = { ...variant, domains: ['*'], encoded };
     const resource = composeTable(this.#deps.interner, {
       name: host.name,
       hosts: [only],
@@ -182,9 +216,7 @@ function tableHosts(hosts: PersistentMap<OutboundVirtualHost>, view: RouteView):
   const chosen: TableHost[] = [];
   for (const host of hosts.values()) {
     const variant = variantFor(host, view);
-    if (variant === undefined) continue;
-    const { name, domains, alternates } = host;
-    chosen.push({ name, domains, alternates, encoded: variant.encoded, rank: variant.rank, causes: variant.causes });
+    if (variant !== undefined) chosen.push(variant);
   }
   return chosen;
 }
@@ -195,11 +227,11 @@ function proxyHosts(hosts: PersistentMap<OutboundVirtualHost>, view: RouteView):
   for (const host of hosts.values()) {
     const variant = variantFor(host, view);
     if (variant?.forHttpProxy === undefined) continue;
-    const domains = host.domains.flatMap((domain) => withPort(domain, host.port));
+    const domains = variant.domains.flatMap((domain) => withPort(domain, host.port));
     chosen.push({
       name: host.name,
       domains,
-      alternates: new Set([...host.alternates].flatMap((domain) => withPort(domain, host.port))),
+      alternates: new Set([...variant.alternates].flatMap((domain) => withPort(domain, host.port))),
       encoded: replaceDomains(variant.forHttpProxy, host.name, domains),
       rank: variant.rank,
       causes: variant.causes,
@@ -213,7 +245,9 @@ function withPort(domain: string, port: number): string[] {
 }
 
 function variantFor(host: OutboundVirtualHost, view: RouteView): HostVariant | undefined {
-  return host.variants.find((variant) => variant.view === view.key);
+  // Nearly always there is one view.
+  const [first] = host.variants;
+  return first?.view === view.key ? first : host.variants.find((variant) => variant.view === view.key);
 }
 
 /** The part of a key `view|name` before the name; views hold no '|'. */

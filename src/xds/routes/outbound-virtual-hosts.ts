@@ -14,12 +14,22 @@ import { seesService, virtualServicesFor } from '#scope/route-binding.ts';
 import { createHostClaims, isRoutable } from '#scope/route-claims.ts';
 import type { RouteContext } from '#scope/route-context.ts';
 import { type HostFacts, type PortInference, servicePortHash } from '#scope/route-destination.ts';
-import { type HostDomains, serviceDomains, virtualHostName, virtualServiceDomains } from '#scope/route-domains.ts';
+import {
+  type HostDomains,
+  serviceDomains,
+  virtualHostName,
+  virtualServiceDomains,
+} from '#scope/route-domains.ts';
 import { type SelectedRule, selectRules } from '#scope/route-selection.ts';
 import type { RouteView } from '#scope/route-view.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { outboundClusterName } from '../names.ts';
-import { type HostRoutes, type HostVariant, internVirtualHost, type OutboundVirtualHost } from './outbound-virtual-host.ts';
+import {
+  type HostRoutes,
+  type HostVariant,
+  internVirtualHost,
+  type OutboundVirtualHost,
+} from './outbound-virtual-host.ts';
 import { routeListInput } from './virtual-host-routes.ts';
 
 export interface OutboundVirtualHostDeps {
@@ -89,7 +99,12 @@ function serviceVirtualHost(building: Building, host: OutboundHost, port: Servic
     host,
   };
   const hasOwnTable = port.protocol === 'Unsupported' && service.addresses.length > 0;
-  return entry(building, target, hasOwnTable, context.views.map((view) => serviceVariant(building, target, view)));
+  return entry(
+    building,
+    target,
+    hasOwnTable,
+    context.views.map((view) => serviceVariant(building, target, view)),
+  );
 }
 
 function claimedVirtualHost(
@@ -112,14 +127,18 @@ function claimedVirtualHost(
   return variants.length === 0 ? [] : [entry(building, target, false, variants)];
 }
 
-function entry(building: Building, target: Target, hasOwnTable: boolean, variants: readonly HostVariant[]): Entry {
+function entry(
+  building: Building,
+  target: Target,
+  hasOwnTable: boolean,
+  variants: readonly HostVariant[],
+): Entry {
   const { viewer } = building.context;
   const host: OutboundVirtualHost = {
     viewer: viewer.key,
     namespace: viewer.namespace,
     name: target.name,
     port: target.port,
-    ...target.names,
     hasOwnTable,
     variants,
   };
@@ -139,6 +158,8 @@ function serviceVariant(building: Building, target: Target, view: RouteView): Ho
   });
   return {
     view: view.key,
+    name: target.name,
+    ...target.names,
     encoded,
     forHttpProxy: building.context.httpProxyViews.has(view.key) ? encoded : undefined,
     rank: { virtualService: undefined, isService: true, name: target.name },
@@ -184,6 +205,8 @@ function routedVariant(building: Building, target: Target, view: RouteView, choi
   };
   return {
     view: view.key,
+    name: target.name,
+    ...target.names,
     encoded: intern(building, target, view, routes('listener')),
     forHttpProxy: context.httpProxyViews.has(view.key)
       ? intern(building, target, view, routes('single-port'))
@@ -202,7 +225,12 @@ export function ruleCauses(rules: readonly SelectedRule[]): readonly Cause[] {
   return rules.map(({ rule, matchPath }) => ({ ...rule.cause, path: `${rule.cause.path}${matchPath}` }));
 }
 
-function intern(building: Building, target: Target, view: RouteView, routes: HostRoutes): HostVariant['encoded'] {
+function intern(
+  building: Building,
+  target: Target,
+  view: RouteView,
+  routes: HostRoutes,
+): HostVariant['encoded'] {
   return internVirtualHost(building.deps.interner, {
     name: target.name,
     domains: target.names.domains,

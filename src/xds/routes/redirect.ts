@@ -8,7 +8,10 @@ import {
   RedirectAction_RedirectResponseCode,
   RedirectActionSchema,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import type { HTTPDirectResponseJson, HTTPRedirectJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type {
+  HTTPDirectResponseJson,
+  HTTPRedirectJson,
+} from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 
 const RESPONSE_CODES: ReadonlyMap<number, RedirectAction_RedirectResponseCode> = new Map([
   [0, RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY],
@@ -29,13 +32,18 @@ export interface RedirectContext {
  * Builds the redirect; undefined for a response code that is none of 301, 302, 303, 307, 308.
  * Source: istio route.go ApplyRedirect.
  */
-export function buildRedirect(redirect: HTTPRedirectJson, context: RedirectContext): RedirectAction | undefined {
+export function buildRedirect(
+  redirect: HTTPRedirectJson,
+  context: RedirectContext,
+): RedirectAction | undefined {
   const responseCode = RESPONSE_CODES.get(redirect.redirectCode ?? 0);
   if (responseCode === undefined) return undefined;
   return create(RedirectActionSchema, {
     hostRedirect: redirect.authority ?? '',
     portRedirect: redirectPort(redirect, context),
-    ...(redirect.scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect' as const, value: redirect.scheme } } : {}),
+    ...(redirect.scheme
+      ? { schemeRewriteSpecifier: { case: 'schemeRedirect' as const, value: redirect.scheme } }
+      : {}),
     pathRewriteSpecifier: redirect.prefixRewrite
       ? { case: 'prefixRewrite', value: redirect.prefixRewrite }
       : { case: 'pathRedirect', value: redirect.uri ?? '' },

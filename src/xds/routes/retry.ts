@@ -22,7 +22,10 @@ const RETRIABLE_STATUS_CODES = 'retriable-status-codes';
  * Builds the policy; undefined when attempts are 0. With a consistent hash the same host is asked again.
  * Source: istio pilot/pkg/networking/core/route/retry ConvertPolicy.
  */
-export function buildRetryPolicy(retries: HTTPRetryJson | undefined, consistentHash: boolean): RetryPolicy | undefined {
+export function buildRetryPolicy(
+  retries: HTTPRetryJson | undefined,
+  consistentHash: boolean,
+): RetryPolicy | undefined {
   if (retries !== undefined && (retries.attempts ?? 0) <= 0) return undefined;
   const ignorePrevious = retries?.retryIgnorePreviousHosts ?? !consistentHash;
   const { retryOn, statusCodes } = parseRetryOn(retries?.retryOn ?? '');
@@ -34,7 +37,9 @@ export function buildRetryPolicy(retries: HTTPRetryJson | undefined, consistentH
     retriableStatusCodes: statusCodes,
     ...(retries?.perTryTimeout === undefined ? {} : { perTryTimeout: parseDuration(retries.perTryTimeout) }),
     ...(retries?.retryRemoteLocalities === true ? { retryPriority: previousPriorities() } : {}),
-    ...(retries?.backoff === undefined ? {} : { retryBackOff: { baseInterval: parseDuration(retries.backoff) } }),
+    ...(retries?.backoff === undefined
+      ? {}
+      : { retryBackOff: { baseInterval: parseDuration(retries.backoff) } }),
   });
 }
 

@@ -3,31 +3,47 @@
  * and one copy of the rest (memcpy), never their encoding. The bytes equal the full encoding of the same message.
  */
 import { create } from '@bufbuild/protobuf';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { hashHex } from '#base/hash.ts';
+import type { Interner } from '#collections/interner.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { encodeCanonical } from '../encode.ts';
 import { type Resource, TYPE_ROUTE } from '../resource.ts';
+import type { EncodedVirtualHost } from './virtual-host.ts';
 
-/** Field of envoy.config.route.v3.RouteConfiguration. */
-const VIRTUAL_HOSTS = 2;
 /** As much as the webhook accepts in a direct response; Envoy's own limit is 4 KiB. */
 const MAX_DIRECT_RESPONSE_BYTES = 1024 * 1024;
 
 export interface RouteConfigurationInput {
   readonly name: string;
-  /** Encoded virtual hosts in their final order. */
-  readonly virtualHosts: readonly Uint8Array[];
+  /** In their final order. */
+  readonly virtualHosts: readonly EncodedVirtualHost[];
   /** The port of the Host header takes no part in finding the virtual host. */
   readonly ignorePort: boolean;
-  /** Fingerprint of all the rest. */
-  readonly version: string;
-  /** Clusters that the routes send to. */
-  readonly references: readonly string[];
 }
 
-/** Composes the resource. Cost: one allocation and copy of the table. */
-export function composeRouteConfiguration(input: RouteConfigurationInput): Resource {
-  const head = encodeCanonical(RouteConfigurationSchema, create(RouteConfigurationSchema, { name: input.name }));
+/**
+ * Composes the resource, once per distinct content. Cost: for a new one a single allocation and copy; the version is a
+ * hash over the hashes of the virtual hosts, so that the table itself is never hashed.
+ */
+export function internRouteConfiguration(interner: Interner, input: RouteConfigurationInput): Resource {
+  const { name, ignorePort, virtualHosts } = input;
+  const hashes = virtualHosts.map((host) => host.hash).join(' ');
+  return interner.intern('routeConfiguration', { name, ignorePort, hashes }, () => ({
+    typeUrl: TYPE_ROUTE,
+    name,
+    // Before the bytes: who compares two tables field by field is done here.
+    version: hashHex(`${name} ${ignorePort} ${hashes}`),
+    bytes: composeRouteConfiguration(input),
+    references: [...new Set(virtualHosts.flatMap((host) => host.clusters))],
+  }));
+}
+
+/** The bytes of the whole message: what stands before and after the virtual hosts, and their records in between. */
+export function composeRouteConfiguration(input: RouteConfigurationInput): Uint8Array {
+  const head = encodeCanonical(
+    RouteConfigurationSchema,
+    create(RouteConfigurationSchema, { name: input.name }),
+  );
   const tail = encodeCanonical(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, {
@@ -36,20 +52,14 @@ export function composeRouteConfiguration(input: RouteConfigurationInput): Resou
       ignorePortInHostMatching: input.ignorePort,
     }),
   );
-  const bytes = concatenate([head, ...input.virtualHosts.flatMap((host) => [recordHead(host.length), host]), tail]);
-  const resource = { typeUrl: TYPE_ROUTE, name: input.name, bytes, version: input.version };
-  return input.references.length === 0 ? resource : { ...resource, references: input.references };
-}
-
-/** Tag and length in front of one virtual host. */
-function recordHead(sizeBytes: number): Uint8Array {
-  return new BinaryWriter().tag(VIRTUAL_HOSTS, WireType.LengthDelimited).uint32(sizeBytes).finish();
+  return concatenate([head, ...input.virtualHosts.map((host) => host.record), tail]);
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   let sizeBytes = 0;
   for (const part of parts) sizeBytes += part.length;
-  const bytes = new Uint8Array(sizeBytes);
+  // Not from Buffer's pool: a table lives long and must not hold a pool page.
+  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
   let offset = 0;
   for (const part of parts) {
     bytes.set(part, offset);

@@ -3,13 +3,12 @@
  * Normally no two virtual hosts want the same name, and their bytes go in as they are; where two do, the one with
  * precedence keeps it and the other is encoded again without.
  */
-import { hashHex } from '#base/hash.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Interner } from '#collections/interner.ts';
 import { compareRanks, type HostRank } from '#scope/route-binding.ts';
 import type { Resource } from '../resource.ts';
-import { type EncodedVirtualHost, replaceDomains } from './outbound-virtual-host.ts';
-import { composeRouteConfiguration } from './route-configuration.ts';
+import { internRouteConfiguration } from './route-configuration.ts';
+import { type EncodedVirtualHost, replaceDomains } from './virtual-host.ts';
 
 /** A virtual host on its way into a table. */
 export interface TableHost {
@@ -34,21 +33,13 @@ export interface TableInput {
 
 const EVERY_HOST = '*';
 
-/** Composes the table, once per distinct content. Cost: O(domains), and a copy of the bytes where it is new. */
+/** Composes the table. Cost: O(domains), and a copy of the bytes where the content is new. */
 export function composeTable(interner: Interner, input: TableInput): Resource {
   const taken = new Set<string>();
-  const hosts = (takeAll(input.hosts, taken) ? input.hosts : resolveClashes(input, taken)).map((host) => host.encoded);
-  if (input.catchAll !== undefined && !taken.has(EVERY_HOST)) hosts.push(input.catchAll);
-  const { name, ignorePort } = input;
-  return interner.intern('routeTable', { name, ignorePort, hosts: hosts.map((host) => host.hash) }, (content) =>
-    composeRouteConfiguration({
-      name,
-      ignorePort,
-      virtualHosts: hosts.map((host) => host.bytes),
-      version: hashHex(`${name}|${ignorePort}|${content.hosts.join(',')}`),
-      references: [...new Set(hosts.flatMap((host) => host.clusters))],
-    }),
-  );
+  const hosts = takeAll(input.hosts, taken) ? input.hosts : resolveClashes(input, taken);
+  const virtualHosts = hosts.map((host) => host.encoded);
+  if (input.catchAll !== undefined && !taken.has(EVERY_HOST)) virtualHosts.push(input.catchAll);
+  return internRouteConfiguration(interner, { name: input.name, ignorePort: input.ignorePort, virtualHosts });
 }
 
 /** False when some name is wanted twice. */

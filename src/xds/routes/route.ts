@@ -4,7 +4,11 @@
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { type Route, RouteMatchSchema, RouteSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
+import {
+  type Route,
+  RouteMatchSchema,
+  RouteSchema,
+} from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { CorsPolicySchema } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import type {
@@ -100,14 +104,17 @@ function routeName(http: HTTPRouteJson, match: HTTPMatchRequestJson | undefined)
 }
 
 /** Names the VirtualService in the route's metadata, for people and for access logs. */
-function configMetadata(object: RouteInput['virtualService']): NonNullable<MessageInitShape<typeof RouteSchema>['metadata']> {
+function configMetadata(
+  object: RouteInput['virtualService'],
+): NonNullable<MessageInitShape<typeof RouteSchema>['metadata']> {
   const config = `/apis/networking.istio.io/v1/namespaces/${object.namespace}/virtual-service/${object.name}`;
   return { filterMetadata: { istio: { config } } };
 }
 
 function filterSettings(http: HTTPRouteJson): Record<string, Any> {
   const settings: Record<string, Any> = {};
-  if (http.corsPolicy !== undefined) settings[CORS_FILTER] = packAny(CorsPolicySchema, buildCorsPolicy(http.corsPolicy));
+  if (http.corsPolicy !== undefined)
+    settings[CORS_FILTER] = packAny(CorsPolicySchema, buildCorsPolicy(http.corsPolicy));
   const fault = http.fault === undefined ? undefined : buildFault(http.fault);
   if (fault !== undefined) settings[FAULT_FILTER] = packAny(HTTPFaultSchema, fault);
   return settings;
@@ -124,7 +131,8 @@ function addHeaders(route: Route, operations: HeaderOperations): void {
 function operationName(route: Route, virtualService: string, listenPort: number): string {
   const specifier = route.action.case === 'route' ? route.action.value.clusterSpecifier : undefined;
   const cluster = specifier?.case === 'cluster' ? specifier.value : '';
-  const target = parseClusterName(cluster) === undefined ? `${virtualService}:${listenPort}` : clusterOperation(cluster);
+  const target =
+    parseClusterName(cluster) === undefined ? `${virtualService}:${listenPort}` : clusterOperation(cluster);
   return target + operationPath(route);
 }
 

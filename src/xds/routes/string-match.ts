@@ -24,7 +24,9 @@ export function buildStringMatcher(match: StringMatchJson): StringMatcher | unde
     return create(StringMatcherSchema, { matchPattern: { case: 'prefix', value: match.prefix } });
   }
   if (match.regex !== undefined) {
-    return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value: { regex: match.regex } } });
+    return create(StringMatcherSchema, {
+      matchPattern: { case: 'safeRegex', value: { regex: match.regex } },
+    });
   }
   return undefined;
 }

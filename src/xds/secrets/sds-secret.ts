@@ -26,19 +26,26 @@ const CREDENTIAL_SCHEMES: readonly string[] = [
 /** Gateway API's name for "the workload's own certificate". */
 const BUILTIN = 'builtin://';
 
-/** A secret that the agent serves, by its name there. */
+/** A secret of the mesh that the agent serves; Envoy waits for it as long as it takes. */
 export function agentSecret(name: string): SdsSecretConfig {
   return create(SdsSecretConfigSchema, { name, sdsConfig: sdsConfigSource() });
 }
 
+/** A secret that the agent reads from files, which may never be there: Envoy waits for a while only. */
+function fileSecret(name: string): SdsSecretConfig {
+  const secret = agentSecret(name);
+  delete secret.sdsConfig?.initialFetchTimeout;
+  return secret;
+}
+
 /** A certificate and key in files of the pod, `file-cert:CERTIFICATE~KEY`. */
 export function fileCertificateSecret(certificatePath: string, keyPath: string): SdsSecretConfig {
-  return agentSecret(`file-cert:${certificatePath}~${keyPath}`);
+  return fileSecret(`file-cert:${certificatePath}~${keyPath}`);
 }
 
 /** CA certificates in a file of the pod, or `system` for those of the machine. */
 export function fileRootSecret(path: string): SdsSecretConfig {
-  return agentSecret(`file-root:${path}`);
+  return fileSecret(`file-root:${path}`);
 }
 
 /** A credentialName of a DestinationRule or Gateway: a Secret in the proxy's namespace unless the name says otherwise. */

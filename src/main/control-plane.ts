@@ -1,0 +1,129 @@
+/**
+ * A control plane in this process, as the mesh on one machine uses it: mesh, CA and xDS on free loopback ports, and the
+ * few calls that the runner makes. Everything is constructed here and closed here.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { noMetrics } from '#ads/ads-metrics.ts';
+import type { Connection } from '#ads/connections.ts';
+import { KINDS } from '#api/kind-registry.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { Clock } from '#base/clock.ts';
+import { systemClock } from '#base/clock.ts';
+import { createLogger, LogLevels } from '#base/logger.ts';
+import { systemRng } from '#base/rng.ts';
+import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { defaultSignerOptions } from '#ca/signer.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
+import { createMesh, type Mesh } from './mesh.ts';
+import { VERSION } from './version.ts';
+import { openXdsDoor, type XdsDoor } from './xds-door.ts';
+import { TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/resource.ts';
+
+const LOOPBACK = { host: '127.0.0.1', port: 0 };
+
+/** Opens one. Errors: rejects with a text for people when the state folder or a port can't be had. */
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const clock = systemClock();
+  const log = createLogger({ clock, levels: new LogLevels(), format: 'text', sink: options.log });
+  const meshConfig = options.meshConfig as MeshConfigJson;
+  const mesh = createMesh({
+    meshConfig,
+    clusterId: 'Kubernetes',
+    clusterDomain: 'cluster.local',
+    onError: (collection, key, error) => log.error('derivation failed', { collection, key, error: String(error) }),
+  });
+  const folder = join(options.stateDir, 'ca');
+  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
+  const authority = await openCertificateAuthority({
+    folder,
+    trustDomain: meshConfig.trustDomain ?? 'cluster.local',
+    trustDomainAliases: meshConfig.trustDomainAliases ?? [],
+    signer: defaultSignerOptions,
+    tokenVerifiers: [],
+    clock,
+    log: log.scope('ca'),
+  });
+  if (!authority.ok) throw new Error(authority.error);
+  const door = await openXdsDoor({
+    mesh,
+    clock,
+    rng: systemRng(),
+    log,
+    metrics: noMetrics(),
+    version: VERSION,
+    authority: authority.value,
+    plain: LOOPBACK,
+    secure: LOOPBACK,
+  });
+  return controlPlane(mesh, door, authority.value, clock);
+}
+
+function controlPlane(mesh: Mesh, door: XdsDoor, authority: CertificateAuthority, clock: Clock): ControlPlane {
+  const { driver, objects, replicas } = mesh;
+  const replicaKey = (namespace: string, workload: string, replica: number): string =>
+    `${namespace}/${workload}-${replica}`;
+  return {
+    addresses: { xds: `127.0.0.1:${door.plainPort}`, secure: `127.0.0.1:${door.securePort}`, http: '' },
+    version: VERSION,
+    async apply(batch) {
+      objects.apply(batch);
+      await driver.settled();
+    },
+    objects: (kind) => objectsOf(mesh, kind),
+    watch(kind, onChange) {
+      onChange(objectsOf(mesh, kind));
+      return mesh.engine.watch(objects.of(kind), () => onChange(objectsOf(mesh, kind)));
+    },
+    warnings: () => [],
+    setReplica(replica) {
+      replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
+      driver.poke();
+    },
+    removeReplica(namespace, workload, replica) {
+      replicas.delete(replicaKey(namespace, workload, replica));
+      driver.poke();
+    },
+    async issueToken({ namespace, serviceAccount, workload, replica }) {
+      const subject = { namespace, serviceAccount, facts: { workload }, instance: `${workload}-${replica}` };
+      return (await authority.tokens.issueToken(subject)).reveal();
+    },
+    rootCertificatePem: () => authority.rootPem,
+    proxies: () => Array.from(door.ads.connections, (connection) => proxySync(connection)),
+    async waitForProxies(timeoutMs) {
+      await driver.settled();
+      const report = await door.ads.connections.waitForAck(door.ads.epoch.number, timeoutMs);
+      return { pending: report.waitingFor };
+    },
+    heldBack: () =>
+      [...mesh.heldBack.all().values()].map(({ kind, namespace, name, reason, since, lastGood }) => {
+        return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
+      }),
+    close: async () => {
+      void clock;
+      await door.close();
+    },
+  };
+}
+
+function objectsOf(mesh: Mesh, kind: string | undefined): MeshObject[] {
+  if (kind !== undefined) return [...mesh.objects.of(kind).all().values()];
+  return KINDS.flatMap((row) => [...mesh.objects.of(row.kind).all().values()]);
+}
+
+function proxySync(connection: Connection): ProxySync {
+  const state = (typeUrl: string): SyncState => {
+    const status = connection.types.get(typeUrl);
+    if (status === undefined || status.sentNonce === '') return 'NOT SENT';
+    return status.sentNonce === status.ackedNonce ? 'SYNCED' : 'STALE';
+  };
+  return {
+    name: connection.node.proxy.name,
+    namespace: connection.node.proxy.namespace,
+    cds: state(TYPE_CLUSTER),
+    eds: state(TYPE_ENDPOINT),
+    lds: state(TYPE_LISTENER),
+    rds: state(TYPE_ROUTE),
+  };
+}

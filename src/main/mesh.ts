@@ -1,0 +1,56 @@
+/**
+ * The mesh in memory: engine, source collections and the graph behind them, with a driver that computes what changed.
+ * No network, no files; pilot-discovery, the standalone runner and the tests all start here.
+ */
+import { ObjectCollections } from '#api/object-collections.ts';
+import { deepEqual } from '#base/deep-equal.ts';
+import type { Engine, SourceCollection } from '#collections/collection.ts';
+import { createEngine } from '#collections/engine.ts';
+import type { LocalReplica } from '#model/endpoint.ts';
+import type { HeldBack } from '#model/held-back.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { Proxy } from '#model/proxy.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
+import { EngineDriver } from './engine-driver.ts';
+
+export interface MeshOptions {
+  readonly meshConfig: MeshConfigJson;
+  readonly clusterId: string;
+  readonly clusterDomain: string;
+  /** Told of a derivation that failed; its last good result stays. */
+  readonly onError: (collection: string, key: string, error: unknown) => void;
+}
+
+export interface Mesh {
+  readonly engine: Engine;
+  readonly driver: EngineDriver;
+  readonly objects: ObjectCollections;
+  readonly heldBack: SourceCollection<HeldBack>;
+  readonly meshConfig: SourceCollection<MeshConfigJson>;
+  readonly proxies: SourceCollection<Proxy>;
+  readonly replicas: SourceCollection<LocalReplica>;
+  readonly graph: MeshGraph;
+}
+
+/** Makes a mesh without objects and proxies. */
+export function createMesh(options: MeshOptions): Mesh {
+  const engine = createEngine({ onError: options.onError });
+  const objects = new ObjectCollections(engine);
+  const heldBack = engine.source<HeldBack>('heldBack');
+  const meshConfig = engine.source<MeshConfigJson>('meshConfig', { equals: deepEqual });
+  const proxies = engine.source<Proxy>('proxies');
+  const replicas = engine.source<LocalReplica>('localReplicas');
+  const graph = createMeshGraph(engine, {
+    objects: (kind) => objects.of(kind),
+    heldBack,
+    meshConfig,
+    proxies,
+    localReplicas: replicas,
+    clusterId: options.clusterId,
+    clusterDomain: options.clusterDomain,
+  });
+  meshConfig.set(MESH_KEY, options.meshConfig);
+  const driver = new EngineDriver(engine);
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, graph };
+}

@@ -1,0 +1,133 @@
+/**
+ * The network side of a mesh: xDS in plain text and over TLS, and the CA's call on the same secure port.
+ * Who may be which proxy is decided here: over TLS a caller is what its certificate or token says.
+ */
+import type { AdsMetrics } from '#ads/ads-metrics.ts';
+import { AdsServer } from '#ads/ads-server.ts';
+import { GrpcServer } from '#ads/grpc-server.ts';
+import type { NackEvent } from '#ads/nack-event.ts';
+import type { Peer, PeerAuthenticator, PeerConnection, ProxyAdmission, RequestHeaders } from '#ads/peer.ts';
+import type { Clock } from '#base/clock.ts';
+import { GRPC_PERMISSION_DENIED, GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
+import type { Logger } from '#base/logger.ts';
+import { fail, ok } from '#base/result.ts';
+import type { Rng } from '#base/rng.ts';
+import type { CallPeer } from '#ca/caller.ts';
+import { type CertificateAuthority, issueServerCertificate } from '#ca/certificate-authority.ts';
+import { parseWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
+import type { Mesh } from './mesh.ts';
+import { createSnapshotSource } from './snapshot-source.ts';
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface XdsDoorOptions {
+  readonly mesh: Mesh;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly metrics: AdsMetrics;
+  readonly version: string;
+  /** Without it there is no secure port. */
+  readonly authority?: CertificateAuthority;
+  readonly plain?: HostPort;
+  readonly secure?: HostPort;
+  readonly onNack?: (event: NackEvent) => void;
+}
+
+export interface XdsDoor {
+  readonly ads: AdsServer;
+  /** Ports that are listened on; 0 where a door is shut. */
+  readonly plainPort: number;
+  readonly securePort: number;
+  close(): Promise<void>;
+}
+
+const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+const CREATE_CERTIFICATE = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+
+/** Opens the doors that are asked for. Errors: a port that is taken rejects with the system's error. */
+export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
+  const { mesh, clock, rng, log, metrics, authority } = options;
+  const source = createSnapshotSource({ ...mesh, snapshots: mesh.graph.snapshots });
+  const ads = new AdsServer({
+    source,
+    admission: identityAdmission(),
+    clock,
+    log: log.scope('ads'),
+    metrics,
+    controlPlane: JSON.stringify({ Component: 'istiod', ID: 'lateen', Info: { version: options.version } }),
+    ...(options.onNack === undefined ? {} : { onNack: options.onNack }),
+  });
+  const authenticator = peerAuthenticator(authority);
+  const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
+  server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
+  server.stream(`${ADS}/StreamAggregatedResources`, (stream, peer) => ads.serveSotw(stream, peer));
+  if (authority !== undefined) mountCertificates(server, authority);
+  const { plain, secure } = options;
+  const plainDoor = plain === undefined ? undefined : await server.listenTcp(plain.host, plain.port);
+  const secureDoor =
+    secure === undefined || authority === undefined ? undefined : await listenSecurely(server, authority, secure);
+  return {
+    ads,
+    plainPort: plainDoor?.port ?? 0,
+    securePort: secureDoor?.port ?? 0,
+    async close() {
+      ads[Symbol.dispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function listenSecurely(server: GrpcServer, authority: CertificateAuthority, { host, port }: HostPort) {
+  const names = ['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map((value) => ({ type: 'dns', value }) as const);
+  const certificate = await issueServerCertificate(authority.signer, [...names, { type: 'ip', value: '127.0.0.1' }]);
+  if (!certificate.ok) throw new Error(`no certificate for the secure port: ${certificate.error}`);
+  return server.listenTls(host, port, {
+    certificateChain: certificate.value.chainPem,
+    privateKey: certificate.value.privateKey.reveal(),
+    clientCas: [authority.rootPem],
+  });
+}
+
+function mountCertificates(server: GrpcServer, authority: CertificateAuthority): void {
+  server.unary(CREATE_CERTIFICATE, async (request, peer, headers) => {
+    const answer = await authority.service.createCertificate(request, callPeer(peer.connection, headers));
+    return answer.ok ? answer.value : answer.error;
+  });
+}
+
+function callPeer(connection: PeerConnection, headers: RequestHeaders): CallPeer {
+  const verified = connection.tls?.isVerified === true ? connection.tls.chain[0] : undefined;
+  return { authorization: headers.get('authorization'), certificate: verified };
+}
+
+/** Plain text and Unix sockets are for this machine: no identity, no secrets. TLS callers must prove theirs. */
+function peerAuthenticator(authority: CertificateAuthority | undefined): PeerAuthenticator {
+  return {
+    async authenticate(connection, headers) {
+      if (connection.transport !== 'tls') return ok({ identity: undefined, isTrusted: false });
+      if (authority === undefined) return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'no authority to check callers with'));
+      const caller = await authority.authenticator.authenticate(callPeer(connection, headers));
+      if (!caller.ok) return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'request authenticate failure'));
+      return ok({ identity: printWorkloadIdentity(caller.value.identity), isTrusted: true });
+    },
+  };
+}
+
+/** An authenticated caller is a proxy of its own namespace and service account, whatever its node says. */
+function identityAdmission(): ProxyAdmission {
+  return {
+    admit(peer: Peer, proxy) {
+      if (peer.identity === undefined) return ok(proxy);
+      const identity = parseWorkloadIdentity(peer.identity);
+      if (!identity.ok || identity.value.namespace !== proxy.namespace) {
+        const message = `${peer.identity} may not be a proxy of namespace ${proxy.namespace}`;
+        return fail(grpcStatus(GRPC_PERMISSION_DENIED, message));
+      }
+      return ok({ ...proxy, serviceAccount: identity.value.serviceAccount });
+    },
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * The listeners of a gateway view, as inputs for their builder: which address and port, and which chain takes which
+ * connections where. Built from the merged Gateway; VirtualServices matter for TCP and TLS pass-through only, HTTP goes
+ * to a route table by name.
+ * Source: istio pilot/pkg/networking/core/gateway.go buildGatewayListeners, createGatewayTCPFilterChainOpts.
+ */
+import { durationMs } from '#api/duration.ts';
+import type { ServerTlsSettings } from '#api/gateway.ts';
+import type { L4Match, RouteDestination, TlsMatch } from '#api/virtual-service.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Cause } from '#base/cause.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
+import type { GatewayServer } from '#model/gateway.ts';
+import { doHostsOverlap, isSubsetHost } from '#model/service-hostname.ts';
+import { isHttp } from '#model/service-protocol.ts';
+import { type VirtualService, virtualServiceCause } from '#model/virtual-service.ts';
+import type { MergedGateway, MergedPort } from './gateway-merge.ts';
+import {
+  isPassthrough,
+  mode,
+  sniHostsOf,
+  terminatesHttps,
+  withoutNamespace,
+  routeTableName,
+} from './gateway-server.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { type HostLookup, type ResolvedDestination, resolveDestination } from './route-destination.ts';
+
+/** One listener: all chains of one bind and port. */
+export interface GatewayListener {
+  /** `0.0.0.0_8080`, or with the bind of the Gateway. */
+  readonly name: string;
+  readonly bind: string;
+  readonly port: number;
+  readonly chains: readonly GatewayChain[];
+  readonly causes: readonly Cause[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What one filter chain takes, and what it does with it. */
+export interface GatewayChain {
+  /** Server names; empty for all connections. */
+  readonly serverNames: readonly string[];
+  /** Takes only connections that offer a mesh ALPN name. */
+  readonly meshOnly: boolean;
+  /** Set where TLS ends here. */
+  readonly tls: ServerTlsSettings | undefined;
+  readonly target: GatewayHttpTarget | GatewayStreamTarget;
+}
+
+export interface GatewayHttpTarget {
+  readonly kind: 'http';
+  readonly routeTable: string;
+  /** Name of the server, '' for the listener's own statistics. */
+  readonly statPrefix: string;
+}
+
+export interface GatewayStreamTarget {
+  readonly kind: 'stream';
+  readonly statPrefix: string;
+  readonly destinations: readonly StreamDestination[];
+  /** 0 for Envoy's own. */
+  readonly idleTimeoutMs: number;
+}
+
+export interface StreamDestination {
+  readonly cluster: ClusterParts;
+  readonly weight: number;
+}
+
+/** `sni`: the cluster that forwards mesh TLS as it is (AUTO_PASSTHROUGH). */
+export interface ClusterParts {
+  readonly hostname: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly form: 'plain' | 'sni';
+}
+
+/** What the chains are looked up in. */
+export interface GatewayListenerScope {
+  readonly lookup: HostLookup;
+  /** VirtualServices of a gateway, in order of precedence. */
+  readonly virtualServices: (gateway: string) => readonly VirtualService[];
+  /** All hosts of the proxy; asked for only by AUTO_PASSTHROUGH servers. */
+  readonly hosts: () => readonly OutboundHost[];
+}
+
+const ANY_ADDRESS = '0.0.0.0';
+
+/** The listeners, by name. Ports without any chain have none. */
+export function gatewayListeners(
+  merged: MergedGateway,
+  scope: GatewayListenerScope,
+): readonly GatewayListener[] {
+  const listeners = new Map<string, ListenerDraft>();
+  for (const port of merged.ports) {
+    const bind = port.bind === '' ? ANY_ADDRESS : port.bind;
+    const name = `${bind}_${port.number}`;
+    const draft = listeners.get(name) ?? new ListenerDraft(name, bind, port.number);
+    listeners.set(name, draft);
+    if (isHttp(port.protocol)) draft.addPlainHttp(port);
+    else for (const server of port.servers) draft.addServer(server, port.number, scope);
+  }
+  return [...listeners.values()]
+    .map((draft) => draft.result())
+    .filter((listener) => listener.chains.length > 0)
+    .sort((a, b) => compareBytes(a.name, b.name));
+}
+
+class ListenerDraft {
+  readonly #place: Pick<GatewayListener, 'name' | 'bind' | 'port'>;
+  readonly #chains: GatewayChain[] = [];
+  readonly #causes: Cause[] = [];
+  readonly #diagnostics: Diagnostic[] = [];
+  /** Envoy refuses a listener in which two chains match the same. */
+  readonly #taken = new Set<string>();
+
+  constructor(name: string, bind: string, port: number) {
+    this.#place = { name, bind, port };
+  }
+
+  result(): GatewayListener {
+    return { ...this.#place, chains: this.#chains, causes: this.#causes, diagnostics: this.#diagnostics };
+  }
+
+  addPlainHttp(port: MergedPort): void {
+    const [first] = port.servers;
+    if (first === undefined) return;
+    const target: GatewayHttpTarget = { kind: 'http', routeTable: port.routeTable, statPrefix: '' };
+    this.#add({ serverNames: [], meshOnly: false, tls: undefined, target }, first.cause);
+    for (const server of port.servers.slice(1)) this.#causes.push(server.cause);
+  }
+
+  addServer(server: GatewayServer, port: number, scope: GatewayListenerScope): void {
+    if (terminatesHttps(server)) {
+      const routeTable = routeTableName(server, port);
+      const target: GatewayHttpTarget = { kind: 'http', routeTable, statPrefix: server.name };
+      this.#add({ ...terminated(server), target }, server.cause);
+    } else if (mode(server) === 'AUTO_PASSTHROUGH' && server.tls !== undefined) {
+      for (const chain of forwardedMeshChains(server, scope)) this.#add(chain, server.cause);
+    } else if (isPassthrough(server)) {
+      this.#addTlsRoutes(server, scope);
+    } else {
+      this.#addTcpRoute(server, scope);
+    }
+  }
+
+  /** Of all TCP rules that fit the server, the first one counts. */
+  #addTcpRoute(server: GatewayServer, scope: GatewayListenerScope): void {
+    for (const object of scope.virtualServices(server.gateway)) {
+      if (!servesHosts(server, object)) continue;
+      const index = object.tcp.findIndex(
+        (rule) =>
+          (rule.route ?? []).length > 0 &&
+          ((rule.match ?? []).length === 0 || (rule.match ?? []).some((match) => fitsServer(match, server))),
+      );
+      const rule = object.tcp[index];
+      if (rule === undefined) continue;
+      const target = streamTarget(rule.route ?? [], server, object, scope);
+      this.#add(
+        { ...terminated(server), target },
+        server.cause,
+        virtualServiceCause(object, `spec.tcp[${index}]`),
+      );
+      return;
+    }
+  }
+
+  /** One chain for each TLS match that fits the server. */
+  #addTlsRoutes(server: GatewayServer, scope: GatewayListenerScope): void {
+    for (const object of scope.virtualServices(server.gateway)) {
+      if (!servesHosts(server, object)) continue;
+      object.tls.forEach((rule, i) => {
+        (rule.match ?? []).forEach((match, j) => {
+          if ((rule.route ?? []).length === 0 || !fitsServer(match, server)) return;
+          const target = streamTarget(rule.route ?? [], server, object, scope);
+          const cause = virtualServiceCause(object, `spec.tls[${i}].match[${j}]`);
+          this.#add(
+            { serverNames: serverNames(match.sniHosts ?? []), meshOnly: false, tls: undefined, target },
+            cause,
+          );
+        });
+      });
+    }
+  }
+
+  #add(chain: GatewayChain, ...causes: readonly Cause[]): void {
+    const names = chain.serverNames.length === 0 ? ['*'] : chain.serverNames;
+    const duplicate = names.find((name) => this.#taken.has(name));
+    if (duplicate !== undefined) {
+      const { path = '', ...resource } = causes.at(-1) as Cause;
+      const args = { port: String(this.#place.port), host: duplicate };
+      this.#diagnostics.push({ code: 'LTN5012', severity: 'warning', resource, path, args });
+      return;
+    }
+    for (const name of names) this.#taken.add(name);
+    this.#chains.push(chain);
+    this.#causes.push(...causes);
+  }
+}
+
+function terminated(server: GatewayServer): Omit<GatewayChain, 'target'> {
+  return {
+    serverNames: server.tls === undefined ? [] : serverNames(sniHostsOf(server)),
+    meshOnly: false,
+    tls: server.tls,
+  };
+}
+
+/** Sorted; a `*` among them means all connections. */
+function serverNames(hosts: readonly string[]): readonly string[] {
+  return hosts.includes('*') ? [] : [...new Set(hosts)].sort(compareBytes);
+}
+
+/**
+ * True when a host of the VirtualService is among the server's. Source: istio gateway.go pickMatchingGatewayHosts.
+ */
+function servesHosts(server: GatewayServer, object: VirtualService): boolean {
+  return server.hosts.some((entry) => {
+    const slash = entry.indexOf('/');
+    if (slash >= 0 && entry.slice(0, slash) !== object.namespace) return false;
+    return object.hosts.some((host) => doHostsOverlap(withoutNamespace(entry), host));
+  });
+}
+
+function fitsServer(match: L4Match | TlsMatch, server: GatewayServer): boolean {
+  if (match.port !== undefined && match.port !== 0 && match.port !== server.port) return false;
+  const gateways = match.gateways ?? [];
+  return gateways.length === 0 || gateways.includes(server.gateway);
+}
+
+function streamTarget(
+  routes: readonly RouteDestination[],
+  server: GatewayServer,
+  object: VirtualService,
+  scope: GatewayListenerScope,
+): GatewayStreamTarget {
+  const resolve = (entry: RouteDestination): ResolvedDestination =>
+    resolveDestination(entry.destination ?? {}, {
+      lookup: scope.lookup,
+      listenerPort: server.port,
+      inference: 'single-port',
+    });
+  const weighted = routes.length === 1 ? routes : routes.filter((entry) => (entry.weight ?? 0) > 0);
+  const destinations = weighted.map((entry) => {
+    const { hostname, port, subset } = resolve(entry);
+    return { cluster: { hostname, port, subset, form: 'plain' as const }, weight: entry.weight ?? 0 };
+  });
+  const first = routes[0]?.destination?.host ?? '';
+  const tcp = scope.lookup(first)?.policy?.trafficPolicy?.connectionPool?.tcp;
+  return {
+    kind: 'stream',
+    statPrefix: destinations.length === 1 ? '' : `${object.name}.${object.namespace}`,
+    destinations,
+    idleTimeoutMs: durationMs(tcp?.idleTimeout, 0),
+  };
+}
+
+/**
+ * AUTO_PASSTHROUGH: mesh TLS for any service of the mesh among the server's hosts, told by server names that are the
+ * clusters' own. Source: istio gateway.go builtAutoPassthroughFilterChains.
+ */
+function forwardedMeshChains(server: GatewayServer, scope: GatewayListenerScope): readonly GatewayChain[] {
+  const patterns = sniHostsOf(server);
+  return scope.hosts().flatMap(({ service, policy }) => {
+    if (service.meshExternal || !patterns.some((pattern) => isSubsetHost(service.hostname, pattern)))
+      return [];
+    const subsets = ['', ...(policy?.subsets ?? []).map((subset) => subset.name ?? '')];
+    return service.ports
+      .filter((port) => port.protocol !== 'UDP')
+      .flatMap((port) => subsets.map((subset) => forwardedChain(service.hostname, port.number, subset)));
+  });
+}
+
+function forwardedChain(hostname: string, port: number, subset: string): GatewayChain {
+  return {
+    serverNames: [`outbound_.${port}_.${subset}_.${hostname}`],
+    meshOnly: true,
+    tls: undefined,
+    target: {
+      kind: 'stream',
+      statPrefix: '',
+      destinations: [{ cluster: { hostname, port, subset, form: 'sni' }, weight: 1 }],
+      idleTimeoutMs: 0,
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * Watches the traffic while somebody looks: asks each agent for its metrics every two seconds, keeps the increases of the
+ * last ten. Nobody looking costs nothing. An edge once seen stays in the table, so that the table does not flicker.
+ */
+import { get } from 'node:http';
+import type { Clock } from '#base/clock.ts';
+import type { EdgesAnswer } from '#doors/control-protocol.ts';
+import { isEdgeSample, sumEdges } from './edge-table.ts';
+import { parseSamples, type Sample } from './prometheus-text.ts';
+
+/** What is asked: a replica and where its agent answers. */
+export interface WatchedReplica {
+  readonly subject: string;
+  readonly plan: { readonly addresses: { readonly proxy: string } };
+}
+
+interface Increase {
+  readonly atMs: number;
+  readonly samples: readonly Sample[];
+}
+
+const PERIOD_MS = 2000;
+const WINDOW_MS = 10_000;
+const NOBODY_LOOKS_MS = 15_000;
+const METRICS_PORT = 15020;
+const METRICS_PATH = '/stats/prometheus';
+const TIMEOUT_MS = 1500;
+const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_KNOWN = 2000;
+
+export class EdgeWatch implements Disposable {
+  readonly #replicas: () => readonly WatchedReplica[];
+  readonly #clock: Clock;
+  /** Last values by replica and series. */
+  readonly #values = new Map<string, ReadonlyMap<string, number>>();
+  /** One sample of value 0 per series seen, to keep its edge. */
+  readonly #known = new Map<string, Sample>();
+  #increases: readonly Increase[] = [];
+  #startedAtMs = 0;
+  #askedAtMs = 0;
+  #timer: Disposable | undefined;
+
+  constructor(replicas: () => readonly WatchedReplica[], clock: Clock) {
+    this.#replicas = replicas;
+    this.#clock = clock;
+  }
+
+  /** The edges now; the first call starts the watch and finds none. */
+  edges(): EdgesAnswer {
+    const nowMs = this.#clock.monotonicMs();
+    this.#askedAtMs = nowMs;
+    if (this.#timer === undefined) this.#start(nowMs);
+    const last = this.#increases.at(-1)?.atMs ?? nowMs;
+    const windowMs = Math.min(WINDOW_MS, last - this.#startedAtMs);
+    const recent = this.#increases.flatMap(({ samples }) => samples);
+    return { edges: sumEdges([...this.#known.values(), ...recent], windowMs), windowMs };
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #start(nowMs: number): void {
+    this.#startedAtMs = nowMs;
+    this.#values.clear();
+    this.#increases = [];
+    this.#schedule(0);
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = this.#clock.schedule(delayMs, () => void this.#round());
+  }
+
+  async #round(): Promise<void> {
+    const replicas = this.#replicas();
+    const increases = await Promise.all(replicas.map((replica) => this.#scrape(replica)));
+    const atMs = this.#clock.monotonicMs();
+    if (this.#increases.length === 0 && this.#known.size === 0) this.#startedAtMs = atMs;
+    const recent = this.#increases.filter((one) => one.atMs > atMs - WINDOW_MS);
+    this.#increases = [...recent, { atMs, samples: increases.flat() }];
+    if (atMs - this.#askedAtMs > NOBODY_LOOKS_MS) this.#timer = undefined;
+    else this.#schedule(PERIOD_MS);
+  }
+
+  /** What has been added since the last time; nothing the first time, which is where counting begins. */
+  async #scrape(replica: WatchedReplica): Promise<readonly Sample[]> {
+    const text = await fetchMetrics(replica.plan.addresses.proxy).catch(() => '');
+    if (text === '') return [];
+    const before = this.#values.get(replica.subject);
+    const values = new Map<string, number>();
+    const increases: Sample[] = [];
+    for (const sample of parseSamples(text, 'istio_')) {
+      if (!isEdgeSample(sample)) continue;
+      const series = seriesOf(sample);
+      values.set(series, sample.value);
+      if (this.#known.size < MAX_KNOWN) this.#known.set(series, { ...sample, value: 0 });
+      if (before === undefined) continue;
+      const old = before.get(series) ?? 0;
+      const value = sample.value >= old ? sample.value - old : sample.value;
+      if (value > 0) increases.push({ ...sample, value });
+    }
+    this.#values.set(replica.subject, values);
+    return increases;
+  }
+}
+
+function seriesOf({ name, labels }: Sample): string {
+  return JSON.stringify([name, ...[...labels].flat()]);
+}
+
+function fetchMetrics(host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { host, port: METRICS_PORT, path: METRICS_PATH, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const call = get(options, (answer) => {
+      const chunks: Buffer[] = [];
+      let sizeBytes = 0;
+      answer.on('data', (chunk: Buffer) => {
+        sizeBytes += chunk.length;
+        if (sizeBytes > MAX_BYTES) call.destroy(new Error('too much'));
+        else chunks.push(chunk);
+      });
+      answer.on('end', () => resolve(Buffer.concat(chunks).toString()));
+      answer.on('error', reject);
+    });
+    call.on('error', reject);
+  });
+}

@@ -1,0 +1,213 @@
+/**
+ * A mesh on one machine, put together: state folder, addresses, control plane, the folder of objects, workloads, control door.
+ * Opened in that order and closed in the other; when something fails on the way, what was opened is closed again and
+ * nothing is left.
+ */
+import { dirname, join } from 'node:path';
+import type { MeshConfig } from '#api/mesh-config.ts';
+import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Rng } from '#base/rng.ts';
+import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
+import { claimAddressBlock } from './address-block.ts';
+import { openControlDoor } from './control-door.ts';
+import type { ControlPlane, OpenControlPlane } from './control-plane.ts';
+import { controlHandlers } from './control-handlers.ts';
+import { EdgeWatch } from './edge-watch.ts';
+import { gatewayPorts, portProblem } from './gateway-ports.ts';
+import { LogFile } from './log-file.ts';
+import { MeshEvents } from './mesh-events.ts';
+import { httpProxyPortOf } from './mesh-settings.ts';
+import type { ObjectFolder } from './object-folder.ts';
+import { ObjectWriter } from './object-writer.ts';
+import type { ReplicaSurroundings } from './replica.ts';
+import { replicaStatus } from './replica-status.ts';
+import { openStateFolder, type StateFolder } from './state-folder.ts';
+import { Supervisor } from './supervisor.ts';
+import type { UserFolder } from './user-folder.ts';
+
+export interface LocalMeshOptions {
+  /** Absolute. */
+  readonly dir: string;
+  readonly meshConfig: MeshConfig;
+  readonly openControlPlane: OpenControlPlane;
+  readonly openFolder: (dir: string, controlPlane: ControlPlane) => Promise<ObjectFolder>;
+  readonly envoyPath: string;
+  /** Program and first arguments of pilot-agent. */
+  readonly agentCommand: readonly string[];
+  readonly baseEnvironment: ReadonlyMap<string, string>;
+  readonly userFolder: UserFolder;
+  readonly uid: number;
+  readonly clock: Clock;
+  readonly rng: Rng;
+}
+
+/** How many replicas are ready, of how many. */
+export interface MeshProgress {
+  readonly ready: number;
+  readonly total: number;
+}
+
+export interface LocalMesh extends AsyncDisposable {
+  readonly dir: string;
+  readonly socket: string;
+  readonly events: MeshEvents;
+  /** Resolves when somebody asked the mesh to stop (`lateen down`). */
+  readonly downAsked: Promise<void>;
+  status(): MeshStatus;
+  /** Resolves when every replica is ready. Errors: rejects when a proxy cannot come up at all. */
+  whenUp(onProgress: (progress: MeshProgress) => void, signal: AbortSignal): Promise<void>;
+}
+
+/** Opens a mesh. Errors: rejects with a text for people; nothing is left then. */
+export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
+  await using scope = new AsyncDisposableStack();
+  const state = scope.use(openStateFolder(options.dir, options.uid));
+  const block = scope.use(await claimAddressBlock());
+  const events = new MeshEvents(options.clock);
+  if (state.leftOvers > 0) {
+    events.add('Warning', 'mesh', `ended ${state.leftOvers} processes that a killed run had left behind`);
+  }
+  const controlPlane = await openControl(options, state, scope);
+  const folder = scope.use(await options.openFolder(options.dir, controlPlane));
+  await checkGatewayPorts(controlPlane);
+  const supervisor = new Supervisor({
+    controlPlane,
+    block,
+    around: surroundings(options, controlPlane, state, events),
+    folderOf: (ref) => dirname(folder.locate(ref)?.file ?? `${options.dir}/.`),
+  });
+  scope.defer(() => supervisor.stop());
+  const edges = scope.use(new EdgeWatch(() => supervisor.replicas, options.clock));
+  const down = Promise.withResolvers<void>();
+  const status = (): MeshStatus => meshStatus(options, controlPlane, supervisor, folder);
+  const writer = new ObjectWriter({ dir: options.dir, folder, controlPlane, clock: options.clock });
+  const handlers = controlHandlers({
+    status,
+    writer,
+    replicas: () => supervisor.replicas,
+    events,
+    edges,
+    askDown: down.resolve,
+    clock: options.clock,
+    httpProxyPort: httpProxyPortOf(options.meshConfig),
+    trustDomain: options.meshConfig.trustDomain,
+  });
+  const socket = options.userFolder.socketPath(state.socket);
+  scope.use(await openControlDoor(socket, handlers));
+  scope.use(options.userFolder.register({ dir: options.dir, pid: process.pid, socket }));
+  scope.use(
+    controlPlane.watch('LocalWorkload', (objects) => {
+      supervisor.update(objects as readonly MeshObject<LocalWorkloadSpec>[]);
+    }),
+  );
+  const owned = scope.move();
+  return {
+    dir: options.dir,
+    socket,
+    events,
+    downAsked: down.promise,
+    status,
+    whenUp: (onProgress, signal) => whenUp(supervisor, onProgress, signal),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function openControl(
+  options: LocalMeshOptions,
+  state: StateFolder,
+  scope: AsyncDisposableStack,
+): Promise<ControlPlane> {
+  const log = new LogFile(join(state.logs, 'control-plane.log'));
+  const controlPlane = await options.openControlPlane({
+    stateDir: state.controlPlane,
+    meshConfig: options.meshConfig,
+    log: (line) => log.write(line),
+  });
+  scope.defer(() => controlPlane.close());
+  return controlPlane;
+}
+
+/** Errors: throws for the first port that a gateway cannot have. */
+async function checkGatewayPorts(controlPlane: ControlPlane): Promise<void> {
+  const workloads = controlPlane.objects('LocalWorkload') as readonly MeshObject<LocalWorkloadSpec>[];
+  for (const port of gatewayPorts(controlPlane.objects('Gateway'), workloads)) {
+    const problem = await portProblem(port);
+    if (problem !== '') throw new Error(problem);
+  }
+}
+
+function surroundings(
+  options: LocalMeshOptions,
+  controlPlane: ControlPlane,
+  state: StateFolder,
+  events: MeshEvents,
+): ReplicaSurroundings {
+  const { meshConfig, envoyPath, agentCommand, baseEnvironment, clock, rng } = options;
+  return {
+    envoyPath,
+    agentCommand,
+    baseEnvironment,
+    clock,
+    rng,
+    events,
+    controlPlaneAddress: controlPlane.addresses.secure,
+    trustDomain: meshConfig.trustDomain,
+    httpProxyPort: httpProxyPortOf(meshConfig),
+    proxyConfig: meshConfig.defaultConfig,
+    runFolder: state.run,
+    logFolder: state.logs,
+    rootCertificatePem: controlPlane.rootCertificatePem(),
+  };
+}
+
+function meshStatus(
+  options: LocalMeshOptions,
+  controlPlane: ControlPlane,
+  supervisor: Supervisor,
+  folder: ObjectFolder,
+): MeshStatus {
+  const proxies = controlPlane.proxies();
+  const { replicas } = supervisor;
+  const print = (isGateway: boolean): ReplicaStatus[] =>
+    replicas
+      .filter((replica) => replica.isGateway === isGateway)
+      .map((replica) => replicaStatus(replica, proxies, options.meshConfig.trustDomain));
+  return {
+    workloads: print(false),
+    gateways: print(true),
+    heldBack: controlPlane.heldBack(),
+    controlPlane: { pid: process.pid, addresses: controlPlane.addresses, version: controlPlane.version },
+    dir: options.dir,
+    diagnostics: folder.diagnostics(),
+  };
+}
+
+function whenUp(
+  supervisor: Supervisor,
+  onProgress: (progress: MeshProgress) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let last = '';
+    const look = (): void => {
+      const replicas = supervisor.replicas.filter((replica) => !replica.isStopping);
+      const progress = { ready: replicas.filter((replica) => replica.ready).length, total: replicas.length };
+      const text = `${progress.ready}/${progress.total}`;
+      if (text !== last) onProgress(progress);
+      last = text;
+      const reason = supervisor.hopelessReason();
+      if (reason !== '') end(() => reject(new Error(reason)));
+      else if (progress.ready === progress.total || signal.aborted) end(resolve);
+    };
+    const listening = supervisor.onChange(look);
+    function end(settle: () => void): void {
+      listening[Symbol.dispose]();
+      signal.removeEventListener('abort', look);
+      settle();
+    }
+    signal.addEventListener('abort', look);
+    look();
+  });
+}

@@ -1,0 +1,149 @@
+/**
+ * One listener of a gateway: plain HTTP in one chain, or chains told apart by server name, each ending TLS or passing
+ * it on. Built from plain data; costs O(chains).
+ * Source: istio pilot/pkg/networking/core/listener.go buildGatewayListener, gateway.go.
+ */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
+import {
+  type Filter,
+  type FilterChain,
+  FilterChainSchema,
+  type ListenerFilter,
+  ListenerFilterSchema,
+} from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { ProxyProtocolSchema } from '#proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts';
+import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
+import type {
+  ClusterParts,
+  GatewayChain,
+  GatewayHttpTarget,
+  GatewayStreamTarget,
+} from '#scope/gateway-listener.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { socketAddress } from '../address.ts';
+import { durationFromMs } from '../duration.ts';
+import { packAny } from '../encode.ts';
+import { buildHttpConnectionManager } from '../filters/http-connection-manager.ts';
+import { callerHttpParts, callerTcpLogs } from '../filters/outbound-filters.ts';
+import { buildTcpProxy } from '../filters/tcp-proxy.ts';
+import { outboundClusterName, sniName } from '../names.ts';
+import { MESH_ALPN } from '../tls/downstream-tls.ts';
+import { buildGatewayTls } from '../tls/gateway-tls.ts';
+import { tlsInspectorFilter } from './listener-filters.ts';
+
+export interface GatewayListenerInput {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly chains: readonly GatewayChain[];
+  /** Connections begin with a PROXY protocol header. */
+  readonly readsProxyProtocol: boolean;
+  /** Proxies in front of the gateway whose X-Forwarded-For is believed. */
+  readonly trustedHops: number;
+  readonly security: GatewaySecurity;
+  readonly tlsDefaults: GatewayTlsDefaults;
+  readonly facts: ListenerFacts;
+}
+
+/** Filters of the policies that select the gateway, in their final order. */
+export interface GatewaySecurity {
+  readonly httpFilters: readonly HttpFilter[];
+  readonly networkFilters: readonly Filter[];
+}
+
+/** A TLS handshake that takes longer is given up: slow handshakes must not pile up. */
+const HANDSHAKE_TIMEOUT_MS = 15_000;
+
+/** Builds the listener. */
+export function buildGatewayListener(input: GatewayListenerInput): Listener {
+  return create(ListenerSchema, {
+    name: input.name,
+    address: socketAddress(input.address, input.port),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: input.chains.map((chain) => buildChain(input, chain)),
+    listenerFilters: listenerFilters(input),
+    maxConnectionsToAcceptPerSocketEvent: 1,
+  });
+}
+
+/** Names that must be at the proxy before the listener: route tables and clusters. */
+export function gatewayListenerReferences(input: GatewayListenerInput): readonly string[] {
+  const names = input.chains.flatMap(({ target }) =>
+    target.kind === 'http'
+      ? [target.routeTable]
+      : target.destinations.map(({ cluster }) => clusterNameOf(cluster)),
+  );
+  return [...new Set(names)];
+}
+
+function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {
+  const needsTls = input.chains.some((chain) => chain.serverNames.length > 0 || chain.tls !== undefined);
+  return [
+    ...(input.readsProxyProtocol ? [proxyProtocolFilter()] : []),
+    ...(needsTls ? [tlsInspectorFilter()] : []),
+  ];
+}
+
+function proxyProtocolFilter(): ListenerFilter {
+  return create(ListenerFilterSchema, {
+    name: 'envoy.filters.listener.proxy_protocol',
+    configType: { case: 'typedConfig', value: packAny(ProxyProtocolSchema, create(ProxyProtocolSchema)) },
+  });
+}
+
+function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterChain {
+  const built: MessageInitShape<typeof FilterChainSchema> = {
+    filters: [
+      chain.target.kind === 'http' ? httpFilter(input, chain.target) : streamFilter(input, chain.target),
+    ],
+    transportSocketConnectTimeout: durationFromMs(HANDSHAKE_TIMEOUT_MS),
+  };
+  if (chain.target.kind === 'stream' && !chain.meshOnly)
+    built.filters?.unshift(...input.security.networkFilters);
+  if (chain.serverNames.length > 0) {
+    built.filterChainMatch = {
+      serverNames: [...chain.serverNames],
+      applicationProtocols: chain.meshOnly ? [...MESH_ALPN] : [],
+    };
+  }
+  if (chain.tls !== undefined) {
+    const carries = chain.target.kind === 'http' ? 'http' : 'tcp';
+    built.transportSocket = buildGatewayTls({ settings: chain.tls, carries, defaults: input.tlsDefaults });
+  }
+  return create(FilterChainSchema, built);
+}
+
+function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Filter {
+  return buildHttpConnectionManager({
+    direction: 'gateway',
+    statPrefix: target.statPrefix === '' ? `outbound_${input.name};` : target.statPrefix,
+    routes: { kind: 'rds', name: target.routeTable },
+    pathNormalization: input.facts.pathNormalization,
+    ...callerHttpParts(input.facts),
+    securityFilters: input.security.httpFilters,
+    streamIdleTimeoutMs: 0,
+    http10: false,
+    trustedHops: input.trustedHops,
+    mutualTls: false,
+  });
+}
+
+function streamFilter(input: GatewayListenerInput, target: GatewayStreamTarget): Filter {
+  const clusters = target.destinations.map(({ cluster, weight }) => ({
+    cluster: clusterNameOf(cluster),
+    weight,
+  }));
+  return buildTcpProxy({
+    statPrefix: target.statPrefix === '' ? (clusters[0]?.cluster ?? '') : target.statPrefix,
+    clusters,
+    idleTimeoutMs: target.idleTimeoutMs,
+    accessLog: callerTcpLogs(input.facts),
+  });
+}
+
+function clusterNameOf({ hostname, port, subset, form }: ClusterParts): string {
+  return form === 'sni' ? sniName(port, subset, hostname) : outboundClusterName(port, subset, hostname);
+}

@@ -1,0 +1,140 @@
+/**
+ * Listeners of gateway proxies, by view. A VirtualService for HTTP changes none of them; one for TCP or TLS changes the
+ * listeners of its gateways only.
+ */
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import type { Cause } from '#base/cause.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { RouteModel } from '#model/route-model.ts';
+import { createGatewayTlsDefaults, gatewayTlsDefaults } from '#scope/gateway-facts.ts';
+import {
+  type GatewayListener,
+  type GatewayListenerScope,
+  gatewayListeners,
+} from '#scope/gateway-listener.ts';
+import { type GatewayScopes, virtualServicesAt } from '#scope/gateway-scope.ts';
+import type { GatewayView } from '#scope/gateway-view.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
+import type { OutboundHost } from '#scope/outbound-host.ts';
+import { viewerKey } from '#scope/viewer.ts';
+import { encodeResource } from '../encode.ts';
+import { type Resource, type ResourceEntry, TYPE_LISTENER } from '../resource.ts';
+import {
+  buildGatewayListener,
+  type GatewayListenerInput,
+  gatewayListenerReferences,
+  type GatewaySecurity,
+} from './gateway-listener.ts';
+
+export interface GatewayListenerDeps {
+  readonly engine: Engine;
+  readonly interner: Interner;
+  readonly model: RouteModel;
+  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly facts: Collection<ListenerFacts>;
+  readonly hosts: Collection<OutboundHost>;
+  readonly hostsByViewer: Index<OutboundHost>;
+  readonly scopes: GatewayScopes;
+  /** Filters of the policies that select the gateway's proxies. */
+  readonly securityOf: (
+    fetch: Fetch,
+    view: GatewayView,
+  ) => GatewaySecurity & { readonly causes: readonly Cause[] };
+}
+
+export interface GatewayListeners {
+  /** By view; inner key is the listener's name. */
+  readonly listeners: Index<ResourceEntry>;
+  /** What was left out, by view. */
+  readonly diagnostics: Collection<readonly Diagnostic[]>;
+}
+
+/** A listener of one view, before it is built. Keyed `view|name`. */
+interface ScopedListener {
+  readonly view: GatewayView;
+  readonly listener: GatewayListener;
+}
+
+/** Derives the listeners of all views. */
+export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListeners {
+  const { engine } = deps;
+  const tlsDefaults = createGatewayTlsDefaults(engine, deps.meshConfig);
+  const scoped = engine.deriveMany(
+    'xds.scopedGatewayListeners',
+    deps.scopes.scopes,
+    (fetch, { view, merged }) =>
+      gatewayListeners(merged, listenerScope(fetch, deps, view)).map((listener): [string, ScopedListener] => [
+        viewerKey(view.key, listener.name),
+        { view, listener },
+      ]),
+  );
+  const entries = engine.derive('xds.gatewayListeners', scoped, (fetch, { view, listener }) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    if (facts === undefined) return undefined;
+    const { causes, ...security } = deps.securityOf(fetch, view);
+    const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
+    const input = { ...listenerInput(view, listener), security, tlsDefaults: defaults, facts };
+    const entry: ResourceEntry = {
+      resource: listenerResource(deps.interner, input),
+      causes: [...listener.causes, ...causes],
+    };
+    return entry;
+  });
+  const listeners = engine.index(
+    'xds.gatewayListeners.byView',
+    entries,
+    (_entry, key) => [key.slice(0, key.indexOf('|'))],
+    (entry) => entry.resource.name,
+  );
+  const diagnostics = engine.derive(
+    'xds.gatewayDiagnostics',
+    deps.scopes.scopes,
+    (fetch, { view, merged }) => {
+      const dropped = gatewayListeners(merged, listenerScope(fetch, deps, view)).flatMap(
+        (one) => one.diagnostics,
+      );
+      const all = [...merged.diagnostics, ...dropped];
+      return all.length === 0 ? undefined : all;
+    },
+  );
+  return { listeners, diagnostics };
+}
+
+function listenerScope(fetch: Fetch, deps: GatewayListenerDeps, view: GatewayView): GatewayListenerScope {
+  return {
+    lookup: (hostname) => fetch.get(deps.hosts, viewerKey(view.viewer, hostname)),
+    virtualServices: (gateway) => virtualServicesAt(fetch, deps.model, view.namespace, gateway),
+    hosts: () => [...fetch.bucket(deps.hostsByViewer, view.viewer).values()],
+  };
+}
+
+function listenerInput(
+  view: GatewayView,
+  listener: GatewayListener,
+): Omit<GatewayListenerInput, 'security' | 'tlsDefaults' | 'facts'> {
+  return {
+    name: listener.name,
+    // On one machine each proxy has an address of its own; the name stays Istio's.
+    address: view.bindAddress === '' ? listener.bind : view.bindAddress,
+    port: listener.port,
+    chains: listener.chains,
+    readsProxyProtocol: view.topology?.proxyProtocol !== undefined,
+    trustedHops: view.topology?.numTrustedProxies ?? 0,
+  };
+}
+
+function listenerResource(interner: Interner, input: GatewayListenerInput): Resource {
+  return interner.intern('gatewayListener', input, (frozen) =>
+    encodeResource(
+      ListenerSchema,
+      buildGatewayListener(frozen),
+      TYPE_LISTENER,
+      frozen.name,
+      gatewayListenerReferences(frozen),
+    ),
+  );
+}

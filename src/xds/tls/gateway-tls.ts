@@ -1,0 +1,243 @@
+/**
+ * The TLS side that a gateway shows to clients: certificates by SDS from the control plane (credentialName), from files
+ * by the agent, or the workload's own (ISTIO_MUTUAL), and what is demanded of the client's certificate.
+ * Source: istio pilot/pkg/networking/core/listener.go BuildListenerTLSContext, pilot/pkg/security/model.
+ */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { ServerTlsSettings } from '#api/gateway.ts';
+import type { ConfigSource } from '#proto/envoy/config/core/v3/config_source_pb.ts';
+import { ApiVersion, ConfigSourceSchema } from '#proto/envoy/config/core/v3/config_source_pb.ts';
+import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
+import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
+import {
+  CertificateValidationContext_TrustChainVerification as TrustChain,
+  type CertificateValidationContextSchema,
+  TlsParameters_TlsProtocol as TlsProtocol,
+  type TlsParametersSchema,
+} from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import type { SdsSecretConfigSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import {
+  type CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+} from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { type StringMatcher, StringMatcherSchema } from '#proto/envoy/type/matcher/v3/string_pb.ts';
+import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
+import { sdsConfigSource } from '../config-source.ts';
+import { packAny } from '../encode.ts';
+
+export interface GatewayTlsInput {
+  readonly settings: ServerTlsSettings;
+  readonly carries: 'http' | 'tcp';
+  readonly defaults: GatewayTlsDefaults;
+}
+
+type SecretConfig = MessageInitShape<typeof SdsSecretConfigSchema>;
+type Validation = MessageInitShape<typeof CertificateValidationContextSchema>;
+
+const WORKLOAD_SECRET = 'default';
+const ROOT_SECRET = 'ROOTCA';
+const CA_SUFFIX = '-cacert';
+
+/** Builds the transport socket of a chain in which TLS ends. */
+export function buildGatewayTls(input: GatewayTlsInput): TransportSocket {
+  const { settings } = input;
+  const mode = settings.mode ?? 'PASSTHROUGH';
+  const context: MessageInitShape<typeof DownstreamTlsContextSchema> = {
+    commonTlsContext: commonContext(input, mode),
+    requireClientCertificate: mode === 'MUTUAL' || mode === 'ISTIO_MUTUAL',
+  };
+  return create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(DownstreamTlsContextSchema, create(DownstreamTlsContextSchema, context)),
+    },
+  });
+}
+
+/** Names of secrets that the control plane serves for these settings. */
+export function gatewaySecrets(settings: ServerTlsSettings): readonly string[] {
+  if (settings.mode === 'ISTIO_MUTUAL') return [];
+  const names = credentialNames(settings);
+  if (names.length === 0) return [];
+  const all = checksClient(settings) ? [...names, caCredential(settings, names)] : names;
+  return all.map(credentialSecret).filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
+}
+
+function commonContext(
+  input: GatewayTlsInput,
+  mode: string,
+): MessageInitShape<typeof CommonTlsContextSchema> {
+  const { settings, carries, defaults } = input;
+  const ofMesh = mode === 'ISTIO_MUTUAL';
+  const names = ofMesh ? [] : credentialNames(settings);
+  const secrets = ofMesh
+    ? [agentSecret(WORKLOAD_SECRET)]
+    : names.length > 0
+      ? names.map(credential)
+      : files(settings);
+  return {
+    ...(ofMesh ? {} : parameters(settings, defaults)),
+    alpnProtocols: ofMesh && carries === 'tcp' ? ['istio', 'h2', 'http/1.1'] : ['h2', 'http/1.1'],
+    tlsCertificateSdsSecretConfigs: secrets,
+    ...validation(settings, names),
+  };
+}
+
+function validation(
+  settings: ServerTlsSettings,
+  names: readonly string[],
+): Pick<MessageInitShape<typeof CommonTlsContextSchema>, 'validationContextType'> {
+  if (!checksClient(settings)) {
+    if (names.length === 0 || (settings.subjectAltNames ?? []).length === 0) return {};
+    const value = { matchSubjectAltNames: subjectNames(settings) };
+    return { validationContextType: { case: 'validationContext', value } };
+  }
+  return {
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: clientRules(settings, names.length > 0),
+        validationContextSdsSecretConfig: rootSecret(settings, names),
+      },
+    },
+  };
+}
+
+function checksClient(settings: ServerTlsSettings): boolean {
+  return (
+    settings.mode === 'MUTUAL' || settings.mode === 'OPTIONAL_MUTUAL' || settings.mode === 'ISTIO_MUTUAL'
+  );
+}
+
+/** What is demanded of a client's certificate beyond its root. */
+function clientRules(settings: ServerTlsSettings, byCredential: boolean): Validation {
+  return {
+    // The older of Envoy's two fields, as Istio writes it.
+    matchSubjectAltNames: subjectNames(settings),
+    ...(byCredential
+      ? {
+          verifyCertificateSpki: settings.verifyCertificateSpki ?? [],
+          verifyCertificateHash: settings.verifyCertificateHash ?? [],
+        }
+      : {}),
+    ...(!byCredential && settings.caCrl
+      ? { crl: { specifier: { case: 'filename' as const, value: settings.caCrl } } }
+      : {}),
+    ...(settings.insecureSkipVerify === true ? { trustChainVerification: TrustChain.ACCEPT_UNTRUSTED } : {}),
+  };
+}
+
+function subjectNames(settings: ServerTlsSettings): StringMatcher[] {
+  return (settings.subjectAltNames ?? []).map((name) =>
+    create(StringMatcherSchema, { matchPattern: { case: 'exact', value: name } }),
+  );
+}
+
+function rootSecret(settings: ServerTlsSettings, names: readonly string[]): SecretConfig {
+  if (settings.mode === 'ISTIO_MUTUAL') return agentSecret(ROOT_SECRET);
+  if (names.length > 0) return credential(caCredential(settings, names));
+  return agentSecret(settings.caCertificates ? `file-root:${settings.caCertificates}` : ROOT_SECRET);
+}
+
+function credentialNames(settings: ServerTlsSettings): readonly string[] {
+  if ((settings.credentialNames ?? []).length > 0) return settings.credentialNames ?? [];
+  return settings.credentialName ? [settings.credentialName] : [];
+}
+
+function caCredential(settings: ServerTlsSettings, names: readonly string[]): string {
+  return settings.caCertCredentialName || `${names[0] ?? ''}${CA_SUFFIX}`;
+}
+
+/** Files of the pod, which the agent reads and serves again when they change. */
+function files(settings: ServerTlsSettings): SecretConfig[] {
+  const pairs = settings.tlsCertificates?.length ? settings.tlsCertificates : [settings];
+  return pairs.map(({ serverCertificate, privateKey }) =>
+    agentSecret(
+      serverCertificate && privateKey ? `file-cert:${serverCertificate}~${privateKey}` : WORKLOAD_SECRET,
+    ),
+  );
+}
+
+function agentSecret(name: string): SecretConfig {
+  return { name, sdsConfig: sdsConfigSource() };
+}
+
+function credential(name: string): SecretConfig {
+  const secret = credentialSecret(name);
+  if (secret === WORKLOAD_SECRET || secret === ROOT_SECRET) return agentSecret(secret);
+  return { name: secret, sdsConfig: secretSource() };
+}
+
+const KEPT_SCHEMES: readonly string[] = ['kubernetes://', 'kubernetes-gateway://', 'configmap://'];
+
+/** Name of the SDS resource for a credentialName. Source: istio pilot/pkg/model/credentials ToResourceName. */
+function credentialSecret(name: string): string {
+  if (name.startsWith('builtin://')) return name.endsWith(CA_SUFFIX) ? ROOT_SECRET : WORKLOAD_SECRET;
+  if (name.startsWith('invalid://')) return 'invalid://';
+  const plain = name.startsWith('sds://') ? name.slice('sds://'.length) : name;
+  return KEPT_SCHEMES.some((scheme) => plain.startsWith(scheme)) ? plain : `kubernetes://${plain}`;
+}
+
+/** Over ADS, with Envoy's own time limit: a secret that does not exist must not hold up the listener for ever. */
+function secretSource(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: 'ads', value: {} },
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = {
+  TLSV1_0: TlsProtocol.TLSv1_0,
+  TLSV1_1: TlsProtocol.TLSv1_1,
+  TLSV1_2: TlsProtocol.TLSv1_2,
+  TLSV1_3: TlsProtocol.TLSv1_3,
+};
+
+/** TLS versions and ciphers: the server's own, else the mesh's; none: Envoy's own. */
+function parameters(
+  settings: ServerTlsSettings,
+  defaults: GatewayTlsDefaults,
+): { tlsParams?: MessageInitShape<typeof TlsParametersSchema> } {
+  const minimum = PROTOCOLS[settings.minProtocolVersion ?? ''] ?? PROTOCOLS[defaults.minimumVersion];
+  const maximum = PROTOCOLS[settings.maxProtocolVersion ?? ''];
+  const own = knownCipherSuites(settings.cipherSuites ?? []);
+  const cipherSuites = own.length > 0 ? own : [...defaults.cipherSuites];
+  const ecdhCurves = [...defaults.ecdhCurves];
+  if (minimum === undefined && maximum === undefined && cipherSuites.length + ecdhCurves.length === 0)
+    return {};
+  return {
+    tlsParams: {
+      ...(minimum === undefined ? {} : { tlsMinimumProtocolVersion: minimum }),
+      ...(maximum === undefined ? {} : { tlsMaximumProtocolVersion: maximum }),
+      cipherSuites,
+      ecdhCurves,
+    },
+  };
+}
+
+const CIPHER_SUITES: ReadonlySet<string> = new Set([
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+  'ECDHE-ECDSA-AES128-SHA',
+  'ECDHE-RSA-AES128-SHA',
+  'ECDHE-ECDSA-AES256-SHA',
+  'ECDHE-RSA-AES256-SHA',
+  'AES128-GCM-SHA256',
+  'AES256-GCM-SHA384',
+  'AES128-SHA',
+  'AES256-SHA',
+  'DES-CBC3-SHA',
+]);
+
+/** Envoy refuses a listener that names a cipher suite which BoringSSL lacks; expressions (`[a|b]`, `-ALL`) pass. */
+function knownCipherSuites(suites: readonly string[]): string[] {
+  const known = suites.filter(
+    (suite) => suite === 'ALL' || !/^[\p{L}\p{N}]/u.test(suite) || CIPHER_SUITES.has(suite),
+  );
+  return [...new Set(known)];
+}
