@@ -20,7 +20,7 @@ import { ENVOY_ROOTS } from './gen-proto/roots.ts';
 import { readSourceLock, type SourceLock } from './gen-proto/source-lock.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
-const binDir = join(projectRoot, 'node_modules', '.bin');
+const binDir = join(projectRoot, 'tools', 'check', 'node_modules', '.bin');
 const outputDir = join(projectRoot, 'src', 'proto');
 
 async function main(): Promise<void> {

@@ -252,6 +252,9 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     if (this.#isEnded || this.#snapshot === undefined) return;
     const order = new PushOrder(this, this.#host.clock.nowMs());
     for (const state of this.#inOrder()) this.#push(state, order);
+    // What clusters' removals wait for may have come about just now.
+    const clusters = this.state(CDS);
+    if (clusters !== undefined) this.#push(clusters, order);
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     if (order.wakeAtMs < Number.POSITIVE_INFINITY) {

@@ -13,7 +13,7 @@ import { type DeltaRequest, decodeDeltaRequest, encodeDeltaHead } from './messag
 import { type BodyCache, encodeDelta } from './response-body.ts';
 
 const WILDCARD = '*';
-const NO_CLAIMS: ReadonlyMap<string, string> = new Map();
+const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
 
 /** The delta variant of ADS. */
 export const DELTA: Dialect<DeltaRequest> = { isDelta: true, decode: decodeDeltaRequest, subscribe, compose };
@@ -23,9 +23,9 @@ function subscribe(request: DeltaRequest, context: SubscriptionContext): void {
   const { state, target, isFirst, versionOf, nowMs } = context;
   const names = request.subscribe.filter((name) => name !== WILDCARD);
   const asksAll = names.length < request.subscribe.length;
-  const claims = isFirst ? request.initialVersions : NO_CLAIMS;
+  const claims = { versions: isFirst ? request.initialVersions : NO_VERSIONS, versionOf };
   if (isFirst && (asksAll || (names.length === 0 && state.type.isWildcard))) {
-    state.startWildcard(target, claims, versionOf, nowMs);
+    state.startWildcard(target, claims, nowMs);
   } else if (isFirst) {
     state.startNamed(target);
   } else if (asksAll) {
@@ -33,7 +33,7 @@ function subscribe(request: DeltaRequest, context: SubscriptionContext): void {
   }
   if (request.unsubscribe.includes(WILDCARD)) state.stopWildcard();
   if (request.unsubscribe.length > 0) state.unsubscribe(request.unsubscribe);
-  if (names.length > 0) state.subscribe(names, target, claims, versionOf);
+  if (names.length > 0) state.subscribe(names, target, claims, nowMs);
 }
 
 function compose(context: ResponseContext, bodies: BodyCache): Response {

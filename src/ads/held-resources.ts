@@ -46,6 +46,11 @@ export const REMOVAL = '-';
 /** The client asked and holds nothing. Shared, as a first subscription makes thousands of them. */
 export const ASKED: Exception = Object.freeze({ held: NOTHING, due: true, refused: '', sinceMs: 0 });
 
+/** A client brought this name from an earlier stream, and it is no more. */
+export function leftBehind(nowMs: number): Exception {
+  return { held: [HELD_UNKNOWN], due: false, refused: '', sinceMs: nowMs };
+}
+
 /** Versions of one resource that a client may hold after refusals; older ones are given up. */
 const MAX_CANDIDATES = 4;
 

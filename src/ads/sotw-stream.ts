@@ -13,10 +13,11 @@ import {
 } from './dialect.ts';
 import { decodeSotwRequest, encodeSotwHead, type SotwRequest } from './messages.ts';
 import { lastKnown } from './held-resources.ts';
+import type { Claims } from './subscription.ts';
 import { type Body, type BodyCache, encodeSotw } from './response-body.ts';
 
 const WILDCARD = '*';
-const NO_CLAIMS: ReadonlyMap<string, string> = new Map();
+const NO_CLAIMS: Claims = { versions: new Map(), versionOf: () => '' };
 
 type Named = readonly [string, ResourceEntry];
 
@@ -24,12 +25,12 @@ type Named = readonly [string, ResourceEntry];
 export const SOTW: Dialect<SotwRequest> = { isDelta: false, decode: decodeSotwRequest, subscribe, compose };
 
 function subscribe(request: SotwRequest, context: SubscriptionContext): void {
-  const { state, target, isFirst, isExpired, versionOf, nowMs } = context;
+  const { state, target, isFirst, isExpired, nowMs } = context;
   if (isExpired) return;
   const asksAll = request.names.includes(WILDCARD);
   const isEmpty = request.names.length === 0;
   if (isFirst && (asksAll || (isEmpty && state.type.isWildcard)))
-    state.startWildcard(target, NO_CLAIMS, versionOf, nowMs);
+    state.startWildcard(target, NO_CLAIMS, nowMs);
   else if (isFirst) state.startNamed(target);
   else if (asksAll) state.addWildcard(target);
   else if (state.isWildcard && !isEmpty) state.stopWildcard();
@@ -40,7 +41,7 @@ function subscribe(request: SotwRequest, context: SubscriptionContext): void {
     const wanted = new Set(request.names);
     state.unsubscribe([...state.names].filter((name) => !wanted.has(name)));
   }
-  if (added.length > 0) state.subscribe(added, target, NO_CLAIMS, versionOf);
+  if (added.length > 0) state.subscribe(added, target, NO_CLAIMS, nowMs);
 }
 
 function compose(context: ResponseContext, bodies: BodyCache): Response | undefined {

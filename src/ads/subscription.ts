@@ -13,6 +13,7 @@ import {
   type Held,
   heldOf,
   isExactly,
+  leftBehind,
   NOTHING,
   outdated,
   REMOVAL,
@@ -113,24 +114,19 @@ export class TypeState {
     return true;
   }
 
-  /** First request of a stream: names count from `target` on. `claims` are versions held from an earlier stream. */
-  startWildcard(
-    target: ResourceMap,
-    claims: ReadonlyMap<string, string>,
-    versionOf: VersionOf,
-    nowMs: number,
-  ): void {
+  /** A stream that begins with a wildcard. Without claims everything is new to the client. */
+  startWildcard(target: ResourceMap, claims: Claims, nowMs: number): void {
     this.isWildcard = true;
-    this.mustAnswer = claims.size === 0;
-    if (claims.size === 0) return;
+    this.mustAnswer = claims.versions.size === 0;
+    if (this.mustAnswer) return;
     this.#base = target;
-    for (const [name, entry] of target) this.#compareClaim(name, entry, claims.get(name), versionOf);
-    for (const name of claims.keys()) {
-      if (!target.has(name))
-        this.#exceptions.set(name, { held: [HELD_UNKNOWN], due: false, refused: '', sinceMs: nowMs });
+    for (const [name, entry] of target) this.#compareClaim(name, entry, claims);
+    for (const name of claims.versions.keys()) {
+      if (!target.has(name)) this.#exceptions.set(name, leftBehind(nowMs));
     }
   }
 
+  /** A stream that begins with names, or none: what they are counts from the target on. */
   startNamed(target: ResourceMap): void {
     this.#base = target;
   }
@@ -143,21 +139,20 @@ export class TypeState {
     this.mustAnswer = true;
   }
 
-  /** Names that the client asks for now: each is answered, unless it holds the target's version already (`claims`). */
-  subscribe(
-    names: readonly string[],
-    target: ResourceMap,
-    claims: ReadonlyMap<string, string>,
-    versionOf: VersionOf,
-  ): void {
+  /**
+   * Names that the client asks for now: each is answered, unless it brings the target's version (`claims`), or one that is gone
+   * and may be removed in its time.
+   */
+  subscribe(names: readonly string[], target: ResourceMap, claims: Claims, nowMs: number): void {
     for (const name of names) {
       const entry = target.get(name);
       // The snapshot's string, so that thousands of streams don't keep thousands of copies of each name.
       const shared = entry?.resource.name === name ? entry.resource.name : name;
+      const claim = claims.versions.get(name);
       this.names.add(shared);
-      const claim = claims.get(name);
-      if (entry !== undefined && claim !== undefined) this.#compareClaim(shared, entry, claim, versionOf);
-      else this.#exceptions.set(shared, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
+      if (claim === undefined) this.#exceptions.set(shared, ASKED);
+      else if (entry !== undefined) this.#compareClaim(shared, entry, claims);
+      else this.#exceptions.set(shared, leftBehind(nowMs));
     }
     if (!this.isWildcard) this.names.compact(this.#base);
   }
@@ -325,8 +320,9 @@ export class TypeState {
     this.#inFlight = this.#inFlight.slice(1);
   }
 
-  #compareClaim(name: string, entry: ResourceEntry, claim: string | undefined, versionOf: VersionOf): void {
-    if (claim === versionOf(name, entry)) this.#exceptions.delete(name);
+  #compareClaim(name: string, entry: ResourceEntry, claims: Claims): void {
+    const claim = claims.versions.get(name);
+    if (claim === claims.versionOf(name, entry)) this.#exceptions.delete(name);
     else this.#exceptions.set(name, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
   }
 
@@ -375,3 +371,9 @@ export class TypeState {
 
 /** The version of a resource as a client sees it. */
 export type VersionOf = (name: string, entry: ResourceEntry) => string;
+
+/** What a client says it holds from an earlier stream (initial_resource_versions), and how our versions read to it. */
+export interface Claims {
+  readonly versions: ReadonlyMap<string, string>;
+  readonly versionOf: VersionOf;
+}

@@ -11,26 +11,27 @@ export function buildStaticClusters(settings: BootstrapSettings): readonly JsonO
   return [
     buildTcpCluster('prometheus_stats', settings.admin),
     buildTcpCluster('agent', settings.agentStatus),
-    { ...buildPipeCluster('sds-grpc', settings.sdsSocketPath), ...http2 },
+    { ...buildPipeCluster('sds-grpc', settings.sdsSocketPath), ...speakHttp2({}) },
     {
       ...buildPipeCluster('xds-grpc', settings.xdsSocketPath),
       circuit_breakers: { thresholds: [unlimited('DEFAULT'), unlimited('HIGH')] },
-      max_requests_per_connection: 1,
-      ...http2,
+      ...speakHttp2({ common_http_protocol_options: { max_requests_per_connection: 1 } }),
     },
   ];
 }
 
-const protocolOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-
-const http2 = {
-  typed_extension_protocol_options: {
-    [protocolOptions]: {
-      '@type': `type.googleapis.com/${protocolOptions}`,
-      explicit_http_config: { http2_protocol_options: {} },
+function speakHttp2(options: JsonObject): JsonObject {
+  const name = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+  return {
+    typed_extension_protocol_options: {
+      [name]: {
+        '@type': `type.googleapis.com/${name}`,
+        explicit_http_config: { http2_protocol_options: {} },
+        ...options,
+      },
     },
-  },
-};
+  };
+}
 
 function buildTcpCluster(name: string, address: SocketAddress): JsonObject {
   const endpoint = {

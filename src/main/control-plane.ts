@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { noMetrics } from '#ads/ads-metrics.ts';
 import type { Connection } from '#ads/connections.ts';
 import { KINDS } from '#api/kind-registry.ts';
+import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Clock } from '#base/clock.ts';
 import { systemClock } from '#base/clock.ts';
@@ -27,7 +28,7 @@ const LOOPBACK = { host: '127.0.0.1', port: 0 };
 export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const clock = systemClock();
   const log = createLogger({ clock, levels: new LogLevels(), format: 'text', sink: options.log });
-  const meshConfig = options.meshConfig as MeshConfigJson;
+  const meshConfig: MeshConfigJson = parseMeshConfig(options.meshConfig).config;
   const mesh = createMesh({
     meshConfig,
     clusterId: 'Kubernetes',

@@ -9,6 +9,7 @@ import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { type Gateway, resolveGateway } from './gateway.ts';
+import { shardOf } from './host-shard.ts';
 import { MESH_KEY } from './mesh-facts.ts';
 import { createRouteFacts, type RouteFacts } from './route-facts.ts';
 import { isWildcardHost } from './service-hostname.ts';
@@ -30,6 +31,8 @@ export interface RouteModel {
   readonly virtualServices: Collection<VirtualService>;
   /** Those for sidecars, by each of their hosts (full name or wildcard). */
   readonly byMeshHost: Index<VirtualService>;
+  /** The same by the shard of each of their full host names. */
+  readonly byMeshShard: Index<VirtualService>;
   /** Wildcard hosts that some VirtualService for sidecars has; key and value are the host. */
   readonly meshWildcards: Collection<string>;
   /** Those for gateways, by gateway `namespace/name`. */
@@ -95,10 +98,13 @@ export function createRouteModel(sources: RouteModelSources): RouteModel {
 function createIndices(
   engine: Engine,
   virtualServices: Collection<VirtualService>,
-): Pick<RouteModel, 'byMeshHost' | 'meshWildcards' | 'byGateway' | 'bySourceLabels'> {
+): Pick<RouteModel, 'byMeshHost' | 'byMeshShard' | 'meshWildcards' | 'byGateway' | 'bySourceLabels'> {
   const isForMesh = (object: VirtualService): boolean => object.gateways.includes(MESH_GATEWAY);
   const byMeshHost = engine.index('model.virtualServices.byMeshHost', virtualServices, (object) =>
     isForMesh(object) ? object.hosts : [],
+  );
+  const byMeshShard = engine.index('model.virtualServices.byMeshShard', virtualServices, (object) =>
+    isForMesh(object) ? object.hosts.filter((host) => !isWildcardHost(host)).map(shardOf) : [],
   );
   const meshWildcards = engine.deriveMany('model.meshWildcards', virtualServices, (_fetch, object) => {
     const wildcards = isForMesh(object) ? object.hosts.filter(isWildcardHost) : [];
@@ -110,7 +116,7 @@ function createIndices(
   const bySourceLabels = engine.index('model.virtualServices.bySourceLabels', virtualServices, (object) =>
     asksForLabels(object) ? object.gateways : [],
   );
-  return { byMeshHost, meshWildcards, byGateway, bySourceLabels };
+  return { byMeshHost, byMeshShard, meshWildcards, byGateway, bySourceLabels };
 }
 
 function asksForLabels(object: VirtualService): boolean {

@@ -3,8 +3,6 @@
  * lay claim to one name.
  */
 import { compareBytes } from '#base/bytes-order.ts';
-import type { Fetch } from '#collections/collection.ts';
-import type { RouteModel } from '#model/route-model.ts';
 import type { Service } from '#model/service.ts';
 import { isSubsetHost, isWildcardHost } from '#model/service-hostname.ts';
 import { isVisibleTo } from '#model/service-visibility.ts';
@@ -27,36 +25,39 @@ export function seesService(context: RouteContext, service: Service, port: numbe
   return listener !== undefined && importsService(listener, service);
 }
 
+/** Finds the VirtualServices for sidecars that have a host, exactly as written: a full name or a wildcard. */
+export type VirtualServiceLookup = (host: string) => Iterable<VirtualService>;
+
 /**
- * The VirtualServices for a host on a port: those that name it; where none does, the first of the most specific wildcard. Of
- * several that name it, the first with a route for the asker wins, whole: rules of two are never mixed for sidecars.
+ * The VirtualServices for a host on a port: those that name it; where none does, the first of the most specific
+ * wildcard. Of several that name it, the first with a route for the asker wins, whole: rules of two are never mixed.
  * Source: istio route.go separateVSHostsAndServices, sidecar.go computeWildcardHostVirtualServiceIndex.
  */
 export function virtualServicesFor(
-  fetch: Fetch,
-  model: RouteModel,
+  lookup: VirtualServiceLookup,
   context: RouteContext,
-  target: { readonly host: string; readonly port: number },
+  host: string,
+  port: number,
 ): readonly VirtualService[] {
-  const { host, port } = target;
-  const exact = visibleWithHost(fetch, model, context, { host, port });
+  const exact = visible(lookup(host), context, port);
   if (exact.length > 0) return isWildcardHost(host) ? exact.slice(0, 1) : exact;
   for (const wildcard of context.wildcards) {
     if (!isSubsetHost(host, wildcard)) continue;
-    const matching = visibleWithHost(fetch, model, context, { host: wildcard, port });
+    const matching = visible(lookup(wildcard), context, port);
     if (matching.length > 0) return matching.slice(0, 1);
   }
-  return [];
+  return NONE;
 }
 
-function visibleWithHost(
-  fetch: Fetch,
-  model: RouteModel,
+const NONE: readonly VirtualService[] = [];
+
+function visible(
+  objects: Iterable<VirtualService>,
   context: RouteContext,
-  target: { readonly host: string; readonly port: number },
-): VirtualService[] {
-  return [...fetch.bucket(model.byMeshHost, target.host).values()]
-    .filter((object) => seesVirtualService(context, object, target.port))
+  port: number,
+): readonly VirtualService[] {
+  return [...objects]
+    .filter((object) => seesVirtualService(context, object, port))
     .sort((a, b) => comparePrecedenceIn(context.viewer.namespace, a, b));
 }
 

@@ -98,8 +98,9 @@ class ClaimFinder {
   #binds(host: string, { service }: OutboundHost, port: number): boolean {
     if (!seesService(this.#context, service, port)) return false;
     if (!isWildcardHost(host)) return true;
-    const target = { host: service.hostname, port };
-    const [first] = virtualServicesFor(this.#fetch, this.#deps.model, this.#context, target);
+    const lookup = (name: string): Iterable<VirtualService> =>
+      this.#fetch.bucket(this.#deps.model.byMeshHost, name).values();
+    const [first] = virtualServicesFor(lookup, this.#context, service.hostname, port);
     return first !== undefined && virtualServiceKey(first) === virtualServiceKey(this.#object);
   }
 

@@ -5,11 +5,19 @@
 import { isWildcardHost } from '#model/service-hostname.ts';
 import type { Service } from '#model/service.ts';
 
-/** Names of one virtual host, most specific meaning first. */
+/** Names of one virtual host. */
 export interface HostDomains {
+  /** Names first, then addresses. */
   readonly domains: readonly string[];
-  /** Those that are only short for the full name: they give way to a service that really has such a name. */
-  readonly alternates: ReadonlySet<string>;
+  /** How many of them are addresses. */
+  readonly addressCount: number;
+  /** Names that are only short for the full one: they give way to a service that really has such a name. */
+  readonly alternates: readonly string[];
+  /**
+   * All names are forms of the cluster's own name of the service, so that no other such service can have one of them:
+   * only addresses and the names of hosts that are not so can clash.
+   */
+  readonly isClusterName: boolean;
 }
 
 const UNSPECIFIED_ADDRESS = '0.0.0.0';
@@ -25,26 +33,29 @@ export function serviceDomains(
   namespace: string,
   clusterSuffix: string,
 ): HostDomains {
-  const domains: string[] = [];
-  const alternates = new Set<string>();
+  const names: string[] = [];
+  const alternates: string[] = [];
   for (const hostname of [service.hostname, ...aliases]) {
     const short = alternateNames(hostname, namespace, clusterSuffix);
-    for (const name of short) alternates.add(name);
-    domains.push(bracketed(hostname), ...short);
+    alternates.push(...short);
+    names.push(bracketed(hostname), ...short);
   }
   if (service.resolution === 'NONE' && service.registry === 'Kubernetes') {
     // Headless: pods are asked for by names below the service's.
-    domains.push(...domains.map((domain) => `*.${domain}`));
+    names.push(...names.map((name) => `*.${name}`));
   }
-  for (const address of service.addresses) {
-    if (address !== '' && address !== UNSPECIFIED_ADDRESS) domains.push(bracketed(address));
-  }
-  return { domains, alternates };
+  const addresses = service.addresses.filter((address) => address !== '' && address !== UNSPECIFIED_ADDRESS);
+  return {
+    domains: [...names, ...addresses.map(bracketed)],
+    addressCount: addresses.length,
+    alternates,
+    isClusterName: aliases.length === 0 && service.hostname.endsWith(clusterSuffix),
+  };
 }
 
 /** Names of a host that is only in a VirtualService. */
 export function virtualServiceDomains(host: string): HostDomains {
-  return { domains: [bracketed(host)], alternates: new Set() };
+  return { domains: [bracketed(host)], addressCount: 0, alternates: [], isClusterName: false };
 }
 
 /** Name of a virtual host, `host:port`, with brackets around IPv6 addresses. */

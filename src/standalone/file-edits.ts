@@ -3,10 +3,10 @@
  * gets a file of its own, a removed one takes its empty file along. Knows objects by their ref and reads them
  * out of the texts themselves, so that a stale line number can't hit a neighbour.
  */
-import { type Document, isMap, isSeq, parseDocument } from 'yaml';
+import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { kindInfo } from '#api/kind-registry.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
-import { appendDocument, type DocumentPlace, removeDocument, replaceDocument, splitDocuments } from './yaml-documents.ts';
+import { appendDocument, type DocumentPlace, removeDocument, replaceDocument, splitDocuments } from './document-text.ts';
 
 const DEFAULT_NAMESPACE = 'default';
 
@@ -97,10 +97,12 @@ function findObject(text: string, ref: ObjectRef): ObjectPlace | undefined {
 
 function itemText(content: string, item: number): string {
   const items = parseDocument(content).get('items');
-  const node = isSeq(items) ? items.items[item] : undefined;
-  const document = parseDocument('');
-  document.contents = node as typeof document.contents;
-  return document.toString();
+  return printYaml(isSeq(items) ? items.items[item] : undefined);
+}
+
+/** A value, or a node with its comments, as a YAML document. */
+export function printYaml(value: unknown): string {
+  return new Document(value).toString();
 }
 
 /** Items of a Kubernetes List; none for every other document. */

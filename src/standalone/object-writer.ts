@@ -21,8 +21,9 @@ import type { ControlPlane } from './control-plane.ts';
 import { ControlRefusal } from './control-door.ts';
 import { FileEdits, withNamespace } from './file-edits.ts';
 import { readTextFile, writeTextFiles } from './file-writer.ts';
-import type { ObjectFolder } from './object-folder.ts';
+import type { Arrival, ObjectFolder } from './object-folder.ts';
 import { type ReadObject, readObjects } from './object-reader.ts';
+import { explainSystemError } from './system-error.ts';
 
 export interface ObjectWriterOptions {
   readonly dir: string;
@@ -85,8 +86,9 @@ export class ObjectWriter {
     for (const [index, one] of objects.entries()) {
       if (changed[index]?.action !== 'unchanged') this.#put(edits, one, request.namespace);
     }
-    await this.#write(edits);
     const refs = changed.filter(({ action }) => action !== 'unchanged');
+    const hashes = new Map(objects.map(({ object }) => [objectKey(object), object.hash]));
+    await this.#write(edits, refs.map((ref) => ({ ref, hash: hashes.get(objectKey(ref)) ?? '' })));
     const warnings = this.#options.controlPlane.warnings(changed);
     return this.#afterwards(accepted(changed, [...diagnostics, ...warnings]), refs, request);
   }
@@ -115,13 +117,17 @@ export class ObjectWriter {
         throw new ControlRefusal(404, `${kind} "${name}" not found in namespace "${namespace}"`);
       }
     }
-    await this.#write(edits);
+    await this.#write(edits, changed.map((ref) => ({ ref })));
     return this.#afterwards(accepted(changed, []), changed, request);
   }
 
-  async #write(edits: FileEdits): Promise<void> {
-    writeTextFiles(edits.changes);
-    await this.#options.folder.rescan();
+  async #write(edits: FileEdits, expected: readonly Arrival[]): Promise<void> {
+    try {
+      writeTextFiles(edits.changes);
+    } catch (error) {
+      throw new Error(`nothing was changed: ${explainSystemError(error)}`);
+    }
+    await this.#options.folder.arrival(expected);
   }
 
   /** Waits for the proxies when asked to, and tells which of the objects Envoy refused. */

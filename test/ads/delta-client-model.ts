@@ -1,7 +1,7 @@
 /**
- * Envoy's delta ADS client as a model: subscriptions that follow from what it holds, clusters that warm until their
- * endpoints come, listeners that warm until their routes come, the CDS answer that waits for warm clusters, reconnects
- * that list versions. Facts: Envoy 1.40 delta_subscription_state, cluster_manager_impl, rds_route_config_subscription.
+ * Envoy's delta ADS client as a model: subscriptions that follow from what it holds, names added and removed between
+ * requests, the CDS answer that waits for warm clusters, refusals of a part or the whole, reconnects that list versions.
+ * Facts: Envoy 1.40 delta_subscription_state, new_grpc_mux_impl. What it does with resources is envoy-state.ts.
  */
 import assert from 'node:assert/strict';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -11,7 +11,8 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/resource.ts';
-import { type Content, contentOf, NODE_ID } from './fake-world.ts';
+import { EnvoyState } from './envoy-state.ts';
+import { contentOf, NODE_ID } from './fake-world.ts';
 import { MemoryStream } from './memory-stream.ts';
 
 /** How the client takes the next response. `whole` refuses all of it; a name refuses that one and takes the others. */
@@ -54,19 +55,11 @@ class Watch {
   }
 }
 
-interface Warming {
-  readonly content: Content;
-}
-
 export class DeltaClientModel {
   stream: MemoryStream = new MemoryStream();
-  /** Clusters in use, by name. */
-  readonly clusters: Map<string, Content> = new Map();
-  readonly warmingClusters: Map<string, Warming> = new Map();
-  readonly endpoints: Map<string, Content> = new Map();
-  readonly listeners: Map<string, Content> = new Map();
-  readonly warmingListeners: Map<string, Content> = new Map();
-  readonly routes: Map<string, Content> = new Map();
+  readonly state: EnvoyState = new EnvoyState((typeUrl, name, isWanted) =>
+    this.#want(typeUrl, name, isWanted),
+  );
   /** Clusters that the client itself turned away and therefore lacks. */
   readonly refusedClusters: Set<string> = new Set();
   /**
@@ -83,7 +76,6 @@ export class DeltaClientModel {
   received = 0;
   readonly #watches: Map<string, Watch> = new Map();
   readonly #unanswered: Map<string, number> = new Map();
-  #isInitialised = false;
 
   /** Opens a stream (a first one, or after a break) and says what it wants and has. */
   connect(serve: (stream: MemoryStream) => void): void {
@@ -155,12 +147,13 @@ export class DeltaClientModel {
     if (response.typeUrl === TYPE_CLUSTER) {
       for (const { name } of adds) {
         if (taken.some((add) => add.name === name)) this.refusedClusters.delete(name);
-        else if (!this.clusters.has(name) && !this.warmingClusters.has(name)) this.refusedClusters.add(name);
+        else if (!this.state.clusters.has(name) && !this.state.warmingClusters.has(name))
+          this.refusedClusters.add(name);
       }
     }
-    if (isRefused && response.typeUrl === TYPE_ENDPOINT) for (const { name } of adds) this.#warm(name);
+    if (isRefused && response.typeUrl === TYPE_ENDPOINT) for (const { name } of adds) this.state.warm(name);
     if (verdict.kind !== 'whole') {
-      this.#apply(
+      this.state.apply(
         response.typeUrl,
         taken.map(({ content }) => content),
         response.removedResources,
@@ -171,7 +164,7 @@ export class DeltaClientModel {
         if (watch.isWildcard || watch.interest.has(name)) watch.versions.set(name, version);
       for (const name of response.removedResources) watch.versions.delete(name);
     }
-    this.#initialise();
+    if (this.state.initialise()) this.#watch(TYPE_LISTENER);
     if (watch.isWildcard) this.#noteUnlisted(adds, response.removedResources, isRefused, taken.length > 0);
     const error = bad === undefined ? 'refused' : `Error adding/updating ${bad}: refused`;
     watch.answers.push({ nonce: response.nonce, error: isRefused ? error : undefined });
@@ -193,100 +186,7 @@ export class DeltaClientModel {
     }
   }
 
-  #apply(typeUrl: string, added: readonly Content[], removed: readonly string[]): void {
-    if (typeUrl === TYPE_CLUSTER) this.#applyClusters(added, removed);
-    else if (typeUrl === TYPE_ENDPOINT) this.#applyEndpoints(added, removed);
-    else if (typeUrl === TYPE_LISTENER) this.#applyListeners(added, removed);
-    else if (typeUrl === TYPE_ROUTE) this.#applyRoutes(added);
-  }
-
-  /** Start-up goes on when the first clusters are warm, or were refused. */
-  #initialise(): void {
-    if (this.#isInitialised || this.warmingClusters.size > 0) return;
-    this.#isInitialised = true;
-    this.#watch(TYPE_LISTENER);
-  }
-
-  #applyClusters(added: readonly Content[], removed: readonly string[]): void {
-    for (const name of removed) {
-      this.clusters.delete(name);
-      this.warmingClusters.delete(name);
-      this.endpoints.delete(name);
-      this.#want(TYPE_ENDPOINT, name, false);
-    }
-    for (const content of added) {
-      const { name } = content;
-      const current = this.warmingClusters.get(name)?.content ?? this.clusters.get(name);
-      if (isSame(current, content)) continue;
-      if (content.isEds) {
-        this.warmingClusters.set(name, { content });
-        this.#want(TYPE_ENDPOINT, name, true);
-      } else {
-        this.warmingClusters.delete(name);
-        this.clusters.set(name, content);
-        this.endpoints.delete(name);
-        this.#want(TYPE_ENDPOINT, name, false);
-      }
-    }
-  }
-
-  /** An answer, be it "there is none" or one that was refused, ends warming. */
-  #applyEndpoints(added: readonly Content[], removed: readonly string[]): void {
-    for (const content of added) {
-      if (!this.#watch(TYPE_ENDPOINT).interest.has(content.name)) continue;
-      this.endpoints.set(content.name, content);
-      this.#warm(content.name);
-    }
-    for (const name of removed) this.#warm(name);
-  }
-
-  #warm(name: string): void {
-    const warming = this.warmingClusters.get(name);
-    if (warming === undefined) return;
-    this.warmingClusters.delete(name);
-    this.clusters.set(name, warming.content);
-  }
-
-  #applyListeners(added: readonly Content[], removed: readonly string[]): void {
-    for (const name of removed) {
-      this.listeners.delete(name);
-      this.warmingListeners.delete(name);
-    }
-    for (const content of added) {
-      const current = this.warmingListeners.get(content.name) ?? this.listeners.get(content.name);
-      if (!isSame(current, content)) this.warmingListeners.set(content.name, content);
-    }
-    this.#settleListeners();
-  }
-
-  /** Removals of routes are ignored, as Envoy does. */
-  #applyRoutes(added: readonly Content[]): void {
-    const { interest } = this.#watch(TYPE_ROUTE);
-    for (const content of added) if (interest.has(content.name)) this.routes.set(content.name, content);
-    this.#settleListeners();
-  }
-
-  #settleListeners(): void {
-    for (const [name, content] of this.warmingListeners) {
-      if (!(content.routes ?? []).every((route) => this.routes.has(route))) continue;
-      this.warmingListeners.delete(name);
-      this.listeners.set(name, content);
-    }
-    const wanted = new Set<string>();
-    for (const { routes = [] } of [...this.listeners.values(), ...this.warmingListeners.values()]) {
-      for (const route of routes) wanted.add(route);
-    }
-    for (const route of wanted) this.#want(TYPE_ROUTE, route, true);
-    for (const route of this.#watches.get(TYPE_ROUTE)?.interest ?? []) {
-      if (wanted.has(route)) continue;
-      this.routes.delete(route);
-      this.#want(TYPE_ROUTE, route, false);
-    }
-  }
-
   #want(typeUrl: string, name: string, isWanted: boolean): void {
-    const known = this.#watches.get(typeUrl);
-    if ((known?.interest.has(name) ?? false) === isWanted) return;
     const watch = this.#watch(typeUrl);
     if (isWanted) watch.add(name);
     else watch.drop(name);
@@ -297,7 +197,8 @@ export class DeltaClientModel {
     for (const typeUrl of SUBSCRIPTION_ORDER) {
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined) continue;
-      const isHeld = typeUrl === TYPE_CLUSTER && this.#isInitialised && this.warmingClusters.size > 0;
+      const { isInitialised, warmingClusters } = this.state;
+      const isHeld = typeUrl === TYPE_CLUSTER && isInitialised && warmingClusters.size > 0;
       if (isHeld && !(isReconnect && watch.isFirst)) continue;
       this.#writeRequests(typeUrl, watch);
     }
@@ -326,8 +227,4 @@ export class DeltaClientModel {
       this.outbox.push(toBinary(DeltaDiscoveryRequestSchema, request));
     }
   }
-}
-
-function isSame(a: Content | undefined, b: Content): boolean {
-  return a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 }

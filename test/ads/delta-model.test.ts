@@ -106,11 +106,11 @@ class Run {
     for (const type of [TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE])
       assert.ok(client.unanswered(type) <= 1, `${type} twice`);
     if (this.isPunctual) assert.ok(client.unanswered(TYPE_CLUSTER) <= 1, 'CDS twice within a second');
-    for (const listener of client.listeners.values()) {
+    for (const listener of client.state.listeners.values()) {
       if (client.ghosts.has(listener.name)) continue;
       this.#checkClusters(`listener ${listener.name}`, listener);
       for (const name of listener.routes ?? []) {
-        const route = client.routes.get(name);
+        const route = client.state.routes.get(name);
         assert.ok(route !== undefined, `listener ${listener.name} runs without route ${name}`);
         this.#checkClusters(`route ${name}`, route);
       }
@@ -120,8 +120,8 @@ class Run {
   #checkClusters(user: string, content: Content): void {
     const { client } = this;
     for (const name of content.clusters ?? []) {
-      if (client.clusters.has(name) || client.refusedClusters.has(name)) continue;
-      assert.ok(client.warmingClusters.has(name), `${user} names cluster ${name}, which is not there`);
+      if (client.state.clusters.has(name) || client.refusedClusters.has(name)) continue;
+      assert.ok(client.state.warmingClusters.has(name), `${user} names cluster ${name}, which is not there`);
       if (this.isPunctual && !this.hasRefused)
         assert.fail(`${user} names cluster ${name}, which is not warm`);
     }
@@ -164,12 +164,12 @@ function assertHolds(client: DeltaClientModel, world: WorldDescription): void {
     [...world.clusters, ...world.listeners].some((content) => content.name === name);
   assert.deepStrictEqual(
     {
-      clusters: byName([...client.clusters.values()].filter(isKnown)),
-      warming: [...client.warmingClusters.keys()],
-      endpoints: byName([...client.endpoints.values()].filter(isKnown)),
-      listeners: byName([...client.listeners.values()].filter(isKnown)),
-      warmingListeners: [...client.warmingListeners.keys()],
-      routes: byName(client.routes.values()),
+      clusters: byName([...client.state.clusters.values()].filter(isKnown)),
+      warming: [...client.state.warmingClusters.values()].filter(isKnown),
+      endpoints: byName([...client.state.endpoints.values()].filter(isKnown)),
+      listeners: byName([...client.state.listeners.values()].filter(isKnown)),
+      warmingListeners: [...client.state.warmingListeners.values()].filter(isKnown),
+      routes: byName(client.state.routes.values()),
     },
     {
       clusters: byName(world.clusters),

@@ -90,9 +90,14 @@ export class EchoServer {
     socket.pipe(socket).on('error', () => socket.destroy()),
   );
   readonly #sockets = new Set<Socket>();
+  /** Where the last connection came from. */
+  lastCaller = '';
 
   async listen(address: string): Promise<number> {
-    this.#server.on('connection', (socket) => this.#sockets.add(socket));
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      this.lastCaller = socket.remoteAddress ?? '';
+    });
     this.#server.listen(0, address);
     await once(this.#server, 'listening');
     return (this.#server.address() as AddressInfo).port;
@@ -347,6 +352,15 @@ export function childrenOf(pid: number): readonly number[] {
       .map(Number);
   } catch {
     return [];
+  }
+}
+
+/** True while a process runs; one that has ended and that nobody collected does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }
 

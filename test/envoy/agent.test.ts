@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { generateKeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import {
   EchoServer,
   envoyPath,
+  isRunning,
   makeFolder,
   memoryMb,
   mutualTlsListener,
@@ -214,6 +215,7 @@ describe('an agent and its Envoy', () => {
     assert.equal(certificate?.subject, 'O=bookinfo\nOU=v1\nL=Kubernetes\nUID=reviews\nCN=reviews-v1');
     await echoes(socket, 'hello');
     socket.destroy();
+    assert.equal(echo.lastCaller, address);
   });
 
   it('show it to openssl as the documents say', () => {
@@ -253,6 +255,16 @@ describe('an agent and its Envoy', () => {
       once(socket, 'close').then(() => 'closed'),
     ]);
     assert.match(outcome, /certificate required|closed|reset/i);
+  });
+
+  it('let nobody but the own user to their sockets', () => {
+    for (const path of [
+      'etc/istio/proxy/XDS',
+      'var/run/secrets/workload-spiffe-uds/socket',
+      'etc/istio/proxy/envoy-rev.json',
+    ]) {
+      assert.equal(statSync(join(agent.folder, path)).mode & 0o777, 0o600, path);
+    }
   });
 
   it('cost little when idle', (test) => {
@@ -341,7 +353,7 @@ describe('an agent and its Envoy', () => {
     const code = await agent.stop();
     test.diagnostic(`stopped after ${Math.round(performance.now() - startedMs)} ms`);
     assert.equal(code, 0, agent.log);
-    assert.equal(existsSync(`/proc/${envoyPid}`), false);
+    assert.equal(isRunning(envoyPid), false);
     const left = readdirSync(agent.folder, { recursive: true, encoding: 'utf8' }).filter(
       (path) => !statSync(join(agent.folder, path)).isDirectory(),
     );

@@ -1,8 +1,9 @@
 /** Metrics, peer facts, access logs and mesh ALPN on two real Envoys whose filters our builders made. */
 import assert from 'node:assert/strict';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { type ConnectionOptions, createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { after, before, describe, it } from 'node:test';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
@@ -21,7 +22,7 @@ import {
 } from './mesh-pair.ts';
 import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
 import { callHttp, callTcp, startEchoApp, startHttp2App, startHttpApp, type TestApp } from './test-apps.ts';
-import { createTestAuthority } from './workload-certificates.ts';
+import { createTestAuthority, type WorkloadCertificate } from './workload-certificates.ts';
 
 const MESH_TLS = { transportProtocol: 'tls' };
 const REVIEWS = { host: 'reviews.bookinfo.svc.cluster.local', name: 'reviews', namespace: 'bookinfo' };
@@ -41,7 +42,8 @@ let called: StaticEnvoy;
 let apps: TestApp[] = [];
 let outside: TlsServer;
 const offeredOutside: string[][] = [];
-const ports = { http: 0, tcp: 0, plainInbound: 0 };
+const ports = { http: 0, tcp: 0, inbound: 0 };
+let foreigner: WorkloadCertificate;
 
 before(async () => {
   const authority = await createTestAuthority();
@@ -59,6 +61,7 @@ before(async () => {
     UID: 'productpage',
     CN: 'productpage-v1',
   });
+  foreigner = await authority.issue('spiffe://cluster.local/ns/legacy/sa/old-batch', {});
   outside = createTlsServer({
     key: server.key,
     cert: server.chain,
@@ -80,7 +83,7 @@ before(async () => {
 
   const autoPort = await freePort(address);
   const grpcPort = await freePort(address);
-  ports.plainInbound = autoPort;
+  ports.inbound = autoPort;
   ports.http = await freePort(address);
   ports.tcp = await freePort(address);
   const inboundFilters = (carries: 'http' | 'tcp', mutualTls: boolean, port: number): Filter[] =>
@@ -304,7 +307,7 @@ describe('telemetry filters on real Envoys', { timeout: 60_000 }, () => {
   it('know nothing of a caller without mesh mTLS, whatever headers it sends, and show none of them to the application', async () => {
     const answer = await callHttp({
       address,
-      port: ports.plainInbound,
+      port: ports.inbound,
       headers: {
         host: 'reviews',
         'x-lateen-peer-workload': 'admin',
@@ -326,6 +329,35 @@ describe('telemetry filters on real Envoys', { timeout: 60_000 }, () => {
       destination_principal: 'unknown',
       ...HTTP_OK,
       connection_security_policy: 'none',
+    });
+  });
+
+  it('know a peer whose certificate says nothing more by its SPIFFE id, and never by a namespace that it claims', async () => {
+    const options: RequestOptions & ConnectionOptions = {
+      host: address,
+      port: ports.inbound,
+      headers: { host: 'reviews', 'x-lateen-peer-namespace': 'kube-system', 'x-lateen-peer-version': 'v9' },
+      key: foreigner.key,
+      cert: foreigner.chain,
+      ALPNProtocols: ['istio-http/1.1', 'http/1.1'],
+      rejectUnauthorized: false,
+      agent: false,
+    };
+    const outgoing = httpsRequest(options);
+    outgoing.end();
+    const [answer] = await once(outgoing, 'response');
+    answer.resume();
+    const [labels] = await findSeries(called, 'istio_requests_total', { source_workload: 'old-batch' });
+    const source = Object.entries(labels).filter(([name]) => name.startsWith('source_'));
+    assert.deepEqual(Object.fromEntries(source), {
+      source_workload: 'old-batch',
+      source_workload_namespace: 'legacy',
+      source_app: 'old-batch',
+      source_version: 'v9',
+      source_canonical_service: 'old-batch',
+      source_canonical_revision: 'latest',
+      source_cluster: 'unknown',
+      source_principal: 'spiffe://cluster.local/ns/legacy/sa/old-batch',
     });
   });
 

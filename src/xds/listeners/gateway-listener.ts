@@ -23,15 +23,15 @@ import type {
   GatewayStreamTarget,
 } from '#scope/gateway-listener.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import { socketAddress } from '../address.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
-import { buildHttpConnectionManager } from '../filters/http-connection-manager.ts';
-import { callerHttpParts, callerTcpLogs } from '../filters/outbound-filters.ts';
-import { buildTcpProxy } from '../filters/tcp-proxy.ts';
-import { outboundClusterName, sniName } from '../names.ts';
-import { MESH_ALPN } from '../tls/downstream-tls.ts';
-import { buildGatewayTls } from '../tls/gateway-tls.ts';
+import { socketAddress } from '#xds/address.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { packAny } from '#xds/encode.ts';
+import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
+import { callerHttpParts, callerTcpLogs } from '#xds/filters/outbound-filters.ts';
+import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
+import { outboundClusterName, sniName } from '#xds/names.ts';
+import { MESH_ALPN } from '#xds/tls/downstream-tls.ts';
+import { buildGatewayTls } from '#xds/tls/gateway-tls.ts';
 import { tlsInspectorFilter } from './listener-filters.ts';
 
 export interface GatewayListenerInput {

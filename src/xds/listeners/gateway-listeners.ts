@@ -21,8 +21,8 @@ import type { GatewayView } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
 import { viewerKey } from '#scope/viewer.ts';
-import { encodeResource } from '../encode.ts';
-import { type Resource, type ResourceEntry, TYPE_LISTENER } from '../resource.ts';
+import { encodeResource } from '#xds/encode.ts';
+import { type Resource, type ResourceEntry, TYPE_LISTENER } from '#xds/resource.ts';
 import {
   buildGatewayListener,
   type GatewayListenerInput,

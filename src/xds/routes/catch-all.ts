@@ -7,10 +7,11 @@ import { type Route, RouteSchema } from '#proto/envoy/config/route/v3/route_comp
 import type { Interner } from '#collections/interner.ts';
 import type { Destination } from '#api/virtual-service.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
-import { outboundClusterName, PASSTHROUGH_CLUSTER } from '../names.ts';
+import { outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { timeouts } from './action.ts';
 import { encodeRoute } from './encoded-route.ts';
-import { type EncodedVirtualHost, encodeVirtualHostRecord, encodeVirtualHostTail } from './virtual-host.ts';
+import { virtualServiceDomains } from '#scope/route-domains.ts';
+import { type EncodedVirtualHost, encodeVirtualHost } from './virtual-host.ts';
 
 export interface CatchAllInput {
   readonly unknownHosts: UnknownHosts;
@@ -37,19 +38,16 @@ export function internCatchAll(interner: Interner, input: CatchAllInput): Encode
 
 function buildCatchAll(input: CatchAllInput): EncodedVirtualHost {
   const name = NAMES[input.unknownHosts];
-  const route = encodeRoute(
-    create(RouteSchema, {
-      name,
-      match: { pathSpecifier: { case: 'prefix', value: '/' } },
-      action: action(input),
-    }),
-  );
-  const tail = encodeVirtualHostTail({
-    routes: [route],
+  const route = create(RouteSchema, {
+    name,
+    match: { pathSpecifier: { case: 'prefix', value: '/' } },
+    action: action(input),
+  });
+  return encodeVirtualHost(name, virtualServiceDomains('*'), {
+    routes: [encodeRoute(route)],
     requireTls: false,
     includeAttemptCount: input.includeAttemptCount,
   });
-  return encodeVirtualHostRecord(name, ['*'], tail, route.clusters);
 }
 
 function action(input: CatchAllInput): Route['action'] {

@@ -4,7 +4,7 @@
  */
 import type { Route } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import { encodeCanonical } from '../encode.ts';
+import { encodeCanonical } from '#xds/encode.ts';
 import { isCatchAll } from './match.ts';
 import { buildRoute, type RouteInput } from './route.ts';
 

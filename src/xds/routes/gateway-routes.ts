@@ -14,11 +14,11 @@ import type { HostFacts } from '#scope/route-destination.ts';
 import { routeFacts } from '#model/route-facts.ts';
 import { selectRules } from '#scope/route-selection.ts';
 import { viewerKey } from '#scope/viewer.ts';
-import type { ResourceEntry } from '../resource.ts';
-import { isSameEntry } from '../resource-entry.ts';
+import type { ResourceEntry } from '#xds/resource.ts';
+import { isSameEntry } from '#xds/resource-entry.ts';
 import type { EncodedRoute } from './encoded-route.ts';
 import { composeGatewayTable } from './gateway-table.ts';
-import { ruleCauses } from './outbound-virtual-hosts.ts';
+import { ruleCauses } from './outbound-host-builder.ts';
 import { buildRouteList, routeListInput } from './virtual-host-routes.ts';
 
 /** The routes of one binding. */

@@ -12,17 +12,13 @@ import { terminatesHttps, withoutNamespace } from '#scope/gateway-server.ts';
 import type { GatewayView } from '#scope/gateway-view.ts';
 import { compareSpecificity } from '#scope/route-context.ts';
 import { virtualHostName } from '#scope/route-domains.ts';
-import type { Resource } from '../resource.ts';
+import type { Resource } from '#xds/resource.ts';
 import type { EncodedRoute } from './encoded-route.ts';
 import type { GatewayRouteList } from './gateway-routes.ts';
 import { misdirectedRoute } from './misdirected.ts';
 import { internRouteConfiguration } from './route-configuration.ts';
-import {
-  type EncodedVirtualHost,
-  encodeVirtualHostRecord,
-  encodeVirtualHostTail,
-  type VirtualHostInput,
-} from './virtual-host.ts';
+import { internHosts } from './host-shard.ts';
+import { type EncodedVirtualHost, encodeVirtualHost, type VirtualHostTail } from './virtual-host.ts';
 
 export interface GatewayTableInput {
   readonly view: GatewayView;
@@ -44,7 +40,8 @@ export function composeGatewayTable(interner: Interner, input: GatewayTableInput
   const collected = collectHosts(input);
   const virtualHosts =
     collected.size === 0 ? [blackhole(servers[0]?.port ?? 0)] : encodeHosts(input, collected);
-  return internRouteConfiguration(interner, { name, ignorePort: true, virtualHosts });
+  const hosts = [internHosts(interner, virtualHosts)];
+  return internRouteConfiguration(interner, { name, ignorePort: true, hosts });
 }
 
 /** Hosts in the order in which servers and VirtualServices name them. */
@@ -113,8 +110,9 @@ function collapse(collected: ReadonlyMap<string, HostState>): ReadonlyMap<string
 }
 
 /** A virtual host before it is encoded. */
-interface GatewayHost extends VirtualHostInput {
+interface GatewayHost extends VirtualHostTail {
   readonly name: string;
+  readonly domains: readonly string[];
 }
 
 function gatewayHost(host: string, state: HostState, view: GatewayView): GatewayHost {
@@ -129,8 +127,8 @@ function gatewayHost(host: string, state: HostState, view: GatewayView): Gateway
 }
 
 function encodeHost(host: GatewayHost): EncodedVirtualHost {
-  const clusters = host.routes.flatMap((route) => route.clusters);
-  return encodeVirtualHostRecord(host.name, host.domains, encodeVirtualHostTail(host), clusters);
+  const domains = { domains: host.domains, addressCount: 0, alternates: [], isClusterName: false };
+  return encodeVirtualHost(host.name, domains, host);
 }
 
 function hostForAll(name: string, port: number, routes: readonly EncodedRoute[]): GatewayHost {

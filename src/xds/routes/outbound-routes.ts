@@ -3,30 +3,29 @@
  * HTTP proxy listener, and one of its own for each sniffed service port with an address (`host:port`).
  * A change of one virtual host costs its encoding, and for each table that holds it a copy of the other hosts' bytes.
  */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import type { MeshObject } from '#api/mesh-object.ts';
-import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
 import { createRouteContexts, type RouteContext } from '#scope/route-context.ts';
 import { createRouteViews, type RouteView } from '#scope/route-view.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
-import type { ResourceEntry } from '../resource.ts';
-import { isSameEntry } from '../resource-entry.ts';
+import type { ResourceEntry } from '#xds/resource.ts';
+import { isSameEntry } from '#xds/resource-entry.ts';
 import { internCatchAll } from './catch-all.ts';
-import type { HostVariant, OutboundVirtualHost } from './outbound-virtual-host.ts';
-import { createOutboundVirtualHosts } from './outbound-virtual-hosts.ts';
-import { composeTable, type TableHost } from './route-table.ts';
+import { type HostShard, internHosts, type ShardVariant, variantFor } from './host-shard.ts';
+import { proxyShard } from './http-proxy-hosts.ts';
+import { createHostShards } from './outbound-virtual-hosts.ts';
+import type { OutboundVirtualHost } from './outbound-virtual-host.ts';
+import { composeTable } from './route-table.ts';
 import { replaceDomains } from './virtual-host.ts';
 
 /** Name of the table of the HTTP proxy listener. */
 export const HTTP_PROXY_ROUTES = 'http_proxy';
-
-/** The port that a Host without port means. */
-const DEFAULT_HTTP_PORT = 80;
 
 /** Tables are large: they are the same when their versions and causes are. */
 const BY_VERSION = { equals: isSameEntry };
@@ -44,12 +43,10 @@ export interface OutboundRouteDeps {
 }
 
 export interface OutboundRoutes {
-  /** By view (see `viewOf`); keys within end with the name of the table: `view|name`. */
+  /** By view (see `viewOf`); the inner key is the name of the table. */
   readonly routes: Index<ResourceEntry>;
   /** The view of a sidecar: its bucket in `routes`. */
   readonly viewOf: (fetch: Fetch, proxy: Proxy) => string;
-  readonly contexts: Collection<RouteContext>;
-  readonly virtualHosts: Collection<OutboundVirtualHost>;
 }
 
 /** Derives all outbound route tables. */
@@ -57,8 +54,8 @@ export function createOutboundRoutes(deps: OutboundRouteDeps): OutboundRoutes {
   const { engine } = deps;
   const routeViews = createRouteViews(deps);
   const contexts = createRouteContexts({ ...deps, routeViews });
-  const virtualHosts = createOutboundVirtualHosts({ ...deps, contexts });
-  const tables = new Tables(deps, contexts, virtualHosts);
+  const shards = createHostShards({ ...deps, contexts });
+  const tables = new Tables(deps, contexts, shards);
   const all = engine.union('xds.outboundRoutes', [
     tables.ofPorts(),
     tables.ofSniffedServices(),
@@ -68,118 +65,89 @@ export function createOutboundRoutes(deps: OutboundRouteDeps): OutboundRoutes {
   const routes = engine.index(
     'xds.outboundRoutes.byView',
     all,
-    (_entry, key) => [viewOfKey(key)],
+    // Views hold no '|'.
+    (_entry, key) => [key.slice(0, key.indexOf('|'))],
     (entry) => entry.resource.name,
   );
-  return { routes, contexts, virtualHosts, viewOf: (fetch, proxy) => routeViews.viewOf(fetch, proxy).key };
+  return { routes, viewOf: (fetch, proxy) => routeViews.viewOf(fetch, proxy).key };
 }
 
-/** The three kinds of tables, each keyed `view|name`. */
+/** The kinds of tables, each keyed `view|name`. */
 class Tables {
   readonly #deps: OutboundRouteDeps;
   readonly #contexts: Collection<RouteContext>;
-  readonly #virtualHosts: Collection<OutboundVirtualHost>;
-  readonly #byViewer: Index<OutboundVirtualHost>;
+  readonly #shards: Collection<HostShard>;
+  /** By `viewer|port`. */
+  readonly #byTable: Index<HostShard>;
+  readonly #byViewer: Index<HostShard>;
 
-  constructor(
-    deps: OutboundRouteDeps,
-    contexts: Collection<RouteContext>,
-    virtualHosts: Collection<OutboundVirtualHost>,
-  ) {
+  constructor(deps: OutboundRouteDeps, contexts: Collection<RouteContext>, shards: Collection<HostShard>) {
     this.#deps = deps;
     this.#contexts = contexts;
-    this.#virtualHosts = virtualHosts;
-    this.#byViewer = deps.engine.index('xds.virtualHosts.byViewer', virtualHosts, (host) => [host.viewer]);
+    this.#shards = shards;
+    this.#byTable = deps.engine.index('xds.hostShards.byTable', shards, (shard) => [
+      viewerKey(shard.viewer, String(shard.port)),
+    ]);
+    this.#byViewer = deps.engine.index('xds.hostShards.byViewer', shards, (shard) => [shard.viewer]);
   }
 
   ofPorts(): Collection<ResourceEntry> {
     const { engine } = this.#deps;
-    const byTable = engine.index('xds.virtualHosts.byTable', this.#virtualHosts, (host) => [
-      viewerKey(host.viewer, String(host.port)),
-    ]);
-    const grouped = engine.group('xds.portTables', byTable);
-    return engine.deriveMany(
-      'xds.portRoutes',
-      grouped,
-      (fetch, hosts) => {
-        const [first] = hosts.values();
-        const context = first === undefined ? undefined : fetch.get(this.#contexts, first.viewer);
-        if (first === undefined || context === undefined) return [];
-        const name = String(first.port);
-        if (context.egress?.some((listener) => listener.isHttpProxy && listener.port === first.port))
-          return [];
-        return context.views.map((view) => [
-          viewerKey(view.key, name),
-          this.#table(name, context, view, tableHosts(hosts, view)),
-        ]);
-      },
-      BY_VERSION,
-    );
+    const derive = (fetch: Fetch, shards: PersistentMap<HostShard>): readonly TableEntry[] => {
+      const [first] = shards.values();
+      const context = first === undefined ? undefined : fetch.get(this.#contexts, first.viewer);
+      if (first === undefined || context === undefined) return [];
+      const { port } = first;
+      if (context.egress?.some((listener) => listener.isHttpProxy && listener.port === port)) return [];
+      return context.views.map((view) => this.#table(String(port), context, view, shardsFor(shards, view)));
+    };
+    return engine.deriveMany('xds.portRoutes', engine.group('xds.portTables', this.#byTable), derive, BY_VERSION);
   }
 
   ofSniffedServices(): Collection<ResourceEntry> {
-    return this.#deps.engine.deriveMany(
-      'xds.sniffedRoutes',
-      this.#virtualHosts,
-      (_fetch, host) => {
-        if (!host.hasOwnTable) return [];
-        return host.variants.map((variant) => [
-          viewerKey(variant.view, host.name),
-          this.#singleTable(host, variant),
-        ]);
-      },
-      BY_VERSION,
-    );
+    const derive = (_fetch: Fetch, shard: HostShard): readonly TableEntry[] =>
+      shard.variants.flatMap(({ view, hosts }) =>
+        hosts.filter((host) => host.hasOwnTable).map((host) => this.#singleTable(view, host)),
+      );
+    return this.#deps.engine.deriveMany('xds.sniffedRoutes', this.#shards, derive, BY_VERSION);
   }
 
   ofHttpProxies(views: Collection<RouteView>): Collection<ResourceEntry> {
-    const { engine } = this.#deps;
-    return engine.deriveMany(
-      'xds.httpProxyRoutes',
-      views,
-      (fetch, view) => {
-        const context = fetch.get(this.#contexts, view.viewer);
-        if (context === undefined) return [];
-        const hosts = proxyHosts(fetch.bucket(this.#byViewer, view.viewer), view);
-        // It serves all ports at once and must tell them apart.
-        const table = this.#table(HTTP_PROXY_ROUTES, context, view, hosts, false);
-        return [[viewerKey(view.key, HTTP_PROXY_ROUTES), table]];
-      },
-      BY_VERSION,
-    );
+    const derive = (fetch: Fetch, view: RouteView): readonly TableEntry[] => {
+      const context = fetch.get(this.#contexts, view.viewer);
+      return context === undefined ? [] : [this.#proxyTable(fetch, HTTP_PROXY_ROUTES, context, view)];
+    };
+    return this.#deps.engine.deriveMany('xds.httpProxyRoutes', views, derive, BY_VERSION);
   }
 
   /** A Sidecar's listener with a port of its own has a table, also when nothing is imported on the port. */
   ofEgressListeners(): Collection<ResourceEntry> {
-    const { engine } = this.#deps;
-    return engine.deriveMany(
-      'xds.egressListenerRoutes',
-      this.#contexts,
-      (fetch, context) =>
-        (context.egress ?? []).flatMap((listener) => {
-          if (listener.port === 0) return [];
-          const name = String(listener.port);
-          return context.views.map((view) => {
-            const hosts = listener.isHttpProxy
-              ? proxyHosts(fetch.bucket(this.#byViewer, context.viewer.key), view)
-              : [];
-            return [
-              viewerKey(view.key, name),
-              this.#table(name, context, view, hosts, !listener.isHttpProxy),
-            ];
-          });
-        }),
-      BY_VERSION,
-    );
+    const derive = (fetch: Fetch, context: RouteContext): readonly TableEntry[] =>
+      (context.egress ?? [])
+        .filter((listener) => listener.port !== 0)
+        .flatMap(({ port, isHttpProxy }) =>
+          context.views.map((view) =>
+            isHttpProxy
+              ? this.#proxyTable(fetch, String(port), context, view)
+              : this.#table(String(port), context, view, []),
+          ),
+        );
+    return this.#deps.engine.deriveMany('xds.egressListenerRoutes', this.#contexts, derive, BY_VERSION);
+  }
+
+  /** It serves all ports at once and must tell them apart. */
+  #proxyTable(fetch: Fetch, name: string, context: RouteContext, view: RouteView): TableEntry {
+    const shards = shardsFor(fetch.bucket(this.#byViewer, context.viewer.key), view);
+    return this.#table(name, context, view, [proxyShard(this.#deps.interner, view.key, shards)], false);
   }
 
   #table(
     name: string,
     context: RouteContext,
     view: RouteView,
-    hosts: readonly TableHost[],
+    shards: readonly ShardVariant[],
     ignorePort = true,
-  ): ResourceEntry {
+  ): TableEntry {
     const { interner } = this.#deps;
     const catchAll = internCatchAll(interner, {
       unknownHosts: context.unknownHosts,
@@ -187,70 +155,29 @@ class Tables {
       includeAttemptCount: view.includesAttemptCount,
       appendForwardedHost: view.appendsForwardedHost,
     });
-    const resource = composeTable(interner, {
-      name,
-      hosts,
-      catchAll,
-      ignorePort,
-      namespace: view.namespace,
-    });
-    return { resource, causes: hosts.flatMap((host) => host.causes) };
+    const { namespace } = view;
+    return [viewerKey(view.key, name), composeTable(interner, { name, shards, catchAll, ignorePort, namespace })];
   }
 
   /** Whatever Host a sniffed connection names, it goes to the service that it was opened to. */
-  #singleTable(host: OutboundVirtualHost, variant: HostVariant): ResourceEntry {
-    const encoded = replaceDomains(variant.encoded, host.name, ['*']);
-    const only: TableHost = { ...variant, domains: ['*'], encoded };
-    const resource = composeTable(this.#deps.interner, {
-      name: host.name,
-      hosts: [only],
-      catchAll: undefined,
-      ignorePort: true,
-      namespace: host.namespace,
-    });
-    return { resource, causes: variant.causes };
+  #singleTable(view: string, host: OutboundVirtualHost): TableEntry {
+    const { interner } = this.#deps;
+    const encoded = replaceDomains(host.encoded, ['*']);
+    const hosts = [{ ...host, encoded }];
+    const shards = [{ view, hosts, encoded: internHosts(interner, [encoded]) }];
+    const { name } = encoded;
+    const table = { name, shards, catchAll: undefined, ignorePort: true, namespace: '' };
+    return [viewerKey(view, name), composeTable(interner, table)];
   }
 }
 
-function tableHosts(hosts: PersistentMap<OutboundVirtualHost>, view: RouteView): TableHost[] {
-  const chosen: TableHost[] = [];
-  for (const host of hosts.values()) {
-    const variant = variantFor(host, view);
+type TableEntry = readonly [string, ResourceEntry];
+
+function shardsFor(shards: PersistentMap<HostShard>, view: RouteView): ShardVariant[] {
+  const chosen: ShardVariant[] = [];
+  for (const shard of shards.values()) {
+    const variant = variantFor(shard, view.key);
     if (variant !== undefined) chosen.push(variant);
   }
   return chosen;
-}
-
-/** The hosts of all ports, told apart by the port in the Host header. */
-function proxyHosts(hosts: PersistentMap<OutboundVirtualHost>, view: RouteView): TableHost[] {
-  const chosen: TableHost[] = [];
-  for (const host of hosts.values()) {
-    const variant = variantFor(host, view);
-    if (variant?.forHttpProxy === undefined) continue;
-    const domains = variant.domains.flatMap((domain) => withPort(domain, host.port));
-    chosen.push({
-      name: host.name,
-      domains,
-      alternates: new Set([...variant.alternates].flatMap((domain) => withPort(domain, host.port))),
-      encoded: replaceDomains(variant.forHttpProxy, host.name, domains),
-      rank: variant.rank,
-      causes: variant.causes,
-    });
-  }
-  return chosen;
-}
-
-function withPort(domain: string, port: number): string[] {
-  return port === DEFAULT_HTTP_PORT ? [domain, `${domain}:${port}`] : [`${domain}:${port}`];
-}
-
-function variantFor(host: OutboundVirtualHost, view: RouteView): HostVariant | undefined {
-  // Nearly always there is one view.
-  const [first] = host.variants;
-  return first?.view === view.key ? first : host.variants.find((variant) => variant.view === view.key);
-}
-
-/** The part of a key `view|name` before the name; views hold no '|'. */
-function viewOfKey(key: string): string {
-  return key.slice(0, key.indexOf('|'));
 }

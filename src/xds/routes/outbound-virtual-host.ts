@@ -1,33 +1,34 @@
 /**
- * One host on one port as the sidecars of a viewer get it: an encoded virtual host for each of the viewer's views, and
- * what the table that it goes into must know of it. Views that get the same share the same bytes.
+ * One host on one port as sidecars get it: the encoded virtual host, which everybody shares who gets the same, and
+ * beside it what its table and its explanation must know.
  */
+import type { Cause } from '#base/cause.ts';
 import type { Interner } from '#collections/interner.ts';
+import type { Service } from '#model/service.ts';
+import type { VirtualService } from '#model/virtual-service.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type { HostDomains } from '#scope/route-domains.ts';
 import { encodeRoute } from './encoded-route.ts';
 import type { ConsistentHash } from './hash-policy.ts';
 import { buildDefaultRoute } from './route.ts';
-import type { TableHost } from './route-table.ts';
-import { type EncodedVirtualHost, encodeVirtualHostRecord, encodeVirtualHostTail } from './virtual-host.ts';
+import { type EncodedVirtualHost, encodeVirtualHost } from './virtual-host.ts';
 import { buildRouteList, type RouteListInput } from './virtual-host-routes.ts';
 
-/** What one view of the viewer gets, as the table of the port has it. */
-export interface HostVariant extends TableHost {
-  readonly view: string;
-  /** The same in the table of the HTTP proxy; undefined where the view has none. */
-  readonly forHttpProxy: EncodedVirtualHost | undefined;
-}
-
-/** Keyed `viewer|name`. */
+/** A virtual host of one view's tables. */
 export interface OutboundVirtualHost {
-  readonly viewer: string;
-  readonly namespace: string;
-  /** `host:port`. */
-  readonly name: string;
   readonly port: number;
+  /** In the table of the port. */
+  readonly encoded: EncodedVirtualHost;
+  /** In the table of the HTTP proxy; undefined where the view has none. */
+  readonly forHttpProxy: EncodedVirtualHost | undefined;
+  /** Undefined for a host that only VirtualServices name. */
+  readonly service: Service | undefined;
+  /** Whose routes it has, undefined for the default route. */
+  readonly virtualService: VirtualService | undefined;
+  /** Rules and policies that shaped it, besides the service. */
+  readonly otherCauses: readonly Cause[];
   /** The port's protocol is found out on the connection, so that the host has a table of its own besides. */
   readonly hasOwnTable: boolean;
-  readonly variants: readonly HostVariant[];
 }
 
 /** Routes of a virtual host: one default route, or those of a VirtualService. */
@@ -42,7 +43,7 @@ export type HostRoutes =
 
 export interface VirtualHostRecord {
   readonly name: string;
-  readonly domains: readonly string[];
+  readonly domains: HostDomains;
   readonly routes: HostRoutes;
   readonly includeAttemptCount: boolean;
 }
@@ -52,15 +53,16 @@ export function internVirtualHost(interner: Interner, input: VirtualHostRecord):
   return interner.intern('outboundVirtualHost', input, buildVirtualHost);
 }
 
+/** Everything that shaped the virtual host. */
+export function causesOf(host: OutboundVirtualHost): readonly Cause[] {
+  return host.service === undefined ? host.otherCauses : [host.service.cause, ...host.otherCauses];
+}
+
 function buildVirtualHost(input: VirtualHostRecord): EncodedVirtualHost {
-  const { routes } = input;
-  const encoded =
-    routes.kind === 'default' ? [encodeRoute(buildDefaultRoute(routes))] : buildRouteList(routes.list);
-  const tail = encodeVirtualHostTail({
-    routes: encoded,
+  const { routes, includeAttemptCount } = input;
+  return encodeVirtualHost(input.name, input.domains, {
+    routes: routes.kind === 'default' ? [encodeRoute(buildDefaultRoute(routes))] : buildRouteList(routes.list),
     requireTls: false,
-    includeAttemptCount: input.includeAttemptCount,
+    includeAttemptCount,
   });
-  const clusters = [...new Set(encoded.flatMap((route) => route.clusters))];
-  return encodeVirtualHostRecord(input.name, input.domains, tail, clusters);
 }

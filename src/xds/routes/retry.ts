@@ -1,6 +1,6 @@
 /** Retry policies of routes. Pure; the default is Istio's, not Envoy's (which would be none). */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import {
   type RetryPolicy,
   type RetryPolicy_RetryHostPredicateSchema,

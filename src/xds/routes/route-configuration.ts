@@ -6,44 +6,42 @@ import { create } from '@bufbuild/protobuf';
 import { hashHex } from '#base/hash.ts';
 import type { Interner } from '#collections/interner.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
-import { encodeCanonical } from '../encode.ts';
-import { type Resource, TYPE_ROUTE } from '../resource.ts';
-import type { EncodedVirtualHost } from './virtual-host.ts';
+import { encodeCanonical } from '#xds/encode.ts';
+import { type Resource, TYPE_ROUTE } from '#xds/resource.ts';
+import { concatenate } from './bytes.ts';
+import type { EncodedHosts } from './host-shard.ts';
 
 /** As much as the webhook accepts in a direct response; Envoy's own limit is 4 KiB. */
 const MAX_DIRECT_RESPONSE_BYTES = 1024 * 1024;
 
 export interface RouteConfigurationInput {
   readonly name: string;
-  /** In their final order. */
-  readonly virtualHosts: readonly EncodedVirtualHost[];
   /** The port of the Host header takes no part in finding the virtual host. */
   readonly ignorePort: boolean;
+  /** In their final order. */
+  readonly hosts: readonly EncodedHosts[];
 }
 
 /**
  * Composes the resource, once per distinct content. Cost: for a new one a single allocation and copy; the version is a
- * hash over the hashes of the virtual hosts, so that the table itself is never hashed.
+ * hash over the hashes of the parts, so that the table itself is never hashed.
  */
 export function internRouteConfiguration(interner: Interner, input: RouteConfigurationInput): Resource {
-  const { name, ignorePort, virtualHosts } = input;
-  const hashes = virtualHosts.map((host) => host.hash).join(' ');
+  const { name, ignorePort, hosts } = input;
+  const hashes = hosts.map((part) => part.hash).join(' ');
   return interner.intern('routeConfiguration', { name, ignorePort, hashes }, () => ({
     typeUrl: TYPE_ROUTE,
     name,
     // Before the bytes: who compares two tables field by field is done here.
     version: hashHex(`${name} ${ignorePort} ${hashes}`),
     bytes: composeRouteConfiguration(input),
-    references: [...new Set(virtualHosts.flatMap((host) => host.clusters))],
+    references: [...new Set(hosts.flatMap((part) => part.clusters))],
   }));
 }
 
 /** The bytes of the whole message: what stands before and after the virtual hosts, and their records in between. */
 export function composeRouteConfiguration(input: RouteConfigurationInput): Uint8Array {
-  const head = encodeCanonical(
-    RouteConfigurationSchema,
-    create(RouteConfigurationSchema, { name: input.name }),
-  );
+  const head = encodeCanonical(RouteConfigurationSchema, create(RouteConfigurationSchema, { name: input.name }));
   const tail = encodeCanonical(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, {
@@ -52,18 +50,5 @@ export function composeRouteConfiguration(input: RouteConfigurationInput): Uint8
       ignorePortInHostMatching: input.ignorePort,
     }),
   );
-  return concatenate([head, ...input.virtualHosts.map((host) => host.record), tail]);
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  let sizeBytes = 0;
-  for (const part of parts) sizeBytes += part.length;
-  // Not from Buffer's pool: a table lives long and must not hold a pool page.
-  const bytes = Buffer.allocUnsafeSlow(sizeBytes);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
+  return concatenate([head, ...input.hosts.map((part) => part.records), tail]);
 }

@@ -16,8 +16,8 @@ import type {
   HTTPRetryJson,
   HTTPRouteJson,
 } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
-import { packAny } from '../encode.ts';
-import { parseClusterName } from '../names.ts';
+import { packAny } from '#xds/encode.ts';
+import { parseClusterName } from '#xds/names.ts';
 import { type ActionInput, buildRouteAction, timeouts } from './action.ts';
 import { buildCorsPolicy } from './cors.ts';
 import { buildFault } from './fault.ts';

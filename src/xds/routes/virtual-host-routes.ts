@@ -7,7 +7,7 @@ import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_ser
 import type { VirtualService } from '#model/virtual-service.ts';
 import { type ResolutionScope, type ResolvedDestination, resolveRule } from '#scope/route-destination.ts';
 import type { SelectedRule } from '#scope/route-selection.ts';
-import { outboundClusterName } from '../names.ts';
+import { outboundClusterName } from '#xds/names.ts';
 import type { RouteTarget } from './action.ts';
 import { buildEncodedRoutes, type EncodedRoute } from './encoded-route.ts';
 import type { MirrorClusters } from './mirror.ts';

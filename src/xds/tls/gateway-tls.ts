@@ -22,8 +22,8 @@ import {
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { type StringMatcher, StringMatcherSchema } from '#proto/envoy/type/matcher/v3/string_pb.ts';
 import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
-import { sdsConfigSource } from '../config-source.ts';
-import { packAny } from '../encode.ts';
+import { sdsConfigSource } from '#xds/config-source.ts';
+import { packAny } from '#xds/encode.ts';
 
 export interface GatewayTlsInput {
   readonly settings: ServerTlsSettings;

@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
-import { appendDocument, removeDocument, replaceDocument, splitDocuments } from './yaml-documents.ts';
+import { appendDocument, removeDocument, replaceDocument, splitDocuments } from './document-text.ts';
 
 const THREE = '# first\na: 1\n---\n# second\nb: |\n  text\n --- no marker\n---\nc: 3\n';
 

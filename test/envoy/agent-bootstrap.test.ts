@@ -1,0 +1,76 @@
+/** Every form of the bootstrap is one that the real Envoy takes. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { BootstrapSettings } from '#agent/bootstrap-settings.ts';
+import { defaultStats } from '#agent/bootstrap-stats.ts';
+import { buildBootstrap } from '#agent/bootstrap.ts';
+import { envoyPath, makeFolder, removeFolder, writePrivate } from './agent-fixture.ts';
+
+let folder = '';
+let envoy = '';
+before(async () => {
+  folder = makeFolder();
+  envoy = await envoyPath();
+});
+after(() => removeFolder(folder));
+
+const sidecar: BootstrapSettings = {
+  node: { id: 'sidecar~1~a.b~c', cluster: 'a.b', metadata: { NAME: 'a', LABELS: { app: 'x' } } },
+  admin: { address: '127.0.1.1', port: 15000 },
+  agentStatus: { address: '127.0.1.1', port: 15020 },
+  readiness: { address: '127.0.1.1', port: 15021 },
+  xdsSocketPath: 'XDS',
+  sdsSocketPath: './socket',
+  upstreamSourceAddress: undefined,
+  runtimeValues: new Map(),
+  stats: defaultStats,
+  outlierLogPath: undefined,
+};
+
+const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
+  ['the default', {}],
+  [
+    'IPv6',
+    {
+      admin: { address: '::1', port: 1 },
+      readiness: { address: '::', port: 2 },
+      agentStatus: { address: '::1', port: 3 },
+    },
+  ],
+  [
+    'everything at once',
+    {
+      node: { ...sidecar.node, locality: { region: 'r', zone: 'z', sub_zone: '' } },
+      upstreamSourceAddress: '127.0.1.1',
+      outlierLogPath: '/dev/null',
+      runtimeValues: new Map([['envoy.reloadable_features.http_reject_path_with_fragment', 'true']]),
+      stats: {
+        inclusionPrefixes: ['http.10.0.0.1_'],
+        inclusionSuffixes: ['upstream_rq_time'],
+        inclusionRegexps: ['cluster\\.outbound.*'],
+        extraStatTags: ['zone'],
+        histogramBuckets: new Map([['istiocustom', [1, 5.5, 10]]]),
+        flushIntervalMs: 7000,
+        evictionIntervalMs: 63_000,
+      },
+    },
+  ],
+];
+
+describe('Envoy takes the bootstrap', () => {
+  for (const [name, change] of forms) {
+    it(`with ${name}`, () => {
+      const path = join(folder, 'bootstrap.json');
+      writePrivate(path, JSON.stringify(buildBootstrap({ ...sidecar, ...change })));
+      const run = spawnSync(envoy, ['--mode', 'validate', '-c', path, '-l', 'warning'], {
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+      assert.equal(run.status, 0, run.stderr);
+      assert.match(run.stdout, /OK/);
+      assert.doesNotMatch(run.stderr, /deprecated|unknown field/i);
+    });
+  }
+});
