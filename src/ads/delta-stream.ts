@@ -33,7 +33,7 @@ function subscribe(request: DeltaRequest, context: SubscriptionContext): void {
   }
   if (request.unsubscribe.includes(WILDCARD)) state.stopWildcard();
   if (request.unsubscribe.length > 0) state.unsubscribe(request.unsubscribe);
-  if (names.length > 0) state.subscribe(names, target, claims, nowMs);
+  if (names.length > 0) state.subscribe(names, target, claims);
 }
 
 function compose(context: ResponseContext, bodies: BodyCache): Response {

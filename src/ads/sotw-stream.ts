@@ -41,7 +41,7 @@ function subscribe(request: SotwRequest, context: SubscriptionContext): void {
     const wanted = new Set(request.names);
     state.unsubscribe([...state.names].filter((name) => !wanted.has(name)));
   }
-  if (added.length > 0) state.subscribe(added, target, NO_CLAIMS, nowMs);
+  if (added.length > 0) state.subscribe(added, target, NO_CLAIMS);
 }
 
 function compose(context: ResponseContext, bodies: BodyCache): Response | undefined {

@@ -140,19 +140,16 @@ export class TypeState {
   }
 
   /**
-   * Names that the client asks for now: each is answered, unless it brings the target's version (`claims`), or one that is gone
-   * and may be removed in its time.
+   * Names that the client asks for now: each is answered, unless the client brings the target's version. One that is gone is
+   * answered too, though the client has it: a cluster may be warming for it.
    */
-  subscribe(names: readonly string[], target: ResourceMap, claims: Claims, nowMs: number): void {
+  subscribe(names: readonly string[], target: ResourceMap, claims: Claims): void {
     for (const name of names) {
       const entry = target.get(name);
       // The snapshot's string, so that thousands of streams don't keep thousands of copies of each name.
       const shared = entry?.resource.name === name ? entry.resource.name : name;
-      const claim = claims.versions.get(name);
       this.names.add(shared);
-      if (claim === undefined) this.#exceptions.set(shared, ASKED);
-      else if (entry !== undefined) this.#compareClaim(shared, entry, claims);
-      else this.#exceptions.set(shared, leftBehind(nowMs));
+      this.#compareClaim(shared, entry, claims);
     }
     if (!this.isWildcard) this.names.compact(this.#base);
   }
@@ -320,9 +317,9 @@ export class TypeState {
     this.#inFlight = this.#inFlight.slice(1);
   }
 
-  #compareClaim(name: string, entry: ResourceEntry, claims: Claims): void {
+  #compareClaim(name: string, entry: ResourceEntry | undefined, claims: Claims): void {
     const claim = claims.versions.get(name);
-    if (claim === claims.versionOf(name, entry)) this.#exceptions.delete(name);
+    if (entry !== undefined && claim === claims.versionOf(name, entry)) this.#exceptions.delete(name);
     else this.#exceptions.set(name, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
   }
 

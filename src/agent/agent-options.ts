@@ -33,6 +33,8 @@ export interface Surroundings {
   /** Addresses of the network interfaces but loopback. */
   readonly addresses: readonly string[];
   readonly version: string;
+  /** What makes a child end with its parent; see EnvoySettings.launcher. */
+  readonly launcher: readonly string[];
 }
 
 /** Who the workload is, as far as it has been told. */
@@ -203,6 +205,7 @@ class OptionReader {
     const levels = (this.#flags.proxyLogLevel ?? 'warning,misc:error').split(',');
     const components = levels.filter((level) => level.includes(':')).join(',');
     return {
+      launcher: this.#around.launcher,
       binaryPath: this.text('ENVOY_PATH') ?? this.config.binaryPath,
       configPath: join(this.config.configPath, 'envoy-rev.json'),
       admin,

@@ -15,19 +15,6 @@ let folder = '';
 let admin: Server;
 const calls: string[] = [];
 
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'envoy-process-'));
-  admin = createServer((request, response) => {
-    calls.push(`${request.method} ${request.url}`);
-    response.end('OK');
-  }).listen(0, '127.83.2.1');
-  await once(admin, 'listening');
-});
-after(() => {
-  admin.close();
-  rmSync(folder, { recursive: true });
-});
-
 /** A script in Envoy's place; `$COUNT` is a file that gets one line per start. */
 function makeProcess(name: string, script: string, change: Partial<EnvoySettings> = {}) {
   const binaryPath = join(folder, name);
@@ -36,6 +23,7 @@ function makeProcess(name: string, script: string, change: Partial<EnvoySettings
   chmodSync(binaryPath, 0o755);
   const clock = new TestClock();
   const settings: EnvoySettings = {
+    launcher: [],
     binaryPath,
     configPath: 'x',
     admin: { address: '127.83.2.1', port: (admin.address() as AddressInfo).port },
@@ -63,79 +51,95 @@ async function until(what: string, condition: () => boolean): Promise<void> {
   }
 }
 
-describe('the Envoy process', () => {
-  it('is started again after a kill, soon', async () => {
-    const { envoy, clock, starts, start } = makeProcess('killed', 'exec sleep 60');
-    start();
-    await until('the first start', () => starts() === 1);
-    const first = envoy.pid ?? 0;
-    process.kill(first, 'SIGKILL');
-    await until('the end', () => envoy.pid === undefined);
-    clock.advance(100);
-    await until('the second start', () => starts() === 2);
-    assert.notEqual(envoy.pid, first);
-    await envoy.stop();
-    assert.equal(envoy.pid, undefined);
-    clock.advance(60_000);
-    assert.equal(starts(), 2);
+describe('running Envoy', () => {
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'envoy-process-'));
+    admin = createServer((request, response) => {
+      calls.push(`${request.method} ${request.url}`);
+      response.end('OK');
+    }).listen(0, '127.83.2.1');
+    await once(admin, 'listening');
   });
 
-  it('is given up when it never comes up', async () => {
-    const { envoy, clock, starts, start } = makeProcess('broken', 'exit 7');
-    start();
-    let reason: string | undefined;
-    void envoy.givenUp.then((text) => {
-      reason = text;
-    });
-    await until('giving up', () => {
-      if (envoy.pid === undefined) clock.advance(10);
-      return reason !== undefined;
-    });
-    assert.match(reason ?? '', /exited with code 7, 8 times/);
-    assert.equal(starts(), 8);
+  after(() => {
+    admin.close();
+    rmSync(folder, { recursive: true });
   });
 
-  it('is given up at once when there is no such program', async () => {
-    const { envoy, start } = makeProcess('missing', '', { binaryPath: join(folder, 'nowhere') });
-    start();
-    assert.match(await envoy.givenUp, /cannot run .*nowhere: .*ENOENT/);
-    await envoy.stop();
-  });
-
-  for (const [kind, expected] of [
-    ['sidecar', 'POST /drain_listeners?inboundonly&graceful&skip_exit'],
-    ['router', 'POST /drain_listeners?graceful&skip_exit'],
-  ] as const) {
-    it(`of a ${kind} drains before it ends`, async () => {
-      const { envoy, clock, starts, start } = makeProcess(`drained-${kind}`, 'exec sleep 60', {
-        kind,
-        terminationDrainDurationMs: 3000,
-      });
+  describe('the Envoy process', () => {
+    it('is started again after a kill, soon', async () => {
+      const { envoy, clock, starts, start } = makeProcess('killed', 'exec sleep 60');
       start();
-      await until('the start', () => starts() === 1);
-      calls.length = 0;
+      await until('the first start', () => starts() === 1);
+      const first = envoy.pid ?? 0;
+      process.kill(first, 'SIGKILL');
+      await until('the end', () => envoy.pid === undefined);
+      clock.advance(100);
+      await until('the second start', () => starts() === 2);
+      assert.notEqual(envoy.pid, first);
+      await envoy.stop();
+      assert.equal(envoy.pid, undefined);
+      clock.advance(60_000);
+      assert.equal(starts(), 2);
+    });
+
+    it('is given up when it never comes up', async () => {
+      const { envoy, clock, starts, start } = makeProcess('broken', 'exit 7');
+      start();
+      let reason: string | undefined;
+      void envoy.givenUp.then((text) => {
+        reason = text;
+      });
+      await until('giving up', () => {
+        if (envoy.pid === undefined) clock.advance(1000);
+        return reason !== undefined;
+      });
+      assert.match(reason ?? '', /exited with code 7, 8 times/);
+      assert.equal(starts(), 8);
+    });
+
+    it('is given up at once when there is no such program', async () => {
+      const { envoy, start } = makeProcess('missing', '', { binaryPath: join(folder, 'nowhere') });
+      start();
+      assert.match(await envoy.givenUp, /cannot run .*nowhere: .*ENOENT/);
+      await envoy.stop();
+    });
+
+    for (const [kind, expected] of [
+      ['sidecar', 'POST /drain_listeners?inboundonly&graceful&skip_exit'],
+      ['router', 'POST /drain_listeners?graceful&skip_exit'],
+    ] as const) {
+      it(`of a ${kind} drains before it ends`, async () => {
+        const { envoy, clock, starts, start } = makeProcess(`drained-${kind}`, 'exec sleep 60', {
+          kind,
+          terminationDrainDurationMs: 3000,
+        });
+        start();
+        await until('the start', () => starts() === 1);
+        calls.length = 0;
+        const stopped = envoy.stop();
+        await until('the wait', () => clock.waitingCount === 1);
+        assert.deepEqual(calls, [expected]);
+        assert.notEqual(envoy.pid, undefined);
+        clock.advance(3000);
+        await stopped;
+        assert.equal(envoy.pid, undefined);
+        assert.equal(clock.waitingCount, 0);
+      });
+    }
+
+    it('is killed when it does not end by itself', async () => {
+      const { envoy, clock, starts, start } = makeProcess(
+        'stubborn',
+        'trap \'\' TERM\necho trapped >>"$COUNT"\nwhile :; do sleep 0.05; done',
+      );
+      start();
+      await until('the trap', () => starts() === 2);
       const stopped = envoy.stop();
       await until('the wait', () => clock.waitingCount === 1);
-      assert.deepEqual(calls, [expected]);
-      assert.notEqual(envoy.pid, undefined);
-      clock.advance(3000);
+      clock.advance(5000);
       await stopped;
       assert.equal(envoy.pid, undefined);
-      assert.equal(clock.waitingCount, 0);
     });
-  }
-
-  it('is killed when it does not end by itself', async () => {
-    const { envoy, clock, starts, start } = makeProcess(
-      'stubborn',
-      'trap \'\' TERM\necho trapped >>"$COUNT"\nwhile :; do sleep 0.05; done',
-    );
-    start();
-    await until('the trap', () => starts() === 2);
-    const stopped = envoy.stop();
-    await until('the wait', () => clock.waitingCount === 1);
-    clock.advance(5000);
-    await stopped;
-    assert.equal(envoy.pid, undefined);
   });
 });

@@ -1,10 +1,12 @@
 /**
  * Runs Envoy and keeps it running: back within a fraction of a second after a crash, slower if it keeps crashing, given up if it
- * never came up. Must live on the main thread: Envoy gets SIGTERM from the kernel when the thread that started it ends,
- * which also means that no Envoy outlives a killed agent.
+ * never came up. `launcher` asks the kernel for SIGTERM when the thread that started Envoy ends, so that no Envoy outlives a killed
+ * agent; hence only the main thread may start it. (Envoy asks for the same by itself, but only with hot restart, which
+ * leaves a file in /dev/shm after each run and a socket that other users can reach.)
  * Envoy writes to the agent's own stdout and stderr: no copying, and access logs at /dev/stdout work.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { Backoff } from '#base/backoff.ts';
 import type { Clock } from '#base/clock.ts';
 import { toDisposable } from '#base/disposable.ts';
@@ -15,6 +17,8 @@ import { callHttp } from './http-call.ts';
 
 /** How to start, drain and stop Envoy. */
 export interface EnvoySettings {
+  /** Command words before Envoy's own; none where the kernel or the machine has no such thing. */
+  readonly launcher: readonly string[];
   readonly binaryPath: string;
   readonly configPath: string;
   readonly admin: SocketAddress;
@@ -90,9 +94,12 @@ export class EnvoyProcess {
 
   /** Starts Envoy, and again after each crash, with these variables in its environment. */
   start(environment: Readonly<Record<string, string>>): void {
-    const { binaryPath } = this.#settings;
+    const { binaryPath, launcher } = this.#settings;
+    const mistake = findMistake(binaryPath);
+    if (mistake !== undefined) return this.#givenUp.resolve(`cannot run ${binaryPath}: ${mistake}`);
     const startedMs = this.#parts.clock.monotonicMs();
-    const child = spawn(binaryPath, envoyArguments(this.#settings), {
+    const [program = binaryPath, ...args] = [...launcher, binaryPath, ...envoyArguments(this.#settings)];
+    const child = spawn(program, args, {
       env: environment,
       stdio: ['ignore', 'inherit', 'inherit'],
     });
@@ -167,5 +174,15 @@ export class EnvoyProcess {
     } catch (error) {
       this.#parts.log.warn('Envoy did not take the command', { path, error });
     }
+  }
+}
+
+/** Why a file cannot be run; asked beforehand, since a launcher would only say that it could not. */
+function findMistake(path: string): string | undefined {
+  try {
+    accessSync(path, constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }

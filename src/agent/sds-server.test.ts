@@ -87,26 +87,6 @@ let sds: SdsServer;
 let door: UnixGrpcServer;
 let session: ClientHttp2Session;
 
-before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sds-'));
-});
-after(() => rmSync(folder, { recursive: true }));
-
-beforeEach(async () => {
-  source = new TestSource();
-  sds = new SdsServer(source, silentLogger());
-  const path = join(folder, 'run', 'socket');
-  door = new UnixGrpcServer(path, sds.handlers, silentLogger());
-  await door.listen();
-  session = connect('http://localhost', { createConnection: () => connectSocket(path) });
-});
-
-afterEach(async () => {
-  session.destroy();
-  sds[Symbol.dispose]();
-  await door.close();
-});
-
 function openSotw(): { call: TestCall; ask: (names: string[], nonce?: string, error?: string) => void } {
   const call = new TestCall(session, `${service}/StreamSecrets`);
   const ask = (resourceNames: string[], responseNonce = '', error = ''): void => {
@@ -158,96 +138,119 @@ async function nextDelta(call: TestCall): Promise<{ secrets: string[]; removed: 
   };
 }
 
-describe('secrets over state of the world', () => {
-  it('are sent when asked for, and again after a rotation', async () => {
-    source.set('one');
-    const { call, ask } = openSotw();
-    ask(['default']);
-    const first = await nextSotw(call);
-    assert.deepEqual(first, { nonce: '1', secrets: ['default: one, key of one'] });
-    ask(['default'], '1');
-    await call.nothingMore(session);
-    source.set('two');
-    assert.deepEqual(await nextSotw(call), { nonce: '2', secrets: ['default: two, key of two'] });
+describe('the secret server', () => {
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sds-'));
   });
 
-  it('wait for the first certificate', async () => {
-    const { call, ask } = openSotw();
-    ask(['ROOTCA', 'default']);
-    await call.nothingMore(session);
-    source.set('one');
-    assert.deepEqual((await nextSotw(call)).secrets, ['ROOTCA: roots', 'default: one, key of one']);
+  after(() => rmSync(folder, { recursive: true }));
+
+  beforeEach(async () => {
+    source = new TestSource();
+    sds = new SdsServer(source, silentLogger());
+    const path = join(folder, 'run', 'socket');
+    door = new UnixGrpcServer(path, sds.handlers, silentLogger());
+    await door.listen();
+    session = connect('http://localhost', { createConnection: () => connectSocket(path) });
   });
 
-  it('are not sent again to a client that refused them, nor on a stale nonce', async () => {
-    source.set('one');
-    const { call, ask } = openSotw();
-    ask(['default']);
-    await call.next();
-    ask(['default'], '1', 'no');
-    ask(['ROOTCA'], '0');
-    await call.nothingMore(session);
+  afterEach(async () => {
+    session.destroy();
+    sds[Symbol.dispose]();
+    await door.close();
   });
 
-  it('of other names are not known', async () => {
-    source.set('one');
-    const { call, ask } = openSotw();
-    ask(['kubernetes://other']);
-    await call.nothingMore(session);
-  });
-});
-
-describe('secrets over delta', () => {
-  it('are sent once per change; unknown names are answered as removed', async () => {
-    source.set('one');
-    const { call, ask } = openDelta();
-    ask(['default', 'other']);
-    assert.deepEqual(await nextDelta(call), {
-      secrets: ['default@1 default: one, key of one'],
-      removed: ['other'],
+  describe('secrets over state of the world', () => {
+    it('are sent when asked for, and again after a rotation', async () => {
+      source.set('one');
+      const { call, ask } = openSotw();
+      ask(['default']);
+      const first = await nextSotw(call);
+      assert.deepEqual(first, { nonce: '1', secrets: ['default: one, key of one'] });
+      ask(['default'], '1');
+      await call.nothingMore(session);
+      source.set('two');
+      assert.deepEqual(await nextSotw(call), { nonce: '2', secrets: ['default: two, key of two'] });
     });
-    ask(['ROOTCA']);
-    assert.deepEqual(await nextDelta(call), { secrets: ['ROOTCA@1 ROOTCA: roots'], removed: [] });
-    source.set('two');
-    assert.deepEqual((await nextDelta(call)).secrets.length, 2);
-    ask([], ['default']);
-    ask(['default']);
-    assert.deepEqual((await nextDelta(call)).secrets, ['default@2 default: two, key of two']);
-  });
-});
 
-describe('the door', () => {
-  it('lets nobody in but the own user', () => {
-    assert.equal(statSync(join(folder, 'run', 'socket')).mode & 0o777, 0o600);
-    assert.equal(statSync(join(folder, 'run')).mode & 0o777, 0o700);
-  });
+    it('wait for the first certificate', async () => {
+      const { call, ask } = openSotw();
+      ask(['ROOTCA', 'default']);
+      await call.nothingMore(session);
+      source.set('one');
+      assert.deepEqual((await nextSotw(call)).secrets, ['ROOTCA: roots', 'default: one, key of one']);
+    });
 
-  it('ends a call with broken, oversized or strange messages, and goes on with others', async () => {
-    source.set('one');
-    const wrongType = toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { typeUrl: 'x' }));
-    const cases: readonly [bytes: Buffer, status: string][] = [
-      [grpcFrame(Buffer.from([0x1a, 0xff])), '3'],
-      [grpcFrame(wrongType), '3'],
-      [Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), '8'],
-      [Buffer.from([1, 0, 0, 0, 1, 0]), '12'],
-    ];
-    for (const [bytes, status] of cases) {
-      const { call } = openSotw();
-      call.stream.write(bytes);
-      await once(call.stream, 'end');
-      assert.equal(call.status, status);
-    }
-    const unknown = new TestCall(session, `${service}/FetchSecrets`);
-    await once(unknown.stream, 'end');
-    assert.equal(unknown.status, '12');
-    const { call, ask } = openSotw();
-    ask(['default']);
-    assert.equal((await nextSotw(call)).secrets.length, 1);
+    it('are not sent again to a client that refused them, nor on a stale nonce', async () => {
+      source.set('one');
+      const { call, ask } = openSotw();
+      ask(['default']);
+      await call.next();
+      ask(['default'], '1', 'no');
+      ask(['ROOTCA'], '0');
+      await call.nothingMore(session);
+    });
+
+    it('of other names are not known', async () => {
+      source.set('one');
+      const { call, ask } = openSotw();
+      ask(['kubernetes://other']);
+      await call.nothingMore(session);
+    });
   });
 
-  it('does not remove what is no socket', () => {
-    const path = join(folder, 'file');
-    writeFileSync(path, 'x');
-    assert.throws(() => new UnixGrpcServer(path, new Map(), silentLogger()).listen(), /it is no socket/);
+  describe('secrets over delta', () => {
+    it('are sent once per change; unknown names are answered as removed', async () => {
+      source.set('one');
+      const { call, ask } = openDelta();
+      ask(['default', 'other']);
+      assert.deepEqual(await nextDelta(call), {
+        secrets: ['default@1 default: one, key of one'],
+        removed: ['other'],
+      });
+      ask(['ROOTCA']);
+      assert.deepEqual(await nextDelta(call), { secrets: ['ROOTCA@1 ROOTCA: roots'], removed: [] });
+      source.set('two');
+      assert.deepEqual((await nextDelta(call)).secrets.length, 2);
+      ask([], ['default']);
+      ask(['default']);
+      assert.deepEqual((await nextDelta(call)).secrets, ['default@2 default: two, key of two']);
+    });
+  });
+
+  describe('the door', () => {
+    it('lets nobody in but the own user', () => {
+      assert.equal(statSync(join(folder, 'run', 'socket')).mode & 0o777, 0o600);
+      assert.equal(statSync(join(folder, 'run')).mode & 0o777, 0o700);
+    });
+
+    it('ends a call with broken, oversized or strange messages, and goes on with others', async () => {
+      source.set('one');
+      const wrongType = toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { typeUrl: 'x' }));
+      const cases: readonly [bytes: Buffer, status: string][] = [
+        [grpcFrame(Buffer.from([0x1a, 0xff])), '3'],
+        [grpcFrame(wrongType), '3'],
+        [Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), '8'],
+        [Buffer.from([1, 0, 0, 0, 1, 0]), '12'],
+      ];
+      for (const [bytes, status] of cases) {
+        const { call } = openSotw();
+        call.stream.write(bytes);
+        await once(call.stream, 'end');
+        assert.equal(call.status, status);
+      }
+      const unknown = new TestCall(session, `${service}/FetchSecrets`);
+      await once(unknown.stream, 'end');
+      assert.equal(unknown.status, '12');
+      const { call, ask } = openSotw();
+      ask(['default']);
+      assert.equal((await nextSotw(call)).secrets.length, 1);
+    });
+
+    it('does not remove what is no socket', () => {
+      const path = join(folder, 'file');
+      writeFileSync(path, 'x');
+      assert.throws(() => new UnixGrpcServer(path, new Map(), silentLogger()).listen(), /it is no socket/);
+    });
   });
 });

@@ -22,39 +22,6 @@ let settings: StatusSettings;
 let events: string[] = [];
 let metrics: AgentMetrics;
 
-before(async () => {
-  admin = createServer((incoming, response) => {
-    if (incoming.url?.startsWith('/stats/prometheus') === true) prometheus(incoming, response);
-    else response.end(stats);
-  }).listen(0, host);
-  application = createServer((incoming, response) => appMetrics(incoming, response)).listen(0, host);
-  await Promise.all([once(admin, 'listening'), once(application, 'listening')]);
-});
-after(() => {
-  for (const one of [admin, application]) {
-    one.close();
-    one.closeAllConnections();
-  }
-});
-
-beforeEach(async () => {
-  stats = ready;
-  events = [];
-  prometheus = (incoming, response) =>
-    response.end(`envoy_wasmcustom_istio_requests_total{u="${incoming.url}"} 1\n`);
-  appMetrics = (_incoming, response) => response.end('app 1');
-  metrics = new AgentMetrics('1.2');
-  settings = {
-    status: { address: host, port: await freePort() },
-    prometheus: { address: host, port: await freePort() },
-    admin: { address: host, port: portOf(admin) },
-    application: { address: host, port: portOf(application), path: '/m' },
-    isQuitEnabled: true,
-  };
-  await open();
-});
-afterEach(() => server.close());
-
 async function open(change: Partial<StatusSettings> = {}): Promise<void> {
   await server?.close();
   server = new StatusServer(
@@ -98,100 +65,137 @@ async function call(
   return { status: response.statusCode, body: Buffer.concat(chunks).toString() };
 }
 
-describe('readiness', () => {
-  const cases: readonly [stats: string, status: number, body: RegExp][] = [
-    [ready, 200, /^$/],
-    [
-      ready.replace('lds.update_success: 2', 'lds.update_success: 0'),
-      503,
-      /config not received .* lds updates: 0 successful/,
-    ],
-    ['listener_manager.lds.update_rejected: 4\n', 503, /lds updates: 0 successful, 4 rejected/],
-    [ready.replace('state: 0', 'state: 2'), 503, /current state is: PRE_INITIALIZING/],
-    [ready.replace('started: 1', 'started: 0'), 503, /workers have not yet started/],
-    ['', 503, /is Istiod running/],
-  ];
-  for (const [text, status, body] of cases) {
-    it(`is ${status} with ${JSON.stringify(text.slice(0, 60))}`, async () => {
-      stats = text;
-      const answer = await call('/healthz/ready');
-      assert.equal(answer.status, status);
-      assert.match(answer.body, body);
-      assert.deepEqual(events, status === 200 ? ['ready'] : []);
-    });
-  }
-
-  it('is not there while Envoy does not answer', async () => {
-    await open({ admin: { address: host, port: await freePort() } });
-    const answer = await call('/healthz/ready');
-    assert.equal(answer.status, 503);
-    assert.match(answer.body, /Envoy does not answer: .*ECONNREFUSED/);
-  });
-});
-
-describe('a scrape', () => {
-  it('joins agent, Envoy with its query, and application', async () => {
-    const { body } = await call('/stats/prometheus?usedonly&filter=istio');
-    const lines = body.split('\n');
-    assert.ok(lines.includes('istio_agent_scrapes_total 1'));
-    assert.ok(lines.includes('istio_agent_cert_expiry_seconds{resource_name="default"} 3600'));
-    assert.ok(lines.includes('istio_build{component="proxy",tag="1.2"} 1'));
-    assert.deepEqual(lines.slice(-3), [
-      'istio_requests_total{u="/stats/prometheus?usedonly&filter=istio"} 1',
-      'app 1',
-      '',
-    ]);
+describe('the status server', () => {
+  before(async () => {
+    admin = createServer((incoming, response) => {
+      if (incoming.url?.startsWith('/stats/prometheus') === true) prometheus(incoming, response);
+      else response.end(stats);
+    }).listen(0, host);
+    application = createServer((incoming, response) => appMetrics(incoming, response)).listen(0, host);
+    await Promise.all([once(admin, 'listening'), once(application, 'listening')]);
   });
 
-  it('of 15090 is Envoy alone', async () => {
-    const { body } = await call('/stats/prometheus', { port: settings.prometheus.port });
-    assert.equal(body, 'istio_requests_total{u="/stats/prometheus"} 1\n');
+  after(() => {
+    for (const one of [admin, application]) {
+      one.close();
+      one.closeAllConnections();
+    }
   });
 
-  it('leaves out half lines of a source that breaks off, and counts it; the others come', async () => {
-    prometheus = (_incoming, response) => {
-      response.write('whole 1\nhalf{', () => response.destroy());
+  beforeEach(async () => {
+    stats = ready;
+    events = [];
+    prometheus = (incoming, response) =>
+      response.end(`envoy_wasmcustom_istio_requests_total{u="${incoming.url}"} 1\n`);
+    appMetrics = (_incoming, response) => response.end('app 1');
+    metrics = new AgentMetrics('1.2');
+    settings = {
+      status: { address: host, port: await freePort() },
+      prometheus: { address: host, port: await freePort() },
+      admin: { address: host, port: portOf(admin) },
+      application: { address: host, port: portOf(application), path: '/m' },
+      isQuitEnabled: true,
     };
-    appMetrics = (_incoming, response) => {
-      response.statusCode = 500;
-      response.end('oops 1\n');
-    };
-    const { body } = await call('/metrics');
-    assert.match(body, /\nwhole 1\n$/);
-    assert.equal(metrics.count('istio_agent_scrape_failures_total{type="envoy"}'), 1);
-    assert.equal(metrics.count('istio_agent_scrape_failures_total{type="application"}'), 1);
+    await open();
   });
 
-  it('of an application at its own port is not answered by itself', async () => {
-    await open({ application: { ...settings.status, path: '/metrics' } });
-    assert.equal((await call('/metrics')).status, 200);
-    assert.equal(metrics.count('istio_agent_scrapes_total'), 1);
-  });
-});
+  afterEach(() => server.close());
 
-describe('T40: commands', () => {
-  const post = { method: 'POST' };
-  it('are carried out by POST from this machine', async () => {
-    assert.deepEqual(
-      [(await call('/drain', post)).status, (await call('/quitquitquit', post)).status],
-      [200, 200],
-    );
-    assert.deepEqual(events, ['drain', 'quit']);
-  });
-
-  it('are refused to GET and to web pages; quitting also when it is not switched on', async () => {
-    const refused = [
-      await call('/drain'),
-      await call('/quitquitquit'),
-      await call('/drain', { ...post, headers: { origin: 'http://evil' } }),
-      await call('/quitquitquit', { ...post, headers: { 'sec-fetch-site': 'cross-site' } }),
+  describe('readiness', () => {
+    const cases: readonly [stats: string, status: number, body: RegExp][] = [
+      [ready, 200, /^$/],
+      [
+        ready.replace('lds.update_success: 2', 'lds.update_success: 0'),
+        503,
+        /config not received .* lds updates: 0 successful/,
+      ],
+      ['listener_manager.lds.update_rejected: 4\n', 503, /lds updates: 0 successful, 4 rejected/],
+      [ready.replace('state: 0', 'state: 2'), 503, /current state is: PRE_INITIALIZING/],
+      [ready.replace('started: 1', 'started: 0'), 503, /workers have not yet started/],
+      ['', 503, /is Istiod running/],
     ];
-    await open({ isQuitEnabled: false });
-    refused.push(await call('/quitquitquit', post));
-    assert.deepEqual(
-      refused.map((one) => one.status),
-      [405, 405, 403, 403, 404],
-    );
-    assert.deepEqual(events, []);
+    for (const [text, status, body] of cases) {
+      it(`is ${status} with ${JSON.stringify(text.slice(0, 60))}`, async () => {
+        stats = text;
+        const answer = await call('/healthz/ready');
+        assert.equal(answer.status, status);
+        assert.match(answer.body, body);
+        assert.deepEqual(events, status === 200 ? ['ready'] : []);
+      });
+    }
+
+    it('is not there while Envoy does not answer', async () => {
+      await open({ admin: { address: host, port: await freePort() } });
+      const answer = await call('/healthz/ready');
+      assert.equal(answer.status, 503);
+      assert.match(answer.body, /Envoy does not answer: .*ECONNREFUSED/);
+    });
+  });
+
+  describe('a scrape', () => {
+    it('joins agent, Envoy with its query, and application', async () => {
+      const { body } = await call('/stats/prometheus?usedonly&filter=istio');
+      const lines = body.split('\n');
+      assert.ok(lines.includes('istio_agent_scrapes_total 1'));
+      assert.ok(lines.includes('istio_agent_cert_expiry_seconds{resource_name="default"} 3600'));
+      assert.ok(lines.includes('istio_build{component="proxy",tag="1.2"} 1'));
+      assert.deepEqual(lines.slice(-3), [
+        'istio_requests_total{u="/stats/prometheus?usedonly&filter=istio"} 1',
+        'app 1',
+        '',
+      ]);
+    });
+
+    it('of 15090 is Envoy alone', async () => {
+      const { body } = await call('/stats/prometheus', { port: settings.prometheus.port });
+      assert.equal(body, 'istio_requests_total{u="/stats/prometheus"} 1\n');
+    });
+
+    it('leaves out half lines of a source that breaks off, and counts it; the others come', async () => {
+      prometheus = (_incoming, response) => {
+        response.write('whole 1\nhalf{', () => response.destroy());
+      };
+      appMetrics = (_incoming, response) => {
+        response.statusCode = 500;
+        response.end('oops 1\n');
+      };
+      const { body } = await call('/metrics');
+      assert.match(body, /\nwhole 1\n$/);
+      assert.equal(metrics.count('istio_agent_scrape_failures_total{type="envoy"}'), 1);
+      assert.equal(metrics.count('istio_agent_scrape_failures_total{type="application"}'), 1);
+    });
+
+    it('of an application at its own port is not answered by itself', async () => {
+      await open({ application: { ...settings.status, path: '/metrics' } });
+      assert.equal((await call('/metrics')).status, 200);
+      assert.equal(metrics.count('istio_agent_scrapes_total'), 1);
+    });
+  });
+
+  describe('T40: commands', () => {
+    const post = { method: 'POST' };
+    it('are carried out by POST from this machine', async () => {
+      assert.deepEqual(
+        [(await call('/drain', post)).status, (await call('/quitquitquit', post)).status],
+        [200, 200],
+      );
+      assert.deepEqual(events, ['drain', 'quit']);
+    });
+
+    it('are refused to GET and to web pages; quitting also when it is not switched on', async () => {
+      const refused = [
+        await call('/drain'),
+        await call('/quitquitquit'),
+        await call('/drain', { ...post, headers: { origin: 'http://evil' } }),
+        await call('/quitquitquit', { ...post, headers: { 'sec-fetch-site': 'cross-site' } }),
+      ];
+      await open({ isQuitEnabled: false });
+      refused.push(await call('/quitquitquit', post));
+      assert.deepEqual(
+        refused.map((one) => one.status),
+        [405, 405, 403, 403, 404],
+      );
+      assert.deepEqual(events, []);
+    });
   });
 });

@@ -77,30 +77,6 @@ let door: UnixGrpcServer;
 let envoy: ClientHttp2Session;
 let metrics: AgentMetrics;
 
-before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'xds-'));
-  writeFileSync(join(folder, 'token'), 'one.two.three\n');
-});
-after(() => rmSync(folder, { recursive: true }));
-
-beforeEach(async () => {
-  upstream = new Upstream();
-  await upstream.start();
-  metrics = new AgentMetrics('1');
-  const clock = systemClock();
-  const parts = { clock, rng: seededRng(1), log: silentLogger(), metrics };
-  proxy = new XdsProxy(new ControlPlane(settings(), clock), parts);
-  door = new UnixGrpcServer(join(folder, 'XDS'), proxy.handlers, silentLogger());
-  await door.listen();
-  envoy = connect('http://localhost', { createConnection: () => connectSocket(join(folder, 'XDS')) });
-});
-
-afterEach(async () => {
-  envoy.destroy();
-  proxy[Symbol.dispose]();
-  await Promise.all([door.close(), upstream.stop()]);
-});
-
 function openStream(): ClientHttp2Stream {
   const stream = envoy.request({
     ':method': 'POST',
@@ -129,130 +105,157 @@ async function readStatus(stream: ClientHttp2Stream): Promise<string> {
   return `${trailers['grpc-status']} ${decodeURIComponent(trailers['grpc-message'])}`;
 }
 
-describe('the configuration stream', () => {
-  it('passes bytes both ways unchanged, counts messages, and says who calls', async () => {
-    upstream.handle = (stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-      stream.pipe(stream);
-    };
-    const bytes = Buffer.concat([grpcFrame(Buffer.alloc(300_000, 7)), grpcFrame(Buffer.alloc(3, 9))]);
-    const stream = openStream();
-    stream.write(bytes);
-    assert.deepEqual(await readBytes(stream, bytes.length), bytes);
-    assert.equal(upstream.headers[0]?.[':path'], path);
-    assert.equal(upstream.headers[0]?.authorization, 'Bearer one.two.three');
-    assert.equal(upstream.headers[0]?.['clusterid'], 'c1');
-    assert.deepEqual(
-      [metrics.count('istio_agent_xds_proxy_requests'), metrics.count('istio_agent_xds_proxy_responses')],
-      [2, 2],
-    );
+describe('the xDS proxy', () => {
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'xds-'));
+    writeFileSync(join(folder, 'token'), 'one.two.three\n');
   });
 
-  it('lets the control plane go no faster than Envoy reads', async () => {
-    let bytes = 0;
-    upstream.handle = (stream) => {
-      stream.respond({ ':status': 200 });
-      const block = Buffer.alloc(64 * 1024);
-      const push = (): void => {
-        while (bytes < 64 * 1024 * 1024) {
-          bytes += block.length;
-          if (!stream.write(block)) {
-            stream.once('drain', push);
-            return;
-          }
-        }
-      };
-      push();
-    };
-    const stream = openStream();
-    await once(stream, 'response');
-    // Each answer to a ping comes after what could flow until then has flowed.
-    for (let round = 0; round < 200; round++)
-      await new Promise<void>((resolve) => envoy.ping(() => resolve()));
-    assert.ok(bytes < 8 * 1024 * 1024, `${bytes} bytes were taken from the control plane`);
-    stream.destroy();
-  });
+  after(() => rmSync(folder, { recursive: true }));
 
-  it('is held while there is no control plane, and passed on once there is one', async () => {
-    const { port } = upstream;
-    await upstream.stop();
-    const stream = openStream();
-    stream.write(grpcFrame(Buffer.from('held')));
-    await once(stream, 'response');
-    await untilCount('istio_agent_istiod_connection_failures', 2);
-    upstream.port = port;
-    upstream.handle = (up) => {
-      up.respond({ ':status': 200 });
-      up.pipe(up);
-    };
+  beforeEach(async () => {
+    upstream = new Upstream();
     await upstream.start();
-    assert.deepEqual(await readBytes(stream, 9), grpcFrame(Buffer.from('held')));
+    metrics = new AgentMetrics('1');
+    const clock = systemClock();
+    const parts = { clock, rng: seededRng(1), log: silentLogger(), metrics };
+    proxy = new XdsProxy(new ControlPlane(settings(), clock), parts);
+    door = new UnixGrpcServer(join(folder, 'XDS'), proxy.handlers, silentLogger());
+    await door.listen();
+    envoy = connect('http://localhost', { createConnection: () => connectSocket(join(folder, 'XDS')) });
   });
 
-  it('ends with UNAVAILABLE when an established connection is lost', async () => {
-    upstream.handle = (stream) => {
-      stream.respond({ ':status': 200 });
-      stream.write(grpcFrame(Buffer.from('x')));
-    };
-    const stream = openStream();
-    await readBytes(stream, 6);
-    await upstream.stop();
-    assert.equal(await readStatus(stream), '14 the connection to the control plane was lost');
-    assert.equal(metrics.count('istio_agent_istiod_connection_terminations'), 1);
+  afterEach(async () => {
+    envoy.destroy();
+    proxy[Symbol.dispose]();
+    await Promise.all([door.close(), upstream.stop()]);
   });
 
-  it("ends with the control plane's own status, later and later while that only refuses", async () => {
-    upstream.handle = (stream) =>
-      stream.respond(
-        { ':status': 200, 'grpc-status': '16', 'grpc-message': 'who%20are%20you' },
-        { endStream: true },
+  describe('the configuration stream', () => {
+    it('passes bytes both ways unchanged, counts messages, and says who calls', async () => {
+      upstream.handle = (stream) => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+        stream.pipe(stream);
+      };
+      const bytes = Buffer.concat([grpcFrame(Buffer.alloc(300_000, 7)), grpcFrame(Buffer.alloc(3, 9))]);
+      const stream = openStream();
+      stream.write(bytes);
+      assert.deepEqual(await readBytes(stream, bytes.length), bytes);
+      assert.equal(upstream.headers[0]?.[':path'], path);
+      assert.equal(upstream.headers[0]?.authorization, 'Bearer one.two.three');
+      assert.equal(upstream.headers[0]?.['clusterid'], 'c1');
+      assert.deepEqual(
+        [metrics.count('istio_agent_xds_proxy_requests'), metrics.count('istio_agent_xds_proxy_responses')],
+        [2, 2],
       );
-    const times: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const startMs = performance.now();
-      assert.equal(await readStatus(openStream()), '16 who are you');
-      times.push(performance.now() - startMs);
+    });
+
+    it('lets the control plane go no faster than Envoy reads', async () => {
+      let bytes = 0;
+      upstream.handle = (stream) => {
+        stream.respond({ ':status': 200 });
+        const block = Buffer.alloc(64 * 1024);
+        const push = (): void => {
+          while (bytes < 64 * 1024 * 1024) {
+            bytes += block.length;
+            if (!stream.write(block)) {
+              stream.once('drain', push);
+              return;
+            }
+          }
+        };
+        push();
+      };
+      const stream = openStream();
+      await once(stream, 'response');
+      // Each answer to a ping comes after what could flow until then has flowed.
+      for (let round = 0; round < 200; round++)
+        await new Promise<void>((resolve) => envoy.ping(() => resolve()));
+      assert.ok(bytes < 8 * 1024 * 1024, `${bytes} bytes were taken from the control plane`);
+      stream.destroy();
+    });
+
+    it('is held while there is no control plane, and passed on once there is one', async () => {
+      const { port } = upstream;
+      await upstream.stop();
+      const stream = openStream();
+      stream.write(grpcFrame(Buffer.from('held')));
+      await once(stream, 'response');
+      await untilCount('istio_agent_istiod_connection_failures', 2);
+      upstream.port = port;
+      upstream.handle = (up) => {
+        up.respond({ ':status': 200 });
+        up.pipe(up);
+      };
+      await upstream.start();
+      assert.deepEqual(await readBytes(stream, 9), grpcFrame(Buffer.from('held')));
+    });
+
+    it('ends with UNAVAILABLE when an established connection is lost', async () => {
+      upstream.handle = (stream) => {
+        stream.respond({ ':status': 200 });
+        stream.write(grpcFrame(Buffer.from('x')));
+      };
+      const stream = openStream();
+      await readBytes(stream, 6);
+      await upstream.stop();
+      assert.equal(await readStatus(stream), '14 the connection to the control plane was lost');
+      assert.equal(metrics.count('istio_agent_istiod_connection_terminations'), 1);
+    });
+
+    it("ends with the control plane's own status, later and later while that only refuses", async () => {
+      upstream.handle = (stream) =>
+        stream.respond(
+          { ':status': 200, 'grpc-status': '16', 'grpc-message': 'who%20are%20you' },
+          { endStream: true },
+        );
+      const times: number[] = [];
+      for (let round = 0; round < 3; round++) {
+        const startMs = performance.now();
+        assert.equal(await readStatus(openStream()), '16 who are you');
+        times.push(performance.now() - startMs);
+      }
+      assert.ok((times[2] ?? 0) > (times[0] ?? 0) + 80, times.join(' '));
+    });
+
+    it('ends upstream when Envoy ends it', async () => {
+      const closed = Promise.withResolvers<void>();
+      upstream.handle = (stream) => {
+        stream.respond({ ':status': 200 });
+        stream.write(grpcFrame(Buffer.from('x')));
+        stream.on('close', () => closed.resolve());
+      };
+      const stream = openStream();
+      await readBytes(stream, 6);
+      stream.destroy();
+      await closed.promise;
+      await untilCount('istio_agent_envoy_connection_terminations', 1);
+    });
+
+    async function untilCount(counter: Parameters<AgentMetrics['count']>[0], count: number): Promise<void> {
+      const endMs = performance.now() + 5000;
+      while (metrics.count(counter) < count) {
+        assert.ok(performance.now() < endMs, `${counter} stayed below ${count}`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     }
-    assert.ok((times[2] ?? 0) > (times[0] ?? 0) + 80, times.join(' '));
   });
 
-  it('ends upstream when Envoy ends it', async () => {
-    const closed = Promise.withResolvers<void>();
-    upstream.handle = (stream) => {
-      stream.respond({ ':status': 200 });
-      stream.write(grpcFrame(Buffer.from('x')));
-      stream.on('close', () => closed.resolve());
-    };
-    const stream = openStream();
-    await readBytes(stream, 6);
-    stream.destroy();
-    await closed.promise;
-    await untilCount('istio_agent_envoy_connection_terminations', 1);
-  });
-
-  async function untilCount(counter: Parameters<AgentMetrics['count']>[0], count: number): Promise<void> {
-    const endMs = performance.now() + 5000;
-    while (metrics.count(counter) < count) {
-      assert.ok(performance.now() < endMs, `${counter} stayed below ${count}`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-});
-
-describe('the token', () => {
-  it('never leaves this machine in the clear', async () => {
-    const cases: readonly [change: Partial<ControlPlaneSettings>, isSent: boolean][] = [
-      [{ host: '127.0.0.9' }, true],
-      [{ host: 'localhost' }, true],
-      [{ host: '10.0.0.1' }, false],
-      [{ host: '127.0.0.1.example.com' }, false],
-      [{ host: '10.0.0.1', security: 'tls' }, true],
-      [{ host: 'istiod.istio-system.svc', security: 'tls' }, true],
-      [{ tokenPath: join(folder, 'none') }, false],
-    ];
-    for (const [change, isSent] of cases) {
-      const headers = await new ControlPlane(settings(change), systemClock()).callHeaders(path);
-      assert.equal('authorization' in headers, isSent, JSON.stringify(change));
-    }
+  describe('the token', () => {
+    it('never leaves this machine in the clear', async () => {
+      const cases: readonly [change: Partial<ControlPlaneSettings>, isSent: boolean][] = [
+        [{ host: '127.0.0.9' }, true],
+        [{ host: 'localhost' }, true],
+        [{ host: '10.0.0.1' }, false],
+        [{ host: '127.0.0.1.example.com' }, false],
+        [{ host: '10.0.0.1', security: 'tls' }, true],
+        [{ host: 'istiod.istio-system.svc', security: 'tls' }, true],
+        [{ tokenPath: join(folder, 'none') }, false],
+      ];
+      for (const [change, isSent] of cases) {
+        const headers = await new ControlPlane(settings(change), systemClock()).callHeaders(path);
+        assert.equal('authorization' in headers, isSent, JSON.stringify(change));
+      }
+    });
   });
 });

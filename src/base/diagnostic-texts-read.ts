@@ -30,7 +30,7 @@ export const READ_TEXTS = {
   ),
   LTN1003: error(
     '{expected} wanted, found {found}',
-    'Put the value in quotes: {quoted}',
+    'Put quotes around the value, like {quoted}.',
     'Write {expected} here.',
   ),
   LTN1004: error(

@@ -64,7 +64,14 @@ export async function openCertificateAuthority(
     clock,
   });
   const service = new CertificateService({ authenticator, signer, metrics, log });
-  return ok({ service, authenticator, tokens: tokens.value, signer, metrics, rootPem: authority.value.rootPem });
+  return ok({
+    service,
+    authenticator,
+    tokens: tokens.value,
+    signer,
+    metrics,
+    rootPem: authority.value.rootPem,
+  });
 }
 
 /** Makes a key and a certificate for a server of the control plane. */

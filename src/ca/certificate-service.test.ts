@@ -75,254 +75,260 @@ async function issue(ca: Ca, peer: CallPeer, ttlSeconds = 0): Promise<readonly C
   return certificates.value;
 }
 
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'ca-'));
-  keyPair = await generateKeyPair();
-});
-after(() => rmSync(folder, { recursive: true }));
-
-describe('a workload certificate', () => {
-  it('shows under openssl what the documents show', async () => {
-    const ca = await makeCa();
-    const chain = await issue(ca, await withToken(ca));
-    const [leaf, root] = chain;
-    assert.ok(leaf !== undefined && root !== undefined && chain.length === 2);
-    const text = execFileSync('openssl', ['x509', '-noout', '-text'], { input: leaf.pem, encoding: 'utf8' });
-    assert.match(
-      text,
-      /X509v3 Subject Alternative Name: critical\n\s+URI:spiffe:\/\/cluster\.local\/ns\/bookinfo\/sa\/reviews\n/,
-    );
-    assert.match(text, /Issuer: O ?= ?cluster\.local\n/);
-    assert.match(text, /X509v3 Basic Constraints: critical\n\s+CA:FALSE/);
-    assert.match(text, /X509v3 Key Usage: critical\n\s+Digital Signature, Key Encipherment\n/);
-    assert.match(
-      text,
-      /X509v3 Extended Key Usage: \n\s+TLS Web Server Authentication, TLS Web Client Authentication\n/,
-    );
-    assert.equal(leaf.notAfterUnixMs - leaf.notBeforeUnixMs, dayMs);
-    assert.equal(leaf.notBeforeUnixMs, startMs - 120_000);
-    writeFileSync(join(folder, 'leaf.pem'), leaf.pem);
-    writeFileSync(join(folder, 'root.pem'), root.pem);
-    const verified = execFileSync(
-      'openssl',
-      [
-        'verify',
-        '-x509_strict',
-        '-attime',
-        String(startMs / 1000),
-        '-CAfile',
-        join(folder, 'root.pem'),
-        join(folder, 'leaf.pem'),
-      ],
-      { encoding: 'utf8' },
-    );
-    assert.match(verified, /leaf\.pem: OK/);
+describe('the CA', () => {
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'ca-'));
+    keyPair = await generateKeyPair();
   });
 
-  it('carries the facts of the token in its subject, or nothing when the mesh wants so', async () => {
-    const full = await makeCa();
-    const empty = await makeCa({ ...defaultSignerOptions, subject: 'empty' });
-    const subjects = [full, empty].map(async (ca) => (await issue(ca, await withToken(ca)))[0]?.subject);
-    assert.deepEqual(await Promise.all(subjects), [
-      'O=bookinfo\nOU=v1\nL=Kubernetes\nUID=reviews\nCN=reviews-v1',
-      '',
-    ]);
-  });
+  after(() => rmSync(folder, { recursive: true }));
 
-  it('is renewed with the certificate alone, facts and all', async () => {
-    const ca = await makeCa();
-    const [leaf] = await issue(ca, await withToken(ca));
-    assert.ok(leaf !== undefined);
-    ca.clock.advance(dayMs / 2);
-    const [renewed] = await issue(ca, { authorization: undefined, certificate: leaf.x509.raw });
-    assert.equal(renewed?.subject, leaf.subject);
-    assert.notEqual(renewed?.serial, leaf.serial);
-    ca.clock.advance(dayMs);
-    const late = await ca.service.createCertificate(new Uint8Array(), {
-      authorization: undefined,
-      certificate: leaf.x509.raw,
-    });
-    assert.equal(late.ok ? 0 : late.error.code, GRPC_UNAUTHENTICATED);
-  });
-
-  it('lives as long as asked up to 90 days, never longer than the root', async () => {
-    const ca = await makeCa();
-    const peer = await withToken(ca);
-    const lifetimes = [60, 3600, 90 * 86_400].map(async (ttl) => {
-      const [leaf] = await issue(ca, peer, ttl);
-      return ((leaf?.notAfterUnixMs ?? 0) - (leaf?.notBeforeUnixMs ?? 0)) / 1000;
-    });
-    assert.deepEqual(await Promise.all(lifetimes), [60, 3600, 90 * 86_400]);
-    ca.clock.advance(3650 * dayMs - 3_600_000);
-    const [last, root] = await issue(ca, await withToken(ca));
-    assert.equal(last?.notAfterUnixMs, root?.notAfterUnixMs);
-  });
-});
-
-describe('hostile names', () => {
-  const identity = { trustDomain: 'td', namespace: 'ns', serviceAccount: 'sa' };
-  it('never stand in a subject', () => {
-    const hostile = [
-      'a,CN=admin',
-      'a+OU=v9',
-      'a"b',
-      'a\\',
-      'a\nCN=b',
-      ' a',
-      'a ',
-      '#61',
-      'ä',
-      'a;b',
-      '<a>',
-      '',
-      'a\0',
-      'x'.repeat(64),
-      '-a',
-      '.',
-    ];
-    assert.deepEqual(
-      hostile.flatMap((workload) => buildSubject(identity, { workload })),
-      [],
-    );
-    const longest = 'x'.repeat(63);
-    assert.deepEqual(
-      buildSubject(identity, { workload: longest }).map((a) => `${a.name}=${a.value}`),
-      ['O=ns', `CN=${longest}`],
-    );
-  });
-
-  it('read from a subject are held to the same alphabet', () => {
-    assert.deepEqual(readSubject('O=x\nCN=a b\nOU=v1\nUID=__proto__\nL=constructor'), {
-      canonicalRevision: 'v1',
-      cluster: 'constructor',
-    });
-  });
-});
-
-describe('the certificate service refuses', () => {
-  const other = 'spiffe://cluster.local/ns/bookinfo/sa/ratings';
-
-  async function statusOf(
-    request: Uint8Array,
-    change: (peer: CallPeer) => CallPeer = (peer) => peer,
-  ): Promise<number> {
-    const ca = await makeCa();
-    const answer = await ca.service.createCertificate(request, change(await withToken(ca)));
-    return answer.ok ? 0 : answer.error.code;
-  }
-
-  it('T25: a request for another identity, for more names, or on behalf of another', async () => {
-    const own = makeCsr(keyPair, reviews);
-    const impersonation = new WireWriter().string(1, 'ImpersonatedIdentity').finish();
-    const struct = new WireWriter().bytes(1, impersonation).finish();
-    const requests = [
-      encodeCertificateCall(makeCsr(keyPair, other), 0),
-      encodeCertificateCall(await manyNames([reviews, other]), 0),
-      encodeCertificateCall(await manyNames([reviews, reviews]), 0),
-      encodeCertificateCall(await dnsName('reviews.bookinfo'), 0),
-      new WireWriter().raw(encodeCertificateCall(own, 0)).bytes(4, struct).finish(),
-    ];
-    const codes = await Promise.all(requests.map((request) => statusOf(request)));
-    assert.deepEqual(
-      codes,
-      requests.map(() => GRPC_PERMISSION_DENIED),
-    );
-    assert.equal(
-      await statusOf(encodeCertificateCall(await manyNames(Array(9).fill(reviews)), 0)),
-      GRPC_INVALID_ARGUMENT,
-    );
-  });
-
-  it('T25: a lifetime above the maximum, or a negative one, instead of clamping it', async () => {
-    const csr = makeCsr(keyPair, reviews);
-    const negative = new WireWriter()
-      .string(1, csr)
-      .raw(Buffer.from([0x18, ...Array(9).fill(0xff), 1]))
-      .finish();
-    assert.deepEqual(
-      [
-        await statusOf(encodeCertificateCall(csr, 90 * 86_400 + 1)),
-        await statusOf(negative),
-        await statusOf(encodeCertificateCall(csr, 0)),
-      ],
-      [GRPC_INVALID_ARGUMENT, GRPC_INVALID_ARGUMENT, 0],
-    );
-  });
-
-  it('T24, T26: callers without credentials before it reads their bytes', async () => {
-    const garbage = Buffer.alloc(60_000, 0xff);
-    const nobody = (): CallPeer => ({ authorization: undefined, certificate: undefined });
-    assert.equal(await statusOf(garbage, nobody), GRPC_UNAUTHENTICATED);
-    assert.equal(await statusOf(garbage), GRPC_INVALID_ARGUMENT);
-    assert.equal(await statusOf(Buffer.alloc(70_000), nobody), GRPC_RESOURCE_EXHAUSTED);
-    for (const authorization of [
-      '',
-      'Bearer',
-      'Bearer a b',
-      'Basic eDp5',
-      'Bearer x.y.z',
-      `Bearer ${'x'.repeat(20_000)}`,
-    ]) {
-      assert.equal(
-        await statusOf(garbage, () => ({ authorization, certificate: undefined })),
-        GRPC_UNAUTHENTICATED,
-        authorization,
+  describe('a workload certificate', () => {
+    it('shows under openssl what the documents show', async () => {
+      const ca = await makeCa();
+      const chain = await issue(ca, await withToken(ca));
+      const [leaf, root] = chain;
+      assert.ok(leaf !== undefined && root !== undefined && chain.length === 2);
+      const text = execFileSync('openssl', ['x509', '-noout', '-text'], {
+        input: leaf.pem,
+        encoding: 'utf8',
+      });
+      assert.match(
+        text,
+        /X509v3 Subject Alternative Name: critical\n\s+URI:spiffe:\/\/cluster\.local\/ns\/bookinfo\/sa\/reviews\n/,
       );
-    }
-    for (const certificate of [new Uint8Array(), garbage]) {
-      assert.equal(
-        await statusOf(garbage, () => ({ authorization: undefined, certificate })),
-        GRPC_UNAUTHENTICATED,
+      assert.match(text, /Issuer: O ?= ?cluster\.local\n/);
+      assert.match(text, /X509v3 Basic Constraints: critical\n\s+CA:FALSE/);
+      assert.match(text, /X509v3 Key Usage: critical\n\s+Digital Signature, Key Encipherment\n/);
+      assert.match(
+        text,
+        /X509v3 Extended Key Usage: \n\s+TLS Web Server Authentication, TLS Web Client Authentication\n/,
       );
-    }
-  });
-
-  it('a request without names gets the own identity', async () => {
-    const ca = await makeCa();
-    const answer = await ca.service.createCertificate(
-      encodeCertificateCall(await noName(), 0),
-      await withToken(ca),
-    );
-    const chain = decodeCertificateReply(answer.ok ? answer.value : new Uint8Array());
-    const leaf = parseCertificates(chain.ok ? (chain.value[0] ?? '') : '');
-    assert.deepEqual(leaf.ok && leaf.value[0]?.uris, [reviews]);
-    assert.deepEqual(
-      [...ca.metrics.collect(ca.signer.authority, startMs)].map(([name, value]) => `${name} ${value}`),
-      [
-        'citadel_server_csr_count 1',
-        'citadel_server_success_cert_issuance_count 1',
-        'citadel_server_authentication_failure_count 0',
-        'citadel_server_csr_parsing_err_count 0',
-        'citadel_server_csr_sign_err_count 0',
-        'citadel_server_id_extraction_err_count 0',
-        `citadel_server_root_cert_expiry_timestamp ${startMs / 1000 + 3650 * 86_400}`,
-        `citadel_server_root_cert_expiry_seconds ${3650 * 86_400}`,
-        `citadel_server_cert_chain_expiry_timestamp ${startMs / 1000 + 3650 * 86_400}`,
-        `citadel_server_cert_chain_expiry_seconds ${3650 * 86_400}`,
-      ],
-    );
-  });
-
-  async function makeRequest(extension: SubjectAlternativeNameExtension | undefined): Promise<string> {
-    const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-    const request = await Pkcs10CertificateRequestGenerator.create({
-      keys: {
-        privateKey: keyPair.privateKey.toCryptoKey(algorithm, false, ['sign']),
-        publicKey: keyPair.publicKey.toCryptoKey(algorithm, true, ['verify']),
-      },
-      signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-      extensions: extension === undefined ? [] : [extension],
+      assert.equal(leaf.notAfterUnixMs - leaf.notBeforeUnixMs, dayMs);
+      assert.equal(leaf.notBeforeUnixMs, startMs - 120_000);
+      writeFileSync(join(folder, 'leaf.pem'), leaf.pem);
+      writeFileSync(join(folder, 'root.pem'), root.pem);
+      const verified = execFileSync(
+        'openssl',
+        [
+          'verify',
+          '-x509_strict',
+          '-attime',
+          String(startMs / 1000),
+          '-CAfile',
+          join(folder, 'root.pem'),
+          join(folder, 'leaf.pem'),
+        ],
+        { encoding: 'utf8' },
+      );
+      assert.match(verified, /leaf\.pem: OK/);
     });
-    return request.toString('pem');
-  }
-  const manyNames = (ids: string[]) =>
-    makeRequest(
-      new SubjectAlternativeNameExtension(
-        ids.map((value) => ({ type: 'url', value }) as const),
-        true,
-      ),
-    );
-  const dnsName = (value: string) =>
-    makeRequest(new SubjectAlternativeNameExtension([{ type: 'dns', value }]));
-  const noName = () => makeRequest(undefined);
+
+    it('carries the facts of the token in its subject, or nothing when the mesh wants so', async () => {
+      const full = await makeCa();
+      const empty = await makeCa({ ...defaultSignerOptions, subject: 'empty' });
+      const subjects = [full, empty].map(async (ca) => (await issue(ca, await withToken(ca)))[0]?.subject);
+      assert.deepEqual(await Promise.all(subjects), [
+        'O=bookinfo\nOU=v1\nL=Kubernetes\nUID=reviews\nCN=reviews-v1',
+        '',
+      ]);
+    });
+
+    it('is renewed with the certificate alone, facts and all', async () => {
+      const ca = await makeCa();
+      const [leaf] = await issue(ca, await withToken(ca));
+      assert.ok(leaf !== undefined);
+      ca.clock.advance(dayMs / 2);
+      const [renewed] = await issue(ca, { authorization: undefined, certificate: leaf.x509.raw });
+      assert.equal(renewed?.subject, leaf.subject);
+      assert.notEqual(renewed?.serial, leaf.serial);
+      ca.clock.advance(dayMs);
+      const late = await ca.service.createCertificate(new Uint8Array(), {
+        authorization: undefined,
+        certificate: leaf.x509.raw,
+      });
+      assert.equal(late.ok ? 0 : late.error.code, GRPC_UNAUTHENTICATED);
+    });
+
+    it('lives as long as asked up to 90 days, never longer than the root', async () => {
+      const ca = await makeCa();
+      const peer = await withToken(ca);
+      const lifetimes = [60, 3600, 90 * 86_400].map(async (ttl) => {
+        const [leaf] = await issue(ca, peer, ttl);
+        return ((leaf?.notAfterUnixMs ?? 0) - (leaf?.notBeforeUnixMs ?? 0)) / 1000;
+      });
+      assert.deepEqual(await Promise.all(lifetimes), [60, 3600, 90 * 86_400]);
+      ca.clock.advance(3650 * dayMs - 3_600_000);
+      const [last, root] = await issue(ca, await withToken(ca));
+      assert.equal(last?.notAfterUnixMs, root?.notAfterUnixMs);
+    });
+  });
+
+  describe('hostile names', () => {
+    const identity = { trustDomain: 'td', namespace: 'ns', serviceAccount: 'sa' };
+    it('never stand in a subject', () => {
+      const hostile = [
+        'a,CN=admin',
+        'a+OU=v9',
+        'a"b',
+        'a\\',
+        'a\nCN=b',
+        ' a',
+        'a ',
+        '#61',
+        'ä',
+        'a;b',
+        '<a>',
+        '',
+        'a\0',
+        'x'.repeat(64),
+        '-a',
+        '.',
+      ];
+      assert.deepEqual(
+        hostile.flatMap((workload) => buildSubject(identity, { workload })),
+        [],
+      );
+      const longest = 'x'.repeat(63);
+      assert.deepEqual(
+        buildSubject(identity, { workload: longest }).map((a) => `${a.name}=${a.value}`),
+        ['O=ns', `CN=${longest}`],
+      );
+    });
+
+    it('read from a subject are held to the same alphabet', () => {
+      assert.deepEqual(readSubject('O=x\nCN=a b\nOU=v1\nUID=__proto__\nL=constructor'), {
+        canonicalRevision: 'v1',
+        cluster: 'constructor',
+      });
+    });
+  });
+
+  describe('the certificate service refuses', () => {
+    const other = 'spiffe://cluster.local/ns/bookinfo/sa/ratings';
+
+    async function statusOf(
+      request: Uint8Array,
+      change: (peer: CallPeer) => CallPeer = (peer) => peer,
+    ): Promise<number> {
+      const ca = await makeCa();
+      const answer = await ca.service.createCertificate(request, change(await withToken(ca)));
+      return answer.ok ? 0 : answer.error.code;
+    }
+
+    it('T25: a request for another identity, for more names, or on behalf of another', async () => {
+      const own = makeCsr(keyPair, reviews);
+      const impersonation = new WireWriter().string(1, 'ImpersonatedIdentity').finish();
+      const struct = new WireWriter().bytes(1, impersonation).finish();
+      const requests = [
+        encodeCertificateCall(makeCsr(keyPair, other), 0),
+        encodeCertificateCall(await manyNames([reviews, other]), 0),
+        encodeCertificateCall(await manyNames([reviews, reviews]), 0),
+        encodeCertificateCall(await dnsName('reviews.bookinfo'), 0),
+        new WireWriter().raw(encodeCertificateCall(own, 0)).bytes(4, struct).finish(),
+      ];
+      const codes = await Promise.all(requests.map((request) => statusOf(request)));
+      assert.deepEqual(
+        codes,
+        requests.map(() => GRPC_PERMISSION_DENIED),
+      );
+      assert.equal(
+        await statusOf(encodeCertificateCall(await manyNames(Array(9).fill(reviews)), 0)),
+        GRPC_INVALID_ARGUMENT,
+      );
+    });
+
+    it('T25: a lifetime above the maximum, or a negative one, instead of clamping it', async () => {
+      const csr = makeCsr(keyPair, reviews);
+      const negative = new WireWriter()
+        .string(1, csr)
+        .raw(Buffer.from([0x18, ...Array(9).fill(0xff), 1]))
+        .finish();
+      assert.deepEqual(
+        [
+          await statusOf(encodeCertificateCall(csr, 90 * 86_400 + 1)),
+          await statusOf(negative),
+          await statusOf(encodeCertificateCall(csr, 0)),
+        ],
+        [GRPC_INVALID_ARGUMENT, GRPC_INVALID_ARGUMENT, 0],
+      );
+    });
+
+    it('T24, T26: callers without credentials before it reads their bytes', async () => {
+      const garbage = Buffer.alloc(60_000, 0xff);
+      const nobody = (): CallPeer => ({ authorization: undefined, certificate: undefined });
+      assert.equal(await statusOf(garbage, nobody), GRPC_UNAUTHENTICATED);
+      assert.equal(await statusOf(garbage), GRPC_INVALID_ARGUMENT);
+      assert.equal(await statusOf(Buffer.alloc(70_000), nobody), GRPC_RESOURCE_EXHAUSTED);
+      for (const authorization of [
+        '',
+        'Bearer',
+        'Bearer a b',
+        'Basic eDp5',
+        'Bearer x.y.z',
+        `Bearer ${'x'.repeat(20_000)}`,
+      ]) {
+        assert.equal(
+          await statusOf(garbage, () => ({ authorization, certificate: undefined })),
+          GRPC_UNAUTHENTICATED,
+          authorization,
+        );
+      }
+      for (const certificate of [new Uint8Array(), garbage]) {
+        assert.equal(
+          await statusOf(garbage, () => ({ authorization: undefined, certificate })),
+          GRPC_UNAUTHENTICATED,
+        );
+      }
+    });
+
+    it('a request without names gets the own identity', async () => {
+      const ca = await makeCa();
+      const answer = await ca.service.createCertificate(
+        encodeCertificateCall(await noName(), 0),
+        await withToken(ca),
+      );
+      const chain = decodeCertificateReply(answer.ok ? answer.value : new Uint8Array());
+      const leaf = parseCertificates(chain.ok ? (chain.value[0] ?? '') : '');
+      assert.deepEqual(leaf.ok && leaf.value[0]?.uris, [reviews]);
+      assert.deepEqual(
+        [...ca.metrics.collect(ca.signer.authority, startMs)].map(([name, value]) => `${name} ${value}`),
+        [
+          'citadel_server_csr_count 1',
+          'citadel_server_success_cert_issuance_count 1',
+          'citadel_server_authentication_failure_count 0',
+          'citadel_server_csr_parsing_err_count 0',
+          'citadel_server_csr_sign_err_count 0',
+          'citadel_server_id_extraction_err_count 0',
+          `citadel_server_root_cert_expiry_timestamp ${startMs / 1000 + 3650 * 86_400}`,
+          `citadel_server_root_cert_expiry_seconds ${3650 * 86_400}`,
+          `citadel_server_cert_chain_expiry_timestamp ${startMs / 1000 + 3650 * 86_400}`,
+          `citadel_server_cert_chain_expiry_seconds ${3650 * 86_400}`,
+        ],
+      );
+    });
+
+    async function makeRequest(extension: SubjectAlternativeNameExtension | undefined): Promise<string> {
+      const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+      const request = await Pkcs10CertificateRequestGenerator.create({
+        keys: {
+          privateKey: keyPair.privateKey.toCryptoKey(algorithm, false, ['sign']),
+          publicKey: keyPair.publicKey.toCryptoKey(algorithm, true, ['verify']),
+        },
+        signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+        extensions: extension === undefined ? [] : [extension],
+      });
+      return request.toString('pem');
+    }
+    const manyNames = (ids: string[]) =>
+      makeRequest(
+        new SubjectAlternativeNameExtension(
+          ids.map((value) => ({ type: 'url', value }) as const),
+          true,
+        ),
+      );
+    const dnsName = (value: string) =>
+      makeRequest(new SubjectAlternativeNameExtension([{ type: 'dns', value }]));
+    const noName = () => makeRequest(undefined);
+  });
 });

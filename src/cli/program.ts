@@ -1,6 +1,7 @@
 /** The command line as a whole: its commands, how mistakes are told, and the exit code. */
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './cli-context.ts';
+import { addDemo } from './demo.ts';
 import { addDown } from './down.ts';
 import { CliError, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './exit-code.ts';
 import { addStatus } from './status.ts';
@@ -38,7 +39,7 @@ export function buildProgram(context: CliContext): Command {
     })
     .showSuggestionAfterError()
     .showHelpAfterError('(lateen --help lists the commands)');
-  for (const add of [addUp, addDown, addStatus]) add(program, context);
+  for (const add of [addDemo, addUp, addDown, addStatus]) add(program, context);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -17,8 +17,11 @@
  * Ready: GET http://LISTEN:15021/healthz/ready is 200. Stop: SIGTERM, exit 0 once Envoy has drained and nothing is left.
  * Exit codes: 0 ok, 1 failure (Envoy cannot be brought up, a port is taken), 2 usage.
  */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
 import { AgentMetrics } from '#agent/agent-metrics.ts';
 import { parseAgentOptions, type ProxyFlags } from '#agent/agent-options.ts';
 import { Agent } from '#agent/agent.ts';
@@ -26,7 +29,7 @@ import { callHttp, openHttp } from '#agent/http-call.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import packageJson from '../../package.json' with { type: 'json' };
+import { ISTIO_VERSION, VERSION } from './version.ts';
 
 const usage = `Usage:
   pilot-agent proxy [sidecar|router] [flags]     run Envoy for a workload or a gateway
@@ -108,12 +111,13 @@ async function runProxy(command: Command): Promise<number> {
     environment,
     hostname: hostname(),
     addresses: findAddresses(),
-    version: packageJson.version,
+    version: ISTIO_VERSION,
+    launcher: await findLauncher(environment),
   };
   const options = parseAgentOptions(flags, around);
   if (!options.ok) throw new UsageError(options.error);
   const log = makeLogger(command);
-  const metrics = new AgentMetrics(packageJson.version);
+  const metrics = new AgentMetrics(VERSION);
   const agent = new Agent(options.value, { clock: systemClock(), rng: systemRng(), log, metrics });
   return runUntilEnd(agent, log);
 }
@@ -203,7 +207,7 @@ async function runWait(command: Command): Promise<number> {
 }
 
 function printVersion(command: Command): number {
-  const { version } = packageJson;
+  const version = VERSION;
   const format = command.flag('output');
   if (format !== undefined && format !== 'json') throw new UsageError('--output takes json');
   if (format === 'json') return print(`${JSON.stringify({ clientVersion: { version } }, null, 2)}\n`);
@@ -219,6 +223,19 @@ function readEnvironment(): ReadonlyMap<string, string> {
   return new Map(
     Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
+}
+
+/** util-linux' setpriv, where it is there and knows the option (busybox has one that does not). */
+async function findLauncher(environment: ReadonlyMap<string, string>): Promise<readonly string[]> {
+  const folders = (environment.get('PATH') ?? '').split(':').filter((folder) => folder.startsWith('/'));
+  const program = folders.map((folder) => join(folder, 'setpriv')).find((path) => existsSync(path));
+  if (program === undefined) return [];
+  const launcher = [program, '--pdeathsig', 'TERM', '--'];
+  const works = await promisify(execFile)(program, [...launcher.slice(1), 'true']).then(
+    () => true,
+    () => false,
+  );
+  return works ? launcher : [];
 }
 
 function findAddresses(): readonly string[] {

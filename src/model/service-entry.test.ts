@@ -24,13 +24,19 @@ function firstService(entry: Entry): Service {
 }
 
 function addresses(entry: Entry): readonly string[] {
-  return endpointsFromEntry(firstService(entry), entry, WORKLOADS).map(({ address, port }) => `${address}:${port}`);
+  return endpointsFromEntry(firstService(entry), entry, WORKLOADS).map(
+    ({ address, port }) => `${address}:${port}`,
+  );
 }
 
 test('each host is a service of its own', () => {
   const entry = serviceEntry('e', { hosts: ['a.com', '*.b.com'], resolution: 'DNS' });
   deepStrictEqual(
-    servicesFromEntry(entry, CONTEXT).map(({ hostname, resolution, meshExternal }) => ({ hostname, resolution, meshExternal })),
+    servicesFromEntry(entry, CONTEXT).map(({ hostname, resolution, meshExternal }) => ({
+      hostname,
+      resolution,
+      meshExternal,
+    })),
     [
       { hostname: 'a.com', resolution: 'DNS', meshExternal: true },
       { hostname: '*.b.com', resolution: 'DNS', meshExternal: true },
@@ -39,12 +45,19 @@ test('each host is a service of its own', () => {
 });
 
 test('a prefix that covers one address is that address', () => {
-  const entry = serviceEntry('e', { hosts: ['a.com'], addresses: ['10.1.0.1/32', '10.2.0.0/16', 'fd00::1/128'] });
+  const entry = serviceEntry('e', {
+    hosts: ['a.com'],
+    addresses: ['10.1.0.1/32', '10.2.0.0/16', 'fd00::1/128'],
+  });
   deepStrictEqual(firstService(entry).addresses, ['10.1.0.1', '10.2.0.0/16', 'fd00::1']);
 });
 
 const DESTINATIONS: readonly (readonly [string, Entry, readonly string[]])[] = [
-  ['DNS without endpoints resolves the host itself', serviceEntry('e', { hosts: ['a.com'], resolution: 'DNS' }), ['a.com:80']],
+  [
+    'DNS without endpoints resolves the host itself',
+    serviceEntry('e', { hosts: ['a.com'], resolution: 'DNS' }),
+    ['a.com:80'],
+  ],
   [
     'a target port replaces the port',
     serviceEntry('e', {
@@ -65,7 +78,11 @@ const DESTINATIONS: readonly (readonly [string, Entry, readonly string[]])[] = [
   ],
   [
     'a Unix socket has no port',
-    serviceEntry('e', { hosts: ['a.com'], resolution: 'STATIC', endpoints: [{ address: 'unix:///var/run/a.sock' }] }),
+    serviceEntry('e', {
+      hosts: ['a.com'],
+      resolution: 'STATIC',
+      endpoints: [{ address: 'unix:///var/run/a.sock' }],
+    }),
     ['/var/run/a.sock:0'],
   ],
   ['without resolution there are no endpoints', serviceEntry('e', { hosts: ['a.com'] }), []],
@@ -87,7 +104,10 @@ test('an endpoint with a service account is taken to have a sidecar, unless its 
     ],
   });
   deepStrictEqual(
-    endpointsFromEntry(firstService(entry), entry, WORKLOADS).map(({ identity, tlsMode }) => [identity, tlsMode]),
+    endpointsFromEntry(firstService(entry), entry, WORKLOADS).map(({ identity, tlsMode }) => [
+      identity,
+      tlsMode,
+    ]),
     [
       ['spiffe://td/ns/default/sa/sa', 'istio'],
       ['spiffe://td/ns/default/sa/sa', 'disabled'],
@@ -118,7 +138,10 @@ test('of several declarations the oldest stands, with the further ports of the o
   const older = declared('b', 1);
   const merged = mergeServices([declared('a', 2, { ports: [port] }), older]);
   deepStrictEqual(merged?.ports, [...older.ports, port]);
-  deepStrictEqual(merged?.mergedFrom.map(({ name }) => name), ['a']);
+  deepStrictEqual(
+    merged?.mergedFrom.map(({ name }) => name),
+    ['a'],
+  );
 });
 
 test('declarations that differ in more than ports do not merge', () => {

@@ -42,11 +42,19 @@ test('a service whose address nobody has allocated has none', () => {
 });
 
 test('both addresses of a dual-stack service count', () => {
-  deepStrictEqual(service('dual', { clusterIPs: ['10.0.0.1', 'fd00::1'] }).addresses, ['10.0.0.1', 'fd00::1']);
+  deepStrictEqual(service('dual', { clusterIPs: ['10.0.0.1', 'fd00::1'] }).addresses, [
+    '10.0.0.1',
+    'fd00::1',
+  ]);
 });
 
 test('an ExternalName service is an alias outside of the mesh', () => {
-  const made = service('ext', { type: 'ExternalName', externalName: 'www.example.com', clusterIP: '', clusterIPs: [] });
+  const made = service('ext', {
+    type: 'ExternalName',
+    externalName: 'www.example.com',
+    clusterIP: '',
+    clusterIPs: [],
+  });
   const { resolution, externalName, meshExternal } = made;
   deepStrictEqual(
     { resolution, externalName, meshExternal },
@@ -97,7 +105,10 @@ for (const { exportTo, own, other } of EXPORTS) {
 test('trafficDistribution is taken from the field, else the service, else the namespace', () => {
   const key = 'networking.istio.io/traffic-distribution';
   strictEqual(trafficDistributionOf('PreferClose', { [key]: 'PreferSameNode' }, {}), 'PreferSameZone');
-  strictEqual(trafficDistributionOf('', { [key]: 'prefersamenode' }, { [key]: 'PreferClose' }), 'PreferSameNode');
+  strictEqual(
+    trafficDistributionOf('', { [key]: 'prefersamenode' }, { [key]: 'PreferClose' }),
+    'PreferSameNode',
+  );
   strictEqual(trafficDistributionOf('', {}, { [key]: 'PreferClose' }), 'PreferSameZone');
   strictEqual(trafficDistributionOf('', { [key]: 'nonsense' }, { [key]: 'PreferClose' }), '');
 });

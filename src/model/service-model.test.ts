@@ -26,11 +26,18 @@ test('a slice and its pods make the endpoints of a Service', () => {
     kubernetesService('reviews'),
     pod('r1', '10.1.0.1', { app: 'reviews', version: 'v1' }, { serviceAccountName: 'reviews' }),
     pod('r2', '10.1.0.2', { app: 'reviews' }),
-    slice('reviews', [sliceEndpoint('10.1.0.2', 'r2', { ready: false }), sliceEndpoint('10.1.0.1', 'r1')], 9080),
+    slice(
+      'reviews',
+      [sliceEndpoint('10.1.0.2', 'r2', { ready: false }), sliceEndpoint('10.1.0.1', 'r1')],
+      9080,
+    ),
   );
   deepStrictEqual(endpointsOf(rig, REVIEWS), ['10.1.0.1:9080 healthy', '10.1.0.2:9080 unhealthy']);
   deepStrictEqual(rig.model.endpointSummaries.get(REVIEWS), {
-    identities: ['spiffe://cluster.local/ns/default/sa/default', 'spiffe://cluster.local/ns/default/sa/reviews'],
+    identities: [
+      'spiffe://cluster.local/ns/default/sa/default',
+      'spiffe://cluster.local/ns/default/sa/reviews',
+    ],
     mutualTlsPorts: [80],
   });
 });
@@ -73,14 +80,25 @@ test('replicas on this machine serve the Services that select them, on numbers a
     appAddress: '127.0.2.1',
     ready: false,
   });
-  const named = [port('http', { targetPort: 'main' }), port('tcp', { port: 81, targetPort: 9081 }), port('x', { targetPort: 'none' })];
-  rig.apply(kubernetesService('reviews', { ports: named }), localWorkload('r', { app: 'reviews' }, { ports }));
+  const named = [
+    port('http', { targetPort: 'main' }),
+    port('tcp', { port: 81, targetPort: 9081 }),
+    port('x', { targetPort: 'none' }),
+  ];
+  rig.apply(
+    kubernetesService('reviews', { ports: named }),
+    localWorkload('r', { app: 'reviews' }, { ports }),
+  );
   deepStrictEqual(endpointsOf(rig, REVIEWS), ['127.0.1.1:9080 unhealthy', '127.0.1.1:9081 unhealthy']);
 });
 
 test('WorkloadEntries join a Service that selects them, but no headless one', () => {
   const rig = serviceModelRig();
-  const entry = object('WorkloadEntry', 'vm', { address: '10.9.0.1', labels: { app: 'reviews' }, ports: { http: 8080 } });
+  const entry = object('WorkloadEntry', 'vm', {
+    address: '10.9.0.1',
+    labels: { app: 'reviews' },
+    ports: { http: 8080 },
+  });
   rig.apply(kubernetesService('reviews'), entry);
   deepStrictEqual(endpointsOf(rig, REVIEWS), ['10.9.0.1:8080 unknown']);
   rig.apply(kubernetesService('reviews', { clusterIP: 'None' }));
@@ -139,7 +157,11 @@ test('a changed pod costs its own services, however many others there are', () =
 
 test('a pod that merely reports its status changes no endpoints', () => {
   const rig = serviceModelRig();
-  rig.apply(kubernetesService('reviews'), pod('p', '10.1.0.1', {}), slice('reviews', [sliceEndpoint('10.1.0.1', 'p')]));
+  rig.apply(
+    kubernetesService('reviews'),
+    pod('p', '10.1.0.1', {}),
+    slice('reviews', [sliceEndpoint('10.1.0.1', 'p')]),
+  );
   const before = rig.model.endpoints.get(REVIEWS);
   rig.apply(pod('p', '10.1.0.1', {}, { hostIP: '192.168.0.1' }));
   strictEqual(rig.model.endpoints.get(REVIEWS), before);

@@ -47,14 +47,25 @@ test('a pod that is going is not ready', () => {
 
 test('labels of metadata win over labels of the spec in a WorkloadEntry', () => {
   const entry = object('WorkloadEntry', 'w', {}, { labels: { app: 'meta' } });
-  const workload = workloadFromEntry({ address: '1.1.1.1', labels: { app: 'spec', v: '1' }, weight: 3 }, entry, CONTEXT);
+  const workload = workloadFromEntry(
+    { address: '1.1.1.1', labels: { app: 'spec', v: '1' }, weight: 3 },
+    entry,
+    CONTEXT,
+  );
   deepStrictEqual([{ ...workload.labels }, workload.weight], [{ app: 'meta', v: '1' }, 3]);
 });
 
 test('a replica shows the ports of the mesh and remembers those of the application', () => {
   const ports = [{ name: 'http', port: 80, appPort: 8080, protocol: 'TCP' } as const];
   const workload = workloadFromReplica(
-    { namespace: 'default', workload: 'w', replica: 2, address: '127.0.1.1', appAddress: '127.0.2.1', ready: true },
+    {
+      namespace: 'default',
+      workload: 'w',
+      replica: 2,
+      address: '127.0.1.1',
+      appAddress: '127.0.2.1',
+      ready: true,
+    },
     localWorkload('w', { app: 'w' }, { ports }),
     CONTEXT,
   );
@@ -65,8 +76,18 @@ test('a replica shows the ports of the mesh and remembers those of the applicati
 });
 
 test('a local gateway does not take mesh mTLS', () => {
-  const replica = { namespace: 'default', workload: 'g', replica: 0, address: 'a', appAddress: '', ready: true };
-  strictEqual(workloadFromReplica(replica, localWorkload('g', {}, { type: 'gateway' }), CONTEXT).tlsMode, 'disabled');
+  const replica = {
+    namespace: 'default',
+    workload: 'g',
+    replica: 0,
+    address: 'a',
+    appAddress: '',
+    ready: true,
+  };
+  strictEqual(
+    workloadFromReplica(replica, localWorkload('g', {}, { type: 'gateway' }), CONTEXT).tlsMode,
+    'disabled',
+  );
 });
 
 const OWNERS: readonly (readonly [string, string, Record<string, string>, string])[] = [

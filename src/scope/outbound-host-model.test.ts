@@ -47,13 +47,21 @@ function rigWith(...objects: readonly MeshObject[]): Rig {
       proxies.delete(gone.id);
       engine.settle();
     },
-    seen: (of) => [...bucket(of)].map(([host, { service }]) => `${host} of ${service.namespace} on ${service.ports.map((p) => p.number).join()}`),
+    seen: (of) =>
+      [...bucket(of)].map(
+        ([host, { service }]) =>
+          `${host} of ${service.namespace} on ${service.ports.map((p) => p.number).join()}`,
+      ),
     policyName: (of, hostname) => bucket(of).get(hostname)?.policy?.causes[0]?.name,
   };
 }
 
 function inNamespace(namespace: string, overrides: Partial<Proxy> = {}): Proxy {
-  return proxy(`p.${namespace}`, { id: `${namespace}${overrides.type ?? ''}${JSON.stringify(overrides.labels ?? {})}`, namespace, ...overrides });
+  return proxy(`p.${namespace}`, {
+    id: `${namespace}${overrides.type ?? ''}${JSON.stringify(overrides.labels ?? {})}`,
+    namespace,
+    ...overrides,
+  });
 }
 
 function entry(namespace: string, name: string, spec: object, createdAtMs = 1) {
@@ -73,7 +81,10 @@ test('a viewer is a namespace; gateways and proxies without interception have th
     inNamespace('a', { interceptionMode: 'NONE' }),
     inNamespace('a', { addresses: ['fd00::1'] }),
   ];
-  deepStrictEqual(proxies.map((each) => rig.scope.viewerOf(READER, each)), ['a', 'a', 'a~router', 'a~none', 'a~ipv6']);
+  deepStrictEqual(
+    proxies.map((each) => rig.scope.viewerOf(READER, each)),
+    ['a', 'a', 'a~router', 'a~none', 'a~ipv6'],
+  );
 });
 
 test('services are seen where they are exported to', () => {
@@ -87,7 +98,10 @@ test('services are seen where they are exported to', () => {
   );
   rig.connect(a, b);
   deepStrictEqual(rig.seen(a), ['open.a.svc.cluster.local of a on 80', 'own.a.svc.cluster.local of a on 80']);
-  deepStrictEqual(rig.seen(b), ['forb.a.svc.cluster.local of a on 80', 'open.a.svc.cluster.local of a on 80']);
+  deepStrictEqual(rig.seen(b), [
+    'forb.a.svc.cluster.local of a on 80',
+    'open.a.svc.cluster.local of a on 80',
+  ]);
 });
 
 test('of several services for a host the own namespace wins, else what is exported to it, else the oldest', () => {
@@ -98,12 +112,10 @@ test('of several services for a host the own namespace wins, else what is export
   );
   const viewers = ['a', 'b', 'd', 'e'].map((namespace) => inNamespace(namespace));
   rig.connect(...viewers);
-  deepStrictEqual(viewers.map((each) => rig.seen(each)), [
-    ['x.com of a on 80'],
-    ['x.com of b on 80'],
-    ['x.com of c on 80'],
-    ['x.com of b on 80'],
-  ]);
+  deepStrictEqual(
+    viewers.map((each) => rig.seen(each)),
+    [['x.com of a on 80'], ['x.com of b on 80'], ['x.com of c on 80'], ['x.com of b on 80']],
+  );
 });
 
 test('a gateway does not prefer its own namespace', () => {
@@ -172,7 +184,10 @@ for (const { sentence, rules, expected } of LOOK_UPS) {
     const rig = rigWith(kubernetesService('reviews', {}, { namespace: 'svc' }), ...rules);
     const viewers = ['client', 'svc', 'istio-system'].map((namespace) => inNamespace(namespace));
     rig.connect(...viewers);
-    deepStrictEqual(viewers.map((each) => rig.policyName(each, HOST)), expected);
+    deepStrictEqual(
+      viewers.map((each) => rig.policyName(each, HOST)),
+      expected,
+    );
   });
 }
 
@@ -203,8 +218,14 @@ const IMPORTS: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['./*'], ['one.a.svc.cluster.local']],
   [['b/*'], ['api.x.com', 'two.b.svc.cluster.local', 'www.x.com']],
   [['*/*.x.com'], ['api.x.com', 'www.x.com']],
-  [['b/api.x.com', './*'], ['api.x.com', 'one.a.svc.cluster.local']],
-  [['*/*', '~b/*.x.com'], ['one.a.svc.cluster.local', 'two.b.svc.cluster.local']],
+  [
+    ['b/api.x.com', './*'],
+    ['api.x.com', 'one.a.svc.cluster.local'],
+  ],
+  [
+    ['*/*', '~b/*.x.com'],
+    ['one.a.svc.cluster.local', 'two.b.svc.cluster.local'],
+  ],
 ];
 
 for (const [hosts, expected] of IMPORTS) {
@@ -212,7 +233,10 @@ for (const [hosts, expected] of IMPORTS) {
     const a = inNamespace('a');
     const rig = rigWith(...MESH, sidecar('a', { egress: [{ hosts }] }));
     rig.connect(a);
-    deepStrictEqual(rig.seen(a).map((line) => line.split(' ')[0]), expected);
+    deepStrictEqual(
+      rig.seen(a).map((line) => line.split(' ')[0]),
+      expected,
+    );
   });
 }
 
@@ -236,7 +260,10 @@ test('destinations of imported VirtualServices are seen too', () => {
     object('VirtualService', 'vs', { hosts: ['one'], ...route }, { namespace: 'a' }),
   );
   rig.connect(a);
-  deepStrictEqual(rig.seen(a).map((line) => line.split(' ')[0]), ['one.a.svc.cluster.local', 'two.b.svc.cluster.local']);
+  deepStrictEqual(
+    rig.seen(a).map((line) => line.split(' ')[0]),
+    ['one.a.svc.cluster.local', 'two.b.svc.cluster.local'],
+  );
 });
 
 test('the Sidecar that selects a workload wins over that of the namespace, and that over that of the mesh', () => {
@@ -246,13 +273,16 @@ test('the Sidecar that selects a workload wins over that of the namespace, and t
     sidecar('a', {}),
     object('Sidecar', 'mesh', {}, { namespace: 'istio-system' }),
   );
-  const proxies = [inNamespace('a', { labels: { app: 'x' } }), inNamespace('a'), inNamespace('b'), inNamespace('a', { type: 'router' })];
-  deepStrictEqual(proxies.map((each) => rig.scope.viewerOf(READER, each)), [
-    'a/mine',
-    'a/default',
-    'b/istio-system/mesh',
-    'a~router',
-  ]);
+  const proxies = [
+    inNamespace('a', { labels: { app: 'x' } }),
+    inNamespace('a'),
+    inNamespace('b'),
+    inNamespace('a', { type: 'router' }),
+  ];
+  deepStrictEqual(
+    proxies.map((each) => rig.scope.viewerOf(READER, each)),
+    ['a/mine', 'a/default', 'b/istio-system/mesh', 'a~router'],
+  );
 });
 
 test('hosts keep their identity while nothing about them changes', () => {

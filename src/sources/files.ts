@@ -130,7 +130,9 @@ export class FilesSource implements Disposable {
     const stats = statOf(path);
     if (stats === undefined) this.#forget(path);
     else if (stats.isDirectory()) {
-      if (this.#known.has(path)) this.#forget(path);
+      // Another folder, or a folder instead of a file, took the name.
+      if (this.#known.has(path) || (this.#watch.has(path) && !this.#watch.isCurrent(path)))
+        this.#forget(path);
       if (path === this.#root || isOpenFolder(basename(path))) this.#watch.add(path);
     } else if (stats.isFile() && isObjectFile(basename(path))) this.#read(path, stats);
   }

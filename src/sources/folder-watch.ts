@@ -4,7 +4,7 @@
  * Bounded: folders, depth, and loops of symbolic links.
  */
 import { type FSWatcher, readdirSync, realpathSync, statSync, watch } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { makeDiagnostic } from '#base/diagnostic-catalog.ts';
 
@@ -32,8 +32,8 @@ export function isOpenFolder(name: string): boolean {
 interface WatchedFolder {
   /** undefined when the system refuses a watch: then only rescans find changes. */
   readonly watcher: FSWatcher | undefined;
-  /** Tells a folder from another one that took its name. */
-  readonly inode: number;
+  /** Tells a folder from another one that took its name; '' once the watch reported its end. */
+  identity: string;
 }
 
 /** The watched folders of a tree. */
@@ -58,19 +58,16 @@ export class FolderWatch implements Disposable {
 
   /** True while the watched folder is the one that has this name now. */
   isCurrent(folder: string): boolean {
-    return this.#watched.get(folder)?.inode === inodeOf(folder);
+    return this.#watched.get(folder)?.identity === identityOf(folder);
   }
 
-  /** Watches a folder and all below it, once; what lies in them is reported as touched. A folder that took the name of a watched one replaces it. */
+  /** Watches a folder and all below it, once; what lies in them is reported as touched. */
   add(folder: string): void {
-    const inode = inodeOf(folder);
-    const known = this.#watched.get(folder);
-    if (inode === undefined || known?.inode === inode) return;
-    if (known !== undefined) this.remove(folder);
-    if (!this.#mayFollow(folder)) return;
-    this.#watched.set(folder, { watcher: this.#open(folder), inode });
+    const identity = identityOf(folder);
+    if (identity === undefined || this.has(folder) || !this.#mayFollow(folder)) return;
+    this.#watched.set(folder, { watcher: this.#open(folder), identity });
     for (const path of listFolder(folder)) {
-      if (inodeOf(path) === undefined) this.#events.onTouched(path);
+      if (identityOf(path) === undefined) this.#events.onTouched(path);
       else this.add(path);
     }
   }
@@ -102,6 +99,12 @@ export class FolderWatch implements Disposable {
   }
 
   #onEvent(folder: string, name: string | null): void {
+    const watched = this.#watched.get(folder);
+    if (name === basename(folder) && watched !== undefined) {
+      // The watch of a folder that was deleted ends with the folder's own name.
+      watched.identity = '';
+      this.#events.onTouched(folder);
+    }
     if (name === null || name.startsWith('..')) {
       // Kubernetes swaps the files of a volume behind a hidden link: look at all of them.
       for (const path of listFolder(folder)) this.#events.onTouched(path);
@@ -135,11 +138,11 @@ function realPath(path: string): string | undefined {
   }
 }
 
-/** Number of the folder in its file system, also behind a link; undefined when it is no folder. */
-function inodeOf(path: string): number | undefined {
+/** Number and birth of a folder in its file system, also behind a link; undefined when it is no folder. */
+function identityOf(path: string): string | undefined {
   try {
     const stats = statSync(path);
-    return stats.isDirectory() ? stats.ino : undefined;
+    return stats.isDirectory() ? `${stats.dev} ${stats.ino} ${stats.birthtimeMs}` : undefined;
   } catch {
     return undefined;
   }

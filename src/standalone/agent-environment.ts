@@ -49,7 +49,8 @@ export function agentEnvironment(
   return new Map([
     ['POD_NAME', `${name}-${replica}`],
     ['POD_NAMESPACE', namespace],
-    ['INSTANCE_IP', addresses.proxy],
+    // A gateway's listeners bind its first address; its other doors stay at the address of its own.
+    ['INSTANCE_IP', isGateway ? spec.bind : addresses.proxy],
     ['SERVICE_ACCOUNT', spec.serviceAccount],
     ['TRUST_DOMAIN', around.trustDomain],
     ['ISTIOD_SAN', CONTROL_PLANE_NAME],

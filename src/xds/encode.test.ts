@@ -26,7 +26,9 @@ test('another content gives another version', () => {
 });
 
 test('a struct inside a transport socket match keeps its content', () => {
-  const message = create(ClusterSchema, { transportSocketMatches: [{ name: 'm', match: { tlsMode: 'istio' } }] });
+  const message = create(ClusterSchema, {
+    transportSocketMatches: [{ name: 'm', match: { tlsMode: 'istio' } }],
+  });
   const { bytes } = encodeResource(ClusterSchema, message, TYPE_CLUSTER, 'c');
   deepStrictEqual(fromBinary(ClusterSchema, bytes).transportSocketMatches[0]?.match, { tlsMode: 'istio' });
 });

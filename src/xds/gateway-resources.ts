@@ -5,6 +5,8 @@
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
+import { type AuthorizationModel, authorizationFor } from '#model/authorization.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { RouteModel } from '#model/route-model.ts';
@@ -13,6 +15,7 @@ import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import { buildHttpAuthorization, buildTcpAuthorization } from './filters/authorization.ts';
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
@@ -25,7 +28,7 @@ export interface GatewayResourceDeps {
   readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts' | 'hostsByViewer'>;
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
-  readonly securityOf: GatewayListenerDeps['securityOf'];
+  readonly authorization: AuthorizationModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
 }
 
@@ -40,9 +43,19 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
   const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
   const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
   const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
-  const { listeners } = createGatewayListeners({ ...deps, ...scope, scopes });
+  const { listeners } = createGatewayListeners({ ...deps, ...scope, scopes, securityOf: gatewaySecurity(deps) });
   return {
     listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
     routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),
+  };
+}
+
+/** The filters of the policies that select a view's proxies. */
+function gatewaySecurity({ authorization, facts }: GatewayResourceDeps): GatewayListenerDeps['securityOf'] {
+  return (fetch, view) => {
+    const listenerFacts = fetch.get(facts, MESH_KEY);
+    if (listenerFacts === undefined) return { httpFilters: [], networkFilters: [], causes: [] };
+    const { facet, causes } = authorizationFor(fetch, authorization, listenerFacts, view);
+    return { httpFilters: buildHttpAuthorization(facet), networkFilters: buildTcpAuthorization(facet), causes };
   };
 }

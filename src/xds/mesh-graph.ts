@@ -97,7 +97,6 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
   const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] => workloadOf(fetch, proxy).targets;
   const inboundScope = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
-  const securityOf = () => ({ networkFilters: [], httpFilters: [], causes: [] });
   const snapshots = createProxySnapshots(engine, {
     proxies,
     facts,
@@ -108,7 +107,17 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     routes: createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope }),
     outboundListeners: createOutboundListeners(engine, { hosts: scope.hosts, facts, interner }),
     inbound: createInboundResources(engine, { inbound: inboundScope, authorization, facts, interner }),
-    gateways: createGatewayResources({ engine, interner, model: routeModel, proxies, scope, meshConfig, facts, targetsOf, securityOf }),
+    gateways: createGatewayResources({
+      engine,
+      interner,
+      model: routeModel,
+      proxies,
+      scope,
+      meshConfig,
+      facts,
+      targetsOf,
+      authorization: authorizationModel,
+    }),
   });
   return { serviceModel, snapshots, interner };
 }

@@ -11,13 +11,21 @@ import {
 } from './names.ts';
 
 const NAMES: readonly (readonly [string, ClusterName])[] = [
-  ['outbound|9080|v1|reviews.default.svc.cluster.local', name('outbound', 9080, 'v1', 'reviews.default.svc.cluster.local')],
+  [
+    'outbound|9080|v1|reviews.default.svc.cluster.local',
+    name('outbound', 9080, 'v1', 'reviews.default.svc.cluster.local'),
+  ],
   ['outbound|80||*.example.com', name('outbound', 80, '', '*.example.com')],
   ['inbound|9080||', name('inbound', 9080, '', '')],
   ['inbound-vip|80|http|a.b', name('inbound-vip', 80, 'http', 'a.b')],
 ];
 
-function name(direction: ClusterName['direction'], port: number, subset: string, hostname: string): ClusterName {
+function name(
+  direction: ClusterName['direction'],
+  port: number,
+  subset: string,
+  hostname: string,
+): ClusterName {
   return { direction, port, subset, hostname };
 }
 
@@ -28,8 +36,16 @@ for (const [text, parts] of NAMES) {
   });
 }
 
-for (const text of ['PassthroughCluster', 'outbound|x||h', 'outbound|80|h', 'sideways|80||h', 'outbound|123456||h', '']) {
-  test(`${JSON.stringify(text)} is no name of this form`, () => strictEqual(parseClusterName(text), undefined));
+for (const text of [
+  'PassthroughCluster',
+  'outbound|x||h',
+  'outbound|80|h',
+  'sideways|80||h',
+  'outbound|123456||h',
+  '',
+]) {
+  test(`${JSON.stringify(text)} is no name of this form`, () =>
+    strictEqual(parseClusterName(text), undefined));
 }
 
 test('short forms are the same names', () => {

@@ -16,7 +16,15 @@ import {
 } from '#model/service-model-rig.ts';
 import { type OutboundRig, outboundRig } from './outbound-rig.ts';
 
-type Kind = 'Service' | 'ServiceEntry' | 'EndpointSlice' | 'Pod' | 'DestinationRule' | 'Sidecar' | 'VirtualService' | 'WorkloadEntry';
+type Kind =
+  | 'Service'
+  | 'ServiceEntry'
+  | 'EndpointSlice'
+  | 'Pod'
+  | 'DestinationRule'
+  | 'Sidecar'
+  | 'VirtualService'
+  | 'WorkloadEntry';
 
 /** One step: an object set or taken away, or a proxy that comes or goes. */
 type Step =
@@ -43,7 +51,14 @@ const services = fc
     ),
   );
 const entries = fc
-  .record({ name, namespace, createdAtMs, exportTo, resolution: fc.constantFrom('STATIC', 'DNS', 'NONE'), selects: fc.boolean() })
+  .record({
+    name,
+    namespace,
+    createdAtMs,
+    exportTo,
+    resolution: fc.constantFrom('STATIC', 'DNS', 'NONE'),
+    selects: fc.boolean(),
+  })
   .map(({ name, namespace, createdAtMs, exportTo, resolution, selects }) =>
     serviceEntry(
       name,
@@ -51,7 +66,9 @@ const entries = fc
         hosts: ['ext.com', 'x.a.svc.cluster.local'],
         exportTo,
         resolution: resolution as 'STATIC',
-        ...(selects ? { workloadSelector: { labels: { app: 'x' } } } : { endpoints: [{ address: '192.0.2.1' }] }),
+        ...(selects
+          ? { workloadSelector: { labels: { app: 'x' } } }
+          : { endpoints: [{ address: '192.0.2.1' }] }),
       },
       { namespace, createdAtMs },
     ),
@@ -67,7 +84,16 @@ const slices = fc.record({ name, namespace, ready: fc.boolean() }).map(({ name, 
   return { ...slice(name, [sliceEndpoint('10.1.0.1', name, { ready, targetRef })]), namespace };
 });
 const rules = fc
-  .record({ name, namespace, createdAtMs, host, exportTo, subset: version, selective: fc.boolean(), outliers: fc.boolean() })
+  .record({
+    name,
+    namespace,
+    createdAtMs,
+    host,
+    exportTo,
+    subset: version,
+    selective: fc.boolean(),
+    outliers: fc.boolean(),
+  })
   .map(({ name, namespace, createdAtMs, host, exportTo, subset, selective, outliers }) =>
     object(
       'DestinationRule',
@@ -96,7 +122,15 @@ const virtualServices = fc
     ),
   );
 
-const anyObject: fc.Arbitrary<MeshObject> = fc.oneof(services, entries, pods, slices, rules, sidecars, virtualServices);
+const anyObject: fc.Arbitrary<MeshObject> = fc.oneof(
+  services,
+  entries,
+  pods,
+  slices,
+  rules,
+  sidecars,
+  virtualServices,
+);
 const proxies = fc
   .record({ namespace, app: name, type: fc.constantFrom<Proxy['type']>('sidecar', 'router'), zone: name })
   .map(({ namespace, app, type, zone }) =>
@@ -113,14 +147,21 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: anyObject.map((object): Step => ({ kind: 'set', object })) },
   {
     weight: 2,
-    arbitrary: anyObject.map(({ kind, namespace, name }): Step => ({ kind: 'remove', of: kind as Kind, key: `${namespace}/${name}` })),
+    arbitrary: anyObject.map(
+      ({ kind, namespace, name }): Step => ({
+        kind: 'remove',
+        of: kind as Kind,
+        key: `${namespace}/${name}`,
+      }),
+    ),
   },
   { weight: 2, arbitrary: proxies.map((proxy): Step => ({ kind: 'connect', proxy })) },
   { weight: 1, arbitrary: proxies.map(({ id }): Step => ({ kind: 'disconnect', id })) },
 );
 
 function run(rig: OutboundRig, step: Step): void {
-  if (step.kind === 'set') rig.of(step.object.kind as Kind).set(`${step.object.namespace}/${step.object.name}`, step.object);
+  if (step.kind === 'set')
+    rig.of(step.object.kind as Kind).set(`${step.object.namespace}/${step.object.name}`, step.object);
   else if (step.kind === 'remove') rig.of(step.of).delete(step.key);
   else if (step.kind === 'connect') rig.proxies.set(step.proxy.id, step.proxy);
   else rig.proxies.delete(step.id);
@@ -130,8 +171,16 @@ function run(rig: OutboundRig, step: Step): void {
 function outcome(rig: OutboundRig): unknown {
   return [...rig.proxies.all()].map(([id, each]) => ({
     id,
-    clusters: [...rig.clusterEntries(each)].map(([key, { resource, causes }]) => [key, resource.version, causes]),
-    endpoints: [...rig.endpointEntries(each)].map(([key, { resource, causes }]) => [key, resource.version, causes]),
+    clusters: [...rig.clusterEntries(each)].map(([key, { resource, causes }]) => [
+      key,
+      resource.version,
+      causes,
+    ]),
+    endpoints: [...rig.endpointEntries(each)].map(([key, { resource, causes }]) => [
+      key,
+      resource.version,
+      causes,
+    ]),
   }));
 }
 

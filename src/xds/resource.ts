@@ -14,6 +14,8 @@ export interface Resource {
   readonly version: string;
   /** Names that this resource uses: clusters of a route or listener, routes of a listener. Removal waits for these users. */
   readonly references?: readonly string[];
+  /** Names of secrets over ADS that it uses: a proxy that holds this resource may ask for them. */
+  readonly secrets?: readonly string[];
 }
 
 /** A resource on the edge from a scope: the shared node, and why this scope has it. */

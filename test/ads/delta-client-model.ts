@@ -14,12 +14,7 @@ import { TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/res
 import { EnvoyState } from './envoy-state.ts';
 import { contentOf, NODE_ID } from './fake-world.ts';
 import { MemoryStream } from './memory-stream.ts';
-
-/** How the client takes the next response. `whole` refuses all of it; a name refuses that one and takes the others. */
-export type Verdict =
-  | { readonly kind: 'take' }
-  | { readonly kind: 'whole' }
-  | { readonly kind: 'one'; readonly index: number };
+import type { ModelClient, Verdict } from './model-history.ts';
 
 const TAKE: Verdict = { kind: 'take' };
 const SUBSCRIPTION_ORDER = [TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE];
@@ -55,7 +50,7 @@ class Watch {
   }
 }
 
-export class DeltaClientModel {
+export class DeltaClientModel implements ModelClient {
   stream: MemoryStream = new MemoryStream();
   readonly state: EnvoyState = new EnvoyState((typeUrl, name, isWanted) =>
     this.#want(typeUrl, name, isWanted),
@@ -151,7 +146,11 @@ export class DeltaClientModel {
           this.refusedClusters.add(name);
       }
     }
-    if (isRefused && response.typeUrl === TYPE_ENDPOINT) for (const { name } of adds) this.state.warm(name);
+    if (isRefused)
+      this.state.refuse(
+        response.typeUrl,
+        adds.map(({ name }) => name),
+      );
     if (verdict.kind !== 'whole') {
       this.state.apply(
         response.typeUrl,

@@ -41,8 +41,19 @@ export class EnvoyState {
     return true;
   }
 
-  /** An answer ends warming, also one that says "there is none" or that is refused. */
-  warm(name: string): void {
+  /** A refused answer ends waiting too: the cluster goes on without endpoints, the listener without routes. */
+  refuse(typeUrl: string, names: Iterable<string>): void {
+    for (const name of names) {
+      if (typeUrl === TYPE_ENDPOINT) this.#warm(name);
+      if (typeUrl === TYPE_ROUTE && this.wantedRoutes.has(name) && !this.routes.has(name)) {
+        this.routes.set(name, { name, revision: -1 });
+      }
+    }
+    this.#settleListeners();
+  }
+
+  /** An answer ends warming, also one that says "there is none". */
+  #warm(name: string): void {
     const content = this.warmingClusters.get(name);
     if (content === undefined) return;
     this.warmingClusters.delete(name);
@@ -81,9 +92,9 @@ export class EnvoyState {
     for (const content of added) {
       if (!this.wantedEndpoints.has(content.name)) continue;
       this.endpoints.set(content.name, content);
-      this.warm(content.name);
+      this.#warm(content.name);
     }
-    for (const name of removed) this.warm(name);
+    for (const name of removed) this.#warm(name);
   }
 
   #applyListeners(added: readonly Content[], removed: readonly string[]): void {

@@ -11,6 +11,7 @@ import {
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterConfigSchema } from '#proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { ALPN_METADATA_KEY, MESH_HTTP_ALPN_VALUES } from '../filters/alpn.ts';
 import { adsConfigSource } from '../config-source.ts';
 import { durationFromMs } from '../duration.ts';
 import { packAny } from '../encode.ts';
@@ -153,6 +154,13 @@ function metadata(input: ClusterInput): FilterMetadata {
       ...(input.meshExternal && input.subset === '' ? { external: true } : {}),
       ...(isUserTls ? { alpn_override: 'false' } : {}),
     },
-    lateen: { host, name, namespace },
+    lateen: { host, name, namespace, ...meshAlpn(input) },
   };
+}
+
+/** The names by which the called sidecar knows what mesh mTLS carries; said only where mesh mTLS may be spoken. */
+function meshAlpn(input: ClusterInput): Record<string, string> {
+  if (input.tls?.kind !== 'mesh') return {};
+  const version = httpVersion(input);
+  return { [ALPN_METADATA_KEY]: MESH_HTTP_ALPN_VALUES[version === 'none' ? 'http1' : version] };
 }

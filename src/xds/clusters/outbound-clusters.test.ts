@@ -38,7 +38,11 @@ function rule(spec: DestinationRuleSpec): MeshObject {
 }
 
 /** The cluster of service reviews, port 80, under a traffic policy. */
-function reviews(trafficPolicy: TrafficPolicy, service = kubernetesService('reviews'), mesh: MeshConfigJson = {}): Json {
+function reviews(
+  trafficPolicy: TrafficPolicy,
+  service = kubernetesService('reviews'),
+  mesh: MeshConfigJson = {},
+): Json {
   const rig = rigWith(service, rule({ trafficPolicy }));
   rig.meshConfig.set('mesh', mesh);
   rig.engine.settle();
@@ -48,12 +52,17 @@ function reviews(trafficPolicy: TrafficPolicy, service = kubernetesService('revi
 }
 
 function pick(json: Json, ...fields: readonly string[]): Json {
-  return Object.fromEntries(fields.flatMap((field) => (json[field] === undefined ? [] : [[field, json[field]]])));
+  return Object.fromEntries(
+    fields.flatMap((field) => (json[field] === undefined ? [] : [[field, json[field]]])),
+  );
 }
 
 /** What a path of fields leads to. */
 function at(json: JsonValue | undefined, ...path: readonly (string | number)[]): JsonValue | undefined {
-  return path.reduce<JsonValue | undefined>((value, key) => (value as Json | undefined)?.[key as string], json);
+  return path.reduce<JsonValue | undefined>(
+    (value, key) => (value as Json | undefined)?.[key as string],
+    json,
+  );
 }
 
 function names(rig: OutboundRig, of: Proxy): readonly string[] {
@@ -80,7 +89,16 @@ test('a plain service gets what Istio gives it', () => {
   );
   const cluster = rig.cluster(SIDECAR, `outbound|80||${REVIEWS}`) ?? {};
   deepStrictEqual(
-    pick(cluster, 'type', 'lbPolicy', 'connectTimeout', 'commonLbConfig', 'circuitBreakers', 'edsClusterConfig', 'metadata'),
+    pick(
+      cluster,
+      'type',
+      'lbPolicy',
+      'connectTimeout',
+      'commonLbConfig',
+      'circuitBreakers',
+      'edsClusterConfig',
+      'metadata',
+    ),
     {
       type: 'EDS',
       lbPolicy: 'LEAST_REQUEST',
@@ -88,7 +106,12 @@ test('a plain service gets what Istio gives it', () => {
       commonLbConfig: { healthyPanicThreshold: {} },
       circuitBreakers: {
         thresholds: [
-          { maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295 },
+          {
+            maxConnections: 4294967295,
+            maxPendingRequests: 4294967295,
+            maxRequests: 4294967295,
+            maxRetries: 4294967295,
+          },
         ],
       },
       edsClusterConfig: {
@@ -108,9 +131,21 @@ test('a plain service gets what Istio gives it', () => {
     {
       sni: at(context, 'sni'),
       alpn: at(context, 'commonTlsContext', 'alpnProtocols'),
-      names: at(context, 'commonTlsContext', 'combinedValidationContext', 'defaultValidationContext', 'matchSubjectAltNames'),
+      names: at(
+        context,
+        'commonTlsContext',
+        'combinedValidationContext',
+        'defaultValidationContext',
+        'matchSubjectAltNames',
+      ),
       certificate: at(context, 'commonTlsContext', 'tlsCertificateSdsSecretConfigs', 0, 'name'),
-      roots: at(context, 'commonTlsContext', 'combinedValidationContext', 'validationContextSdsSecretConfig', 'name'),
+      roots: at(
+        context,
+        'commonTlsContext',
+        'combinedValidationContext',
+        'validationContextSdsSecretConfig',
+        'name',
+      ),
       match: at(cluster, 'transportSocketMatches', 0, 'match'),
       otherwise: at(cluster, 'transportSocketMatches', 1, 'transportSocket', 'name'),
     },
@@ -175,7 +210,12 @@ for (const [loadBalancer, expected] of BALANCERS) {
 test('connection pools become limits, timeouts and keepalive', () => {
   const cluster = reviews({
     connectionPool: {
-      tcp: { maxConnections: 10, connectTimeout: '3s', idleTimeout: '9s', tcpKeepalive: { time: '60s', probes: 3 } },
+      tcp: {
+        maxConnections: 10,
+        connectTimeout: '3s',
+        idleTimeout: '9s',
+        tcpKeepalive: { time: '60s', probes: 3 },
+      },
       http: { http1MaxPendingRequests: 20, http2MaxRequests: 30, maxRetries: 4, maxRequestsPerConnection: 5 },
     },
   });
@@ -247,8 +287,18 @@ const VERSIONS: readonly Version[] = [
   { sentence: 'a sniffed port passes on what came', portName: '', expected: 'downstream' },
   { sentence: 'a rule upgrades an HTTP port', portName: 'http', policy: UPGRADE, expected: 'http2' },
   { sentence: 'a sniffed port is not upgraded', portName: '', policy: UPGRADE, expected: 'downstream' },
-  { sentence: 'the mesh upgrades HTTP ports', portName: 'http', mesh: { h2UpgradePolicy: 'UPGRADE' }, expected: 'http2' },
-  { sentence: 'the mesh upgrades no TCP ports', portName: 'tcp', mesh: { h2UpgradePolicy: 'UPGRADE' }, expected: 'default' },
+  {
+    sentence: 'the mesh upgrades HTTP ports',
+    portName: 'http',
+    mesh: { h2UpgradePolicy: 'UPGRADE' },
+    expected: 'http2',
+  },
+  {
+    sentence: 'the mesh upgrades no TCP ports',
+    portName: 'tcp',
+    mesh: { h2UpgradePolicy: 'UPGRADE' },
+    expected: 'default',
+  },
   {
     sentence: 'a rule may refuse what the mesh upgrades',
     portName: 'http',
@@ -316,9 +366,16 @@ test('a subset overrides the rule field by field', () => {
 
 test("the mesh's default policy fills blocks that no rule sets", () => {
   const mesh: MeshConfigJson = {
-    defaultTrafficPolicy: { connectionPool: { tcp: { maxConnections: 5 } }, outlierDetection: { consecutive5xxErrors: 2 } },
+    defaultTrafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 5 } },
+      outlierDetection: { consecutive5xxErrors: 2 },
+    },
   };
-  const cluster = reviews({ connectionPool: { tcp: { maxConnections: 7 } } }, kubernetesService('reviews'), mesh);
+  const cluster = reviews(
+    { connectionPool: { tcp: { maxConnections: 7 } } },
+    kubernetesService('reviews'),
+    mesh,
+  );
   deepStrictEqual(
     [
       at(cluster, 'circuitBreakers', 'thresholds', 0, 'maxConnections'),
@@ -337,7 +394,11 @@ interface Discovery {
 
 const DISCOVERIES: readonly Discovery[] = [
   { sentence: 'STATIC asks for endpoints', entry: { resolution: 'STATIC' }, expected: ['EDS', 'EDS'] },
-  { sentence: 'DNS resolves all names', entry: { resolution: 'DNS' }, expected: ['STRICT_DNS', 'STRICT_DNS'] },
+  {
+    sentence: 'DNS resolves all names',
+    entry: { resolution: 'DNS' },
+    expected: ['STRICT_DNS', 'STRICT_DNS'],
+  },
   {
     sentence: 'DNS_ROUND_ROBIN resolves one name',
     entry: { resolution: 'DNS_ROUND_ROBIN' },
@@ -377,7 +438,10 @@ test('without interception the endpoints of a headless service are sent: nobody 
   const rig = rigWith(kubernetesService('db', { clusterIP: 'None' }));
   rig.connect(bound);
   const name = 'outbound|80||db.default.svc.cluster.local';
-  deepStrictEqual([rig.cluster(SIDECAR, name)?.['type'], rig.cluster(bound, name)?.['type']], ['ORIGINAL_DST', 'EDS']);
+  deepStrictEqual(
+    [rig.cluster(SIDECAR, name)?.['type'], rig.cluster(bound, name)?.['type']],
+    ['ORIGINAL_DST', 'EDS'],
+  );
 });
 
 test('a headless service is called by mTLS only when all its endpoints take it', () => {
@@ -397,17 +461,19 @@ test('where servers refuse mTLS no cluster offers it', () => {
   const rig = outboundRig({ ...PERMISSIVE_SERVERS, namespaceMode: () => 'DISABLE' });
   rig.apply(kubernetesService('reviews'));
   rig.connect(SIDECAR);
-  deepStrictEqual(pick(rig.cluster(SIDECAR, `outbound|80||${REVIEWS}`) ?? {}, 'transportSocket', 'transportSocketMatches'), {});
+  deepStrictEqual(
+    pick(rig.cluster(SIDECAR, `outbound|80||${REVIEWS}`) ?? {}, 'transportSocket', 'transportSocketMatches'),
+    {},
+  );
 });
 
 test('a changed subset names its rule and path among its causes', () => {
   const rig = rigWith(kubernetesService('reviews'), rule({ subsets: [{ name: 'v1' }, { name: 'v2' }] }));
   const causes = rig.clusterEntries(SIDECAR).get(`outbound|80|v2|${REVIEWS}`)?.causes ?? [];
-  deepStrictEqual(causes.map(({ kind, name, path }) => `${kind} ${name} ${path}`), [
-    'Service reviews ',
-    'DestinationRule rule ',
-    'DestinationRule rule spec.subsets[1]',
-  ]);
+  deepStrictEqual(
+    causes.map(({ kind, name, path }) => `${kind} ${name} ${path}`),
+    ['Service reviews ', 'DestinationRule rule ', 'DestinationRule rule spec.subsets[1]'],
+  );
 });
 
 test('viewers share the encoded cluster, and a change of causes alone encodes nothing', () => {

@@ -16,6 +16,7 @@ import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { encodeResource } from '../encode.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER } from '../resource.ts';
 import { PERMISSIVE_SERVERS, type ServerMutualTls } from '../tls/server-mutual-tls.ts';
+import { upstreamSecrets } from '../tls/upstream-tls.ts';
 import { clusterInput } from './cluster-assembly.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { type ClientTraits, type HostPolicy, NO_POLICY, planClusters, traitsOf } from './cluster-plan.ts';
@@ -37,6 +38,8 @@ export interface ClusterSources {
 export interface OutboundClusters {
   /** By viewer; inner key is the cluster's name. */
   readonly clusters: Index<ResourceEntry>;
+  /** By viewer: those clusters that use secrets over ADS (`resource.secrets`); empty as a rule. */
+  readonly clustersWithSecrets: Index<ResourceEntry>;
 }
 
 type Entries = readonly ResourceEntry[];
@@ -50,13 +53,16 @@ export function createClusters(sources: ClusterSources): OutboundClusters {
     const facts = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts);
     return clustersOfShard(fetch, shard, { facts, destinations, build, interner });
   });
+  // The entries themselves are shared by viewers, so the key has to tell.
+  const viewerOf = (key: string): string => key.slice(0, key.indexOf('|'));
+  const nameOf = (entry: ResourceEntry): string => entry.resource.name;
   return {
-    clusters: engine.index(
-      'xds.clustersByViewer',
+    clusters: engine.index('xds.clustersByViewer', all, (_entry, key) => [viewerOf(key)], nameOf),
+    clustersWithSecrets: engine.index(
+      'xds.clustersWithSecrets',
       all,
-      // The entries themselves are shared by viewers, so the key has to tell.
-      (_entry, key) => [key.slice(0, key.indexOf('|'))],
-      (entry) => entry.resource.name,
+      (entry, key) => (entry.resource.secrets === undefined ? [] : [viewerOf(key)]),
+      nameOf,
     ),
   };
 }
@@ -88,7 +94,9 @@ function clusterBuilder(interner: Interner): Build {
 }
 
 function encodeCluster(input: ClusterInput): Resource {
-  return encodeResource(ClusterSchema, buildOutboundCluster(input), TYPE_CLUSTER, input.name);
+  const resource = encodeResource(ClusterSchema, buildOutboundCluster(input), TYPE_CLUSTER, input.name);
+  const secrets = upstreamSecrets(input.tls);
+  return secrets.length === 0 ? resource : { ...resource, secrets };
 }
 
 function* clustersOfShard(

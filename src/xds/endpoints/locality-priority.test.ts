@@ -44,11 +44,20 @@ function shown(
   detectsOutliers = true,
 ): readonly string[] {
   const result = prioritize(groups, { setting, alwaysFailsOver: false }, client, detectsOutliers);
-  return result.map(({ priority, weight, endpoints }) => `${endpoints.map(({ address }) => address).join('+')} ${priority} ${weight}`);
+  return result.map(
+    ({ priority, weight, endpoints }) =>
+      `${endpoints.map(({ address }) => address).join('+')} ${priority} ${weight}`,
+  );
 }
 
 test('near endpoints come first: subzone, zone, region, the rest', () => {
-  deepStrictEqual(shown(GROUPS, {}), ['r1/z1/s1 0 1', 'r1/z1/s2 1 1', 'r1/z2/s1 2 1', 'r2/z1/s1 3 1', 'r3/z1/s1 3 1']);
+  deepStrictEqual(shown(GROUPS, {}), [
+    'r1/z1/s1 0 1',
+    'r1/z1/s2 1 1',
+    'r1/z2/s1 2 1',
+    'r2/z1/s1 3 1',
+    'r3/z1/s1 3 1',
+  ]);
 });
 
 test('a region to fail over to comes before the other regions', () => {
@@ -74,18 +83,32 @@ test('distribution gives localities their share and the others nothing', () => {
     { from: 'r9/*', to: { 'r1/*': 100 } },
     { from: 'r1/z1/*', to: { 'r1/z1/*': 80, 'r2/*': 20 } },
   ];
-  deepStrictEqual(shown(GROUPS, { distribute }), ['r1/z1/s1 0 40', 'r1/z1/s2 0 40', ' 0 1', 'r2/z1/s1 0 20', ' 0 1']);
+  deepStrictEqual(shown(GROUPS, { distribute }), [
+    'r1/z1/s1 0 40',
+    'r1/z1/s2 0 40',
+    ' 0 1',
+    'r2/z1/s1 0 20',
+    ' 0 1',
+  ]);
 });
 
 test('a client for whom no rule is written sees everything', () => {
-  deepStrictEqual(shown(GROUPS.slice(0, 1), { distribute: [{ from: 'r9', to: { r1: 100 } }] }), ['r1/z1/s1 0 1']);
+  deepStrictEqual(shown(GROUPS.slice(0, 1), { distribute: [{ from: 'r9', to: { r1: 100 } }] }), [
+    'r1/z1/s1 0 1',
+  ]);
 });
 
-const BY_LABELS = [group('r1', { same: { a: '1', b: '2' }, first: { a: '1', b: 'x' }, none: { a: 'x', b: '2' } })];
+const BY_LABELS = [
+  group('r1', { same: { a: '1', b: '2' }, first: { a: '1', b: 'x' }, none: { a: 'x', b: '2' } }),
+];
 
 test('labels in common, in order, make the priority, and split a locality', () => {
   const client = { locality: parseLocality('r1'), labels: { a: '1', b: '2' } };
-  deepStrictEqual(shown(BY_LABELS, { failoverPriority: ['a', 'b'] }, client), ['same 0 1', 'first 1 1', 'none 2 1']);
+  deepStrictEqual(shown(BY_LABELS, { failoverPriority: ['a', 'b'] }, client), [
+    'same 0 1',
+    'first 1 1',
+    'none 2 1',
+  ]);
 });
 
 test('a label with a value is compared with that value, whatever the client has', () => {
@@ -114,10 +137,16 @@ test('endpoints of another network keep their order among themselves, behind all
 
 test("a rule's setting wins over the service's wish, and that over the mesh", () => {
   const own = { failoverPriority: ['x'] };
-  deepStrictEqual(localityLbOf({ localityLbSetting: own }, 'PreferSameZone', {}), { setting: own, alwaysFailsOver: false });
+  deepStrictEqual(localityLbOf({ localityLbSetting: own }, 'PreferSameZone', {}), {
+    setting: own,
+    alwaysFailsOver: false,
+  });
   deepStrictEqual(localityLbOf({ localityLbSetting: { enabled: false } }, 'PreferSameZone', {}), undefined);
   deepStrictEqual(localityLbOf({}, 'PreferSameZone', {})?.alwaysFailsOver, true);
-  deepStrictEqual(localityLbOf(undefined, '', { enabled: true }), { setting: { enabled: true }, alwaysFailsOver: false });
+  deepStrictEqual(localityLbOf(undefined, '', { enabled: true }), {
+    setting: { enabled: true },
+    alwaysFailsOver: false,
+  });
   deepStrictEqual(localityLbOf(undefined, '', undefined), undefined);
 });
 

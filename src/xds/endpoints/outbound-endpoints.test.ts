@@ -20,7 +20,12 @@ import { PERMISSIVE_SERVERS } from '../tls/server-mutual-tls.ts';
 const CLIENT = proxy('client');
 const REVIEWS = 'outbound|80||reviews.default.svc.cluster.local';
 const PODS = [
-  pod('r1', '10.1.0.1', { app: 'reviews', version: 'v1', 'istio-locality': 'r1.z1' }, { serviceAccountName: 'sa' }),
+  pod(
+    'r1',
+    '10.1.0.1',
+    { app: 'reviews', version: 'v1', 'istio-locality': 'r1.z1' },
+    { serviceAccountName: 'sa' },
+  ),
   pod('r2', '10.1.0.2', { app: 'reviews', version: 'v2', 'istio-locality': 'r2.z1' }),
   slice('reviews', [sliceEndpoint('10.1.0.1', 'r1'), sliceEndpoint('10.1.0.2', 'r2')]),
 ];
@@ -111,7 +116,15 @@ test('every EDS cluster has its assignment, also without endpoints; other cluste
 
 test('a subset takes the endpoints with its labels, topology labels among them', () => {
   const region = { 'topology.kubernetes.io/region': 'r2' };
-  const rig = rigWith(...PODS, rule({ subsets: [{ name: 'v1', labels: { version: 'v1' } }, { name: 'far', labels: region }] }));
+  const rig = rigWith(
+    ...PODS,
+    rule({
+      subsets: [
+        { name: 'v1', labels: { version: 'v1' } },
+        { name: 'far', labels: region },
+      ],
+    }),
+  );
   deepStrictEqual(
     [
       addresses(rig, CLIENT, 'outbound|80|v1|reviews.default.svc.cluster.local'),
@@ -126,9 +139,18 @@ test('proxies in different places share assignments until localities matter', ()
   const far = proxy('far', { id: 'far', locality: { region: 'r2', zone: 'z1', subzone: '' } });
   const rig = rigWith(...PODS);
   rig.connect(near, far);
-  strictEqual(rig.endpointEntries(near).get(REVIEWS)?.resource, rig.endpointEntries(far).get(REVIEWS)?.resource);
+  strictEqual(
+    rig.endpointEntries(near).get(REVIEWS)?.resource,
+    rig.endpointEntries(far).get(REVIEWS)?.resource,
+  );
   rig.apply(rule({ trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } } }));
-  deepStrictEqual([addresses(rig, near), addresses(rig, far)], [['10.1.0.1 0', '10.1.0.2 1'], ['10.1.0.1 1', '10.1.0.2 0']]);
+  deepStrictEqual(
+    [addresses(rig, near), addresses(rig, far)],
+    [
+      ['10.1.0.1 0', '10.1.0.2 1'],
+      ['10.1.0.1 1', '10.1.0.2 0'],
+    ],
+  );
 });
 
 test('labels of clients tell their views apart once some rule compares them', () => {
@@ -137,8 +159,18 @@ test('labels of clients tell their views apart once some rule compares them', ()
   const rig = rigWith(...PODS);
   rig.connect(v1, v2);
   const localityLbSetting = { failoverPriority: ['version'] };
-  rig.apply(rule({ trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 }, loadBalancer: { localityLbSetting } } }));
-  deepStrictEqual([addresses(rig, v1), addresses(rig, v2)], [['10.1.0.1 0', '10.1.0.2 1'], ['10.1.0.1 1', '10.1.0.2 0']]);
+  rig.apply(
+    rule({
+      trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 }, loadBalancer: { localityLbSetting } },
+    }),
+  );
+  deepStrictEqual(
+    [addresses(rig, v1), addresses(rig, v2)],
+    [
+      ['10.1.0.1 0', '10.1.0.2 1'],
+      ['10.1.0.1 1', '10.1.0.2 0'],
+    ],
+  );
 });
 
 test('internalTrafficPolicy Local shows the endpoints of the own node', () => {
@@ -153,11 +185,20 @@ test('internalTrafficPolicy Local shows the endpoints of the own node', () => {
 });
 
 test('endpoints that are not ready are sent as such, unless panic may use them', () => {
-  const unready = slice('reviews', [sliceEndpoint('10.1.0.1', 'r1', { ready: false }), sliceEndpoint('10.1.0.2', 'r2')]);
+  const unready = slice('reviews', [
+    sliceEndpoint('10.1.0.1', 'r1', { ready: false }),
+    sliceEndpoint('10.1.0.2', 'r2'),
+  ]);
   const rig = rigWith(...PODS, unready);
-  deepStrictEqual(endpoints(rig).map(({ health }) => health), ['UNHEALTHY', 'HEALTHY']);
+  deepStrictEqual(
+    endpoints(rig).map(({ health }) => health),
+    ['UNHEALTHY', 'HEALTHY'],
+  );
   rig.apply(rule({ trafficPolicy: { outlierDetection: { minHealthPercent: 10 } } }));
-  deepStrictEqual(endpoints(rig).map(({ health }) => health), ['HEALTHY']);
+  deepStrictEqual(
+    endpoints(rig).map(({ health }) => health),
+    ['HEALTHY'],
+  );
 });
 
 const TLS: readonly (readonly [string, DestinationRuleSpec, boolean])[] = [
@@ -175,7 +216,10 @@ const TLS: readonly (readonly [string, DestinationRuleSpec, boolean])[] = [
 for (const [what, spec, expected] of TLS) {
   test(`with ${what} in the rule, endpoints are ${expected ? '' : 'not '}marked for mTLS`, () => {
     const rig = rigWith(...PODS, rule(spec));
-    deepStrictEqual(endpoints(rig).map(({ isMutualTls }) => isMutualTls), [expected, expected]);
+    deepStrictEqual(
+      endpoints(rig).map(({ isMutualTls }) => isMutualTls),
+      [expected, expected],
+    );
   });
 }
 
@@ -186,9 +230,15 @@ test('PeerAuthentication takes the mark away, where no rule decides', () => {
   });
   rig.apply(kubernetesService('reviews'), ...PODS);
   rig.connect(CLIENT);
-  deepStrictEqual(endpoints(rig).map(({ isMutualTls }) => isMutualTls), [false, true]);
+  deepStrictEqual(
+    endpoints(rig).map(({ isMutualTls }) => isMutualTls),
+    [false, true],
+  );
   rig.apply(rule({ trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } } }));
-  deepStrictEqual(endpoints(rig).map(({ isMutualTls }) => isMutualTls), [true, true]);
+  deepStrictEqual(
+    endpoints(rig).map(({ isMutualTls }) => isMutualTls),
+    [true, true],
+  );
 });
 
 test('host names are for Envoy to resolve, not for EDS; Unix sockets are for both', () => {
@@ -204,7 +254,14 @@ test('host names are for Envoy to resolve, not for EDS; Unix sockets are for bot
 
 test('a replica on this machine comes and goes', () => {
   const rig = rigWith(localWorkload('r', { app: 'reviews' }));
-  const replica = { namespace: 'default', workload: 'r', replica: 0, address: '127.0.1.1', appAddress: '', ready: true };
+  const replica = {
+    namespace: 'default',
+    workload: 'r',
+    replica: 0,
+    address: '127.0.1.1',
+    appAddress: '',
+    ready: true,
+  };
   rig.localReplicas.set('default/r-0', replica);
   rig.engine.settle();
   deepStrictEqual(addresses(rig), ['127.0.1.1 0']);

@@ -2,10 +2,12 @@
  * The network filters of one inbound chain: who the peer is, may it connect, then HTTP or bytes.
  * The order is security's: peer facts first, authorization next, the application last.
  */
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { AuthorizationFacet } from '#model/authorization.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
+import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildAccessLogs } from './access-log.ts';
@@ -35,42 +37,71 @@ export interface InboundChainTarget {
 
 /** The filters in order, ending in the HTTP connection manager or the TCP proxy. */
 export function inboundChainFilters(input: InboundFilterInput, target: InboundChainTarget): Filter[] {
-  const peerFilters = inboundNetworkPeerFilters({ carries: target.carries, mutualTls: target.mutualTls });
-  if (target.carries === 'http') return [...peerFilters, httpManager(input, target)];
-  return [...peerFilters, ...buildTcpAuthorization(input.authorization), tcpFilter(input, target)];
+  const parts = chainParts(input.facts)[partsName(target)];
+  if (target.carries === 'http') return [...parts.networkPeerFilters, httpManager(input, target, parts)];
+  return [...parts.networkPeerFilters, ...policyFilters(input.authorization).tcp, tcpFilter(target, parts)];
 }
 
-function tcpFilter(input: InboundFilterInput, target: InboundChainTarget): Filter {
+/** What chains of one kind share: it is large, and the same in every listener of the mesh. */
+interface ChainParts {
+  readonly networkPeerFilters: readonly Filter[];
+  readonly httpPeerFilters: readonly HttpFilter[];
+  readonly accessLog: readonly AccessLog[];
+}
+
+type PartsName = `${'http' | 'tcp'} ${'mesh' | 'plain'}`;
+
+function partsName({ carries, mutualTls }: InboundChainTarget): PartsName {
+  return `${carries} ${mutualTls ? 'mesh' : 'plain'}`;
+}
+
+/** Built once per mesh facts, by identity: pure functions of them, so that remembering changes nothing but the cost. */
+const chainParts = identityMemo((facts: ListenerFacts): Readonly<Record<PartsName, ChainParts>> => {
+  const build = (carries: 'http' | 'tcp', mutualTls: boolean): ChainParts => ({
+    networkPeerFilters: inboundNetworkPeerFilters({ carries, mutualTls }),
+    httpPeerFilters: inboundPeerFilters({ carries, mutualTls }),
+    accessLog: [
+      ...buildAccessLogs(facts.accessLog, carries),
+      ...buildStatsLoggers({ protocol: carries, reporter: 'destination', mutualTls }),
+    ],
+  });
+  return {
+    'http mesh': build('http', true),
+    'http plain': build('http', false),
+    'tcp mesh': build('tcp', true),
+    'tcp plain': build('tcp', false),
+  };
+});
+
+/** The policies of a workload stand in each of its chains; encoded once. */
+const policyFilters = identityMemo((facet: AuthorizationFacet) => ({
+  http: buildHttpAuthorization(facet),
+  tcp: buildTcpAuthorization(facet),
+}));
+
+function tcpFilter(target: InboundChainTarget, parts: ChainParts): Filter {
   return buildTcpProxy({
     statPrefix: target.cluster,
     clusters: [{ cluster: target.cluster, weight: 1 }],
     idleTimeoutMs: 0,
-    accessLog: chainLogs(input, target),
+    accessLog: parts.accessLog,
     connectAfterHandshake: target.mutualTls,
   });
 }
 
-function httpManager(input: InboundFilterInput, target: InboundChainTarget): Filter {
+function httpManager(input: InboundFilterInput, target: InboundChainTarget, parts: ChainParts): Filter {
   return buildHttpConnectionManager({
     direction: 'inbound',
     statPrefix: target.statPrefix,
     routes: { kind: 'inline', config: target.routes() },
     pathNormalization: input.facts.pathNormalization,
-    accessLog: chainLogs(input, target),
-    peerFilters: inboundPeerFilters({ carries: 'http', mutualTls: target.mutualTls }),
-    securityFilters: buildHttpAuthorization(input.authorization),
+    accessLog: parts.accessLog,
+    peerFilters: parts.httpPeerFilters,
+    securityFilters: policyFilters(input.authorization).http,
     alpnFilters: [],
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,
     mutualTls: target.mutualTls,
   });
-}
-
-function chainLogs(input: InboundFilterInput, target: InboundChainTarget): AccessLog[] {
-  const { carries, mutualTls } = target;
-  return [
-    ...buildAccessLogs(input.facts.accessLog, carries),
-    ...buildStatsLoggers({ protocol: carries, reporter: 'destination', mutualTls }),
-  ];
 }

@@ -1,4 +1,5 @@
 /** The network filters of outbound chains: HTTP by a named route table, or bytes to clusters. */
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
@@ -33,25 +34,25 @@ export interface CallerHttpParts {
   readonly alpnFilters: readonly HttpFilter[];
 }
 
-/** Logs, metrics as the source, our own facts for the called side, and mesh ALPN. */
-export function callerHttpParts(facts: { readonly accessLog: AccessLogInput }): CallerHttpParts {
-  return {
-    accessLog: [
-      ...buildAccessLogs(facts.accessLog, 'http'),
-      ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
-    ],
-    peerFilters: outboundPeerFilters(),
-    alpnFilters: alpnFilters(),
-  };
+interface CallerFacts {
+  readonly accessLog: AccessLogInput;
 }
 
-/** Logs and metrics of every TCP proxy that calls others. */
-export function callerTcpLogs(facts: { readonly accessLog: AccessLogInput }): AccessLog[] {
-  return [
-    ...buildAccessLogs(facts.accessLog, 'tcp'),
-    ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
-  ];
-}
+/** Logs, metrics as the source, our own facts for the called side, and mesh ALPN. Built once per facts, by identity. */
+export const callerHttpParts: (facts: CallerFacts) => CallerHttpParts = identityMemo((facts: CallerFacts) => ({
+  accessLog: [
+    ...buildAccessLogs(facts.accessLog, 'http'),
+    ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
+  ],
+  peerFilters: outboundPeerFilters(),
+  alpnFilters: alpnFilters(),
+}));
+
+/** Logs and metrics of every TCP proxy that calls others. Built once per facts, by identity. */
+export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = identityMemo((facts: CallerFacts) => [
+  ...buildAccessLogs(facts.accessLog, 'tcp'),
+  ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
+]);
 
 /** Bytes to one cluster, or to several by weight. */
 export function outboundTcpFilter(

@@ -14,6 +14,7 @@ import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { InboundPort } from '#scope/inbound.ts';
 import { socketAddress } from '../address.ts';
 import { durationFromMs } from '../duration.ts';
+import { buildListenerAccessLogs } from '../filters/access-log.ts';
 import { inboundChainFilters, type InboundFilterInput } from '../filters/inbound-filters.ts';
 import { buildTcpProxy } from '../filters/tcp-proxy.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
@@ -40,6 +41,7 @@ function buildVirtualInbound(input: InboundListenerInput): Listener {
   const noTls = inbound.ports.filter((port) => port.mode === 'DISABLE').map((port) => port.port);
   return create(ListenerSchema, {
     ...listenerHead('virtualInbound', '0.0.0.0', facts.inboundPort),
+    accessLog: buildListenerAccessLogs(facts.accessLog),
     filterChains: [
       blackHoleChain(facts.inboundPort),
       ...passthroughChains(input),

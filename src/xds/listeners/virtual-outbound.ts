@@ -9,6 +9,7 @@ import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '../address.ts';
+import { buildListenerAccessLogs } from '../filters/access-log.ts';
 import { outboundHttpFilter, outboundTcpFilter } from '../filters/outbound-filters.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../names.ts';
 import { durationFromMs } from '../duration.ts';
@@ -22,6 +23,7 @@ export function buildVirtualOutbound(facts: ListenerFacts): Listener {
     address: socketAddress('0.0.0.0', facts.outboundPort),
     trafficDirection: TrafficDirection.OUTBOUND,
     useOriginalDst: true,
+    accessLog: buildListenerAccessLogs(facts.accessLog),
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
       {

@@ -17,14 +17,12 @@ export const ROOT_SECRET = 'ROOTCA';
 /** Added to a credential's name for its CA certificate. */
 export const CA_SUFFIX = '-cacert';
 
-const CREDENTIAL_SCHEMES: readonly string[] = [
-  'kubernetes://',
-  'configmap://',
-  'kubernetes-gateway://',
-  'sds://',
-];
+const CREDENTIAL_SCHEMES: readonly string[] = ['kubernetes://', 'configmap://', 'kubernetes-gateway://'];
 /** Gateway API's name for "the workload's own certificate". */
 const BUILTIN = 'builtin://';
+/** A name that stands for a reference that was refused; nobody serves it. */
+const INVALID = 'invalid://';
+const EXTERNAL = 'sds://';
 
 /** A secret of the mesh that the agent serves; Envoy waits for it as long as it takes. */
 export function agentSecret(name: string): SdsSecretConfig {
@@ -48,15 +46,21 @@ export function fileRootSecret(path: string): SdsSecretConfig {
   return fileSecret(`file-root:${path}`);
 }
 
-/** A credentialName of a DestinationRule or Gateway: a Secret in the proxy's namespace unless the name says otherwise. */
+/** The secret of a credentialName: a Secret in the proxy's namespace unless the name says otherwise. */
 export function credentialSecret(credentialName: string): SdsSecretConfig {
-  if (credentialName === BUILTIN) return agentSecret(WORKLOAD_SECRET);
-  if (credentialName === `${BUILTIN}${CA_SUFFIX}`) return agentSecret(ROOT_SECRET);
-  const name = CREDENTIAL_SCHEMES.some((scheme) => credentialName.startsWith(scheme))
-    ? credentialName
-    : `kubernetes://${credentialName}`;
+  const name = credentialResourceName(credentialName);
+  if (name === WORKLOAD_SECRET || name === ROOT_SECRET) return agentSecret(name);
   const sdsConfig = adsConfigSource();
   // A Secret may not exist yet: waiting for it must not hold up the whole cluster or listener for ever.
   delete sdsConfig.initialFetchTimeout;
   return create(SdsSecretConfigSchema, { name, sdsConfig });
+}
+
+/** Name under which a credentialName's secret is asked for. Source: Istio pilot/pkg/model/credentials ToResourceName. */
+export function credentialResourceName(credentialName: string): string {
+  if (credentialName.startsWith(BUILTIN))
+    return credentialName.endsWith(CA_SUFFIX) ? ROOT_SECRET : WORKLOAD_SECRET;
+  if (credentialName.startsWith(INVALID)) return INVALID;
+  const name = credentialName.startsWith(EXTERNAL) ? credentialName.slice(EXTERNAL.length) : credentialName;
+  return CREDENTIAL_SCHEMES.some((scheme) => name.startsWith(scheme)) ? name : `kubernetes://${name}`;
 }

@@ -29,7 +29,11 @@ const ANSWERS: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
   ['strict servers are called by mTLS', { serverMode: 'STRICT' }, { ...MESH, isAuto: true }],
   ['a rule may demand plain text', { settings: { mode: 'DISABLE' } }, undefined],
   ['TLS settings without a mode mean plain text', { settings: {} }, undefined],
-  ['a rule may demand mesh mTLS', { settings: { mode: 'ISTIO_MUTUAL' }, autoMtls: false }, { ...MESH, isAuto: false }],
+  [
+    'a rule may demand mesh mTLS',
+    { settings: { mode: 'ISTIO_MUTUAL' }, autoMtls: false },
+    { ...MESH, isAuto: false },
+  ],
   [
     'names in the rule win',
     { settings: { mode: 'ISTIO_MUTUAL', sni: 's', subjectAltNames: ['n'] } },
@@ -40,7 +44,11 @@ const ANSWERS: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
     { settings: { mode: 'MUTUAL', clientCertificate: '/c' } },
     undefined,
   ],
-  ['a sidecar may not use the Secret of a rule for all', { settings: { mode: 'SIMPLE', credentialName: 'c' } }, undefined],
+  [
+    'a sidecar may not use the Secret of a rule for all',
+    { settings: { mode: 'SIMPLE', credentialName: 'c' } },
+    undefined,
+  ],
 ];
 
 for (const [sentence, overrides, expected] of ANSWERS) {
@@ -98,7 +106,10 @@ test('SIMPLE checks the server against the CAs of the machine', () => {
 });
 
 test('MUTUAL takes certificates from files through the agent', () => {
-  const context = built({ mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k', caCertificates: '/ca' }, true);
+  const context = built(
+    { mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k', caCertificates: '/ca' },
+    true,
+  );
   deepStrictEqual(context, {
     tlsParams: USER_PARAMS,
     alpnProtocols: ['h2'],
@@ -128,7 +139,10 @@ test('credentials come over ADS, the CA under a name of its own', () => {
 test('who skips verification gets none, from files or credentials', () => {
   deepStrictEqual(built({ mode: 'SIMPLE', insecureSkipVerify: true })['validationContext'], {});
   const context = built({ mode: 'SIMPLE', insecureSkipVerify: true, credentialName: 'c' });
-  deepStrictEqual([context['validationContext'], context['combinedValidationContext']], [undefined, undefined]);
+  deepStrictEqual(
+    [context['validationContext'], context['combinedValidationContext']],
+    [undefined, undefined],
+  );
 });
 
 test('mesh mTLS never offers istio-peer-exchange', () => {
@@ -137,5 +151,8 @@ test('mesh mTLS never offers istio-peer-exchange', () => {
 });
 
 test('PROXY protocol goes around whatever socket there is', () => {
-  strictEqual(behindProxyProtocol(plainSocket(), 'V2').name, 'envoy.transport_sockets.upstream_proxy_protocol');
+  strictEqual(
+    behindProxyProtocol(plainSocket(), 'V2').name,
+    'envoy.transport_sockets.upstream_proxy_protocol',
+  );
 });

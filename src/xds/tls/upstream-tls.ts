@@ -27,6 +27,7 @@ import { packAny } from '../encode.ts';
 import {
   agentSecret,
   CA_SUFFIX,
+  credentialResourceName,
   credentialSecret,
   fileCertificateSecret,
   fileRootSecret,
@@ -130,6 +131,15 @@ function versions(): NonNullable<CommonInit['tlsParams']> {
     tlsMinimumProtocolVersion: TlsProtocol.TLSv1_2,
     tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
   };
+}
+
+/** Names of secrets that the control plane serves for this TLS; empty for mesh mTLS and files, which the agent serves. */
+export function upstreamSecrets(tls: UpstreamTls | undefined): readonly string[] {
+  if (tls?.kind !== 'user' || !tls.settings.credentialName) return [];
+  const { credentialName, mode, insecureSkipVerify } = tls.settings;
+  const certificates = mode === 'MUTUAL' ? [credentialName] : [];
+  const all = insecureSkipVerify === true ? certificates : [...certificates, `${credentialName}${CA_SUFFIX}`];
+  return all.map(credentialResourceName).filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
 }
 
 /** Plain text. */

@@ -1,0 +1,73 @@
+import { deepStrictEqual } from 'node:assert';
+import { test } from 'node:test';
+import { kubernetesService } from '#model/service-model-rig.ts';
+import type { Service } from '#model/service.ts';
+import { serviceFromKubernetes } from '#model/service-kubernetes.ts';
+import { serviceDomains, virtualHostName } from './route-domains.ts';
+
+function service(overrides: Partial<Service>): Service {
+  const context = {
+    clusterDomain: 'cluster.local',
+    trustDomain: 'cluster.local',
+    defaultExportTo: ['*'],
+    namespaceAnnotations: {},
+  };
+  return { ...(serviceFromKubernetes(kubernetesService('a', {}, { namespace: 'shop' }), context) as Service), ...overrides };
+}
+
+interface DomainCase {
+  readonly title: string;
+  readonly service: Partial<Service>;
+  readonly aliases?: readonly string[];
+  readonly namespace: string;
+  readonly domains: readonly string[];
+}
+const FULL = 'a.shop.svc.cluster.local';
+const CASES: readonly DomainCase[] = [
+  {
+    title: 'a client of the same namespace may use the bare name',
+    service: {},
+    namespace: 'shop',
+    domains: [FULL, `${FULL}.`, 'a', 'a.shop.svc', 'a.shop', '10.0.0.1'],
+  },
+  {
+    title: 'a client of another namespace must name the namespace',
+    service: {},
+    namespace: 'other',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', '10.0.0.1'],
+  },
+  {
+    title: 'pods of a headless service are below its names',
+    service: { resolution: 'NONE', addresses: [] },
+    namespace: 'other',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', `*.${FULL}`, `*.${FULL}.`, '*.a.shop', '*.a.shop.svc'],
+  },
+  {
+    title: 'external hosts have no short names',
+    service: { hostname: 'api.example.com', registry: 'External', addresses: ['240.0.0.1', '2001:db8::1'] },
+    namespace: 'shop',
+    domains: ['api.example.com', 'api.example.com.', '240.0.0.1', '[2001:db8::1]'],
+  },
+  {
+    title: 'a host that is an address has no trailing dot, and 0.0.0.0 is no address',
+    service: { hostname: '10.1.1.1', registry: 'External', addresses: ['0.0.0.0'] },
+    namespace: 'shop',
+    domains: ['10.1.1.1'],
+  },
+  {
+    title: 'aliases bring their names',
+    service: { addresses: [] },
+    aliases: ['b.shop.svc.cluster.local'],
+    namespace: 'other',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', 'b.shop.svc.cluster.local', 'b.shop.svc.cluster.local.', 'b.shop', 'b.shop.svc'],
+  },
+];
+for (const { title, service: overrides, aliases = [], namespace, domains } of CASES) {
+  test(title, () => {
+    deepStrictEqual(serviceDomains(service(overrides), aliases, namespace, '.svc.cluster.local').domains, domains);
+  });
+}
+
+test('a virtual host is named after host and port', () => {
+  deepStrictEqual([virtualHostName('a.b', 80), virtualHostName('2001:db8::1', 80)], ['a.b:80', '[2001:db8::1]:80']);
+});

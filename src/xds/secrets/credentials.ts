@@ -1,0 +1,136 @@
+/**
+ * Secrets over ADS: what gateways and clusters name as credentials, looked up by resource name. A proxy gets the names that
+ * its own resources use, from its own namespace; keys only when it may read them. Costs one edge per name.
+ * Source: Istio pilot/pkg/xds/sds.go, pilot/pkg/model/credentials/resource.go ParseResourceName.
+ */
+import type { ConfigMapSpec } from '#api/config-map.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SecretSpec } from '#api/secret.ts';
+import type { Collection, Fetch } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
+import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { encodeResource } from '../encode.ts';
+import { type Resource, type ResourceEntry, TYPE_SECRET } from '../resource.ts';
+import { buildCredential, certificateOf, type CredentialInput, rootsOf } from './credential-secret.ts';
+import { CA_SUFFIX } from './sds-secret.ts';
+
+/** Where credentials are kept, both keyed `namespace/name`. */
+export interface CredentialSources {
+  readonly interner: Interner;
+  readonly secrets: Collection<MeshObject<SecretSpec>>;
+  readonly configMaps: Collection<MeshObject<ConfigMapSpec>>;
+}
+
+/** Who asks. */
+export interface CredentialClient {
+  readonly namespace: string;
+  /** May read private keys of its namespace: a gateway, or a service account that is allowed to list Secrets. */
+  readonly mayReadKeys: boolean;
+  /** Names of other namespaces that were granted to its gateways (ReferenceGrant). */
+  readonly granted: ReadonlySet<string>;
+}
+
+/** The look-up. */
+export interface Credentials {
+  /** The secrets of those names that exist and that the client may have, by name. */
+  credentialsFor(
+    fetch: Fetch,
+    names: Iterable<string>,
+    client: CredentialClient,
+  ): PersistentMap<ResourceEntry>;
+}
+
+/** A resource name taken apart. */
+interface CredentialName {
+  readonly kind: 'Secret' | 'ConfigMap';
+  readonly namespace: string;
+  /** Name of the object, still with the suffix for CA certificates. */
+  readonly name: string;
+  readonly isCaOnly: boolean;
+}
+
+/** Makes the look-up. */
+export function createCredentials(sources: CredentialSources): Credentials {
+  return {
+    credentialsFor(fetch, names, client) {
+      const entries: [string, ResourceEntry][] = [];
+      for (const text of names) {
+        const name = parseName(text, client.namespace);
+        if (name === undefined || !isAllowed(text, name, client)) continue;
+        const entry = findCredential(fetch, text, name, sources);
+        if (entry !== undefined) entries.push([text, entry]);
+      }
+      return mapOf(entries);
+    },
+  };
+}
+
+const SCHEMES = /^(kubernetes|kubernetes-gateway|configmap):\/\/(?:([^/]+)\/)?([^/]+)$/;
+
+/** Undefined for names that mean no object: other schemes, and schemes that must name a namespace without one. */
+function parseName(text: string, ownNamespace: string): CredentialName | undefined {
+  const [, scheme, namespace, name] = SCHEMES.exec(text) ?? [];
+  if (scheme === undefined || name === undefined) return undefined;
+  if (namespace === undefined && scheme !== 'kubernetes') return undefined;
+  const isCaOnly = name.endsWith(CA_SUFFIX);
+  return {
+    kind: scheme === 'configmap' ? 'ConfigMap' : 'Secret',
+    namespace: namespace ?? ownNamespace,
+    name,
+    isCaOnly,
+  };
+}
+
+/** ConfigMaps hold nothing secret; CA certificates may be read by the whole namespace. */
+function isAllowed(text: string, name: CredentialName, client: CredentialClient): boolean {
+  if (name.kind === 'ConfigMap' || client.granted.has(text)) return true;
+  return name.namespace === client.namespace && (name.isCaOnly || client.mayReadKeys);
+}
+
+function findCredential(
+  fetch: Fetch,
+  text: string,
+  name: CredentialName,
+  sources: CredentialSources,
+): ResourceEntry | undefined {
+  const { kind, namespace } = name;
+  const baseName = name.isCaOnly ? name.name.slice(0, -CA_SUFFIX.length) : name.name;
+  const read = kind === 'ConfigMap' ? readConfigMap : readSecret;
+  // CA certificates lie in an object of their own, or beside the certificate.
+  const candidates = name.isCaOnly && kind === 'Secret' ? [name.name, baseName] : [baseName];
+  for (const objectName of candidates) {
+    const data = read(fetch, sources, `${namespace}/${objectName}`);
+    if (data === undefined) continue;
+    const input = name.isCaOnly || kind === 'ConfigMap' ? rootsOf(text, data) : certificateOf(text, data);
+    if (input === undefined) return undefined;
+    const resource = sources.interner.intern('credential', input, encodeCredential);
+    return { resource, causes: [{ kind, namespace, name: objectName, path: '' }] };
+  }
+  return undefined;
+}
+
+function readSecret(
+  fetch: Fetch,
+  { secrets }: CredentialSources,
+  key: string,
+): Readonly<Record<string, string>> | undefined {
+  return fetch.get(secrets, key)?.spec.data;
+}
+
+function readConfigMap(
+  fetch: Fetch,
+  { configMaps }: CredentialSources,
+  key: string,
+): Readonly<Record<string, string>> | undefined {
+  const spec = fetch.get(configMaps, key)?.spec;
+  if (spec === undefined) return undefined;
+  const encoded = Object.entries(spec.data).map(
+    ([name, text]) => [name, Buffer.from(text).toString('base64')] as const,
+  );
+  return Object.assign(Object.create(null), spec.binaryData, Object.fromEntries(encoded));
+}
+
+function encodeCredential(input: CredentialInput): Resource {
+  return encodeResource(SecretSchema, buildCredential(input), TYPE_SECRET, input.name);
+}

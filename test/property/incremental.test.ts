@@ -1,0 +1,80 @@
+/**
+ * The main property (law 5) over the whole graph: whatever happened, in whatever order and however it was cut into
+ * slices, every proxy has what a mesh fed with the outcome alone gives it, byte for byte, for the same causes.
+ * LATEEN_LONG=1 runs it for minutes. A history that failed is kept in incremental-cases/ and replayed for ever.
+ */
+import { deepStrictEqual, strictEqual } from 'node:assert';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
+import type { ResourceEntry } from '#xds/resource.ts';
+import { bytesOf, type MeshFixture, plainResource, type SnapshotPart } from '../support/mesh-fixture.ts';
+import { anyCommand, type Command, LivingMesh } from './mesh-history.ts';
+
+const CASES = join(import.meta.dirname, 'incremental-cases');
+const isLong = process.env['LATEEN_LONG'] === '1';
+
+/** Throws where the snapshots of two meshes differ. */
+function assertSameSnapshots(actual: MeshFixture, expected: MeshFixture): void {
+  const mine = actual.mesh.graph.snapshots.all();
+  const theirs = expected.mesh.graph.snapshots.all();
+  deepStrictEqual([...mine.keys()], [...theirs.keys()]);
+  for (const [id, snapshot] of mine) {
+    const other = theirs.get(id) as ProxySnapshot;
+    for (const part of Object.keys(snapshot) as (keyof ProxySnapshot)[]) {
+      deepStrictEqual([...snapshot[part].keys()], [...other[part].keys()], `names of ${part} of ${id}`);
+      for (const [name, entry] of snapshot[part]) {
+        assertSameEntry(`${part} ${name} of ${id}`, part, entry, other[part].get(name) as ResourceEntry);
+      }
+    }
+  }
+}
+
+function assertSameEntry(
+  what: string,
+  part: keyof ProxySnapshot,
+  mine: ResourceEntry,
+  theirs: ResourceEntry,
+): void {
+  const { resource: a } = mine;
+  const { resource: b } = theirs;
+  if (Buffer.compare(a.bytes, b.bytes) !== 0) {
+    deepStrictEqual(plainResource(part as SnapshotPart, a), plainResource(part as SnapshotPart, b), what);
+    throw new Error(`${what}: same content, other bytes`);
+  }
+  strictEqual(a.version, b.version, what);
+  deepStrictEqual(a.references, b.references, `references of ${what}`);
+  deepStrictEqual(mine.causes, theirs.causes, `causes of ${what}`);
+}
+
+function checkHistory(commands: readonly Command[], reversed = false): void {
+  const mesh = new LivingMesh();
+  for (const command of commands) mesh.run(command);
+  mesh.fixture.settle();
+  assertSameSnapshots(mesh.fixture, mesh.startAfresh(reversed));
+}
+
+test('incremental equals from scratch, in whatever order the outcome is fed', () => {
+  const histories = fc.array(anyCommand, { minLength: 10, maxLength: 150, size: 'max' });
+  const property = fc.property(histories, fc.boolean(), checkHistory);
+  const result = fc.check(
+    property,
+    isLong ? { numRuns: 20_000, interruptAfterTimeLimit: 600_000 } : { numRuns: 60 },
+  );
+  if (!result.failed) return;
+  const [commands] = result.counterexample ?? [];
+  throw new Error(
+    `seed ${result.seed}, path ${result.counterexamplePath}; keep as a case: ${JSON.stringify(commands)}`,
+    {
+      cause: result.errorInstance,
+    },
+  );
+});
+
+for (const file of readdirSync(CASES).sort()) {
+  test(`incremental equals from scratch: ${file}`, () => {
+    checkHistory(JSON.parse(readFileSync(join(CASES, file), 'utf8')) as readonly Command[]);
+  });
+}

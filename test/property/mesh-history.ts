@@ -1,0 +1,227 @@
+/**
+ * Random histories of a mesh as plain data (so that a failing one can be kept as a file), the replay of a history, and
+ * the mesh that is fed with nothing but its outcome.
+ */
+import fc from 'fast-check';
+import type { MeshObject } from '#api/mesh-object.ts';
+import { objectKey } from '#base/object-ref.ts';
+import type { LocalReplica } from '#model/endpoint.ts';
+import type { HeldBack } from '#model/held-back.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import {
+  decodeAll,
+  type MeshFixture,
+  meshFixture,
+  type ProxyFacts,
+  proxyOf,
+  readMeshConfig,
+} from '../support/mesh-fixture.ts';
+import { labels, type Manifest } from './mesh-names.ts';
+import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
+import { ROUTE_KINDS } from './route-arbitrary.ts';
+import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
+
+/** One event; `index` picks one of what is there now. */
+export type Command =
+  | { readonly do: 'set'; readonly manifest: Manifest }
+  | {
+      readonly do: 'delete' | 'hold' | 'holdLastGood' | 'lift' | 'stop' | 'disconnect';
+      readonly index: number;
+    }
+  | { readonly do: 'run'; readonly replica: LocalReplica }
+  | { readonly do: 'configure'; readonly part: object }
+  | { readonly do: 'connect'; readonly proxy: ProxyFacts }
+  | { readonly do: 'settle' }
+  | { readonly do: 'step'; readonly items: number };
+
+const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
+/** The proxies that come and go, of every kind that is told apart. */
+const PROXIES: readonly ProxyFacts[] = [
+  {
+    name: 'a-1',
+    ip: '10.9.0.1',
+    labels: { app: 'a', version: 'v1' },
+    locality: { region: 'r1', zone: 'z1' },
+  },
+  {
+    name: 'a-2',
+    ip: '10.9.0.2',
+    labels: { app: 'a', version: 'v2' },
+    locality: { region: 'r2', zone: 'z1' },
+  },
+  {
+    name: 'b-1',
+    ip: '10.9.0.3',
+    namespace: 'shop',
+    labels: { app: 'b', version: 'v1' },
+    interceptionMode: 'TPROXY',
+  },
+  { name: 'c-1', ip: 'fd00::5', namespace: 'istio-system', labels: { app: 'a', version: 'v1' } },
+  {
+    name: 'a-0',
+    ip: '127.4.0.2',
+    labels: { app: 'a' },
+    interceptionMode: 'NONE',
+    outboundAddress: '127.4.0.4',
+    httpProxyPort: 15080,
+  },
+  { name: 'in-1', type: 'router', ip: '10.9.0.3', namespace: 'istio-system', labels: gatewayLabels },
+  { name: 'in-2', type: 'router', ip: '127.4.0.6', labels: gatewayLabels, interceptionMode: 'NONE' },
+  {
+    name: 'out-1',
+    type: 'router',
+    ip: '10.9.0.2',
+    namespace: 'shop',
+    labels: { istio: 'egressgateway' },
+    network: 'n1',
+  },
+];
+
+const manifest = fc.oneof(
+  ...[...ROUTE_KINDS, ...POLICY_KINDS, ...WORKLOAD_KINDS].map(([weight, arbitrary]) => ({
+    weight,
+    arbitrary,
+  })),
+);
+const proxy = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom(...PROXIES) },
+  // The same proxy with other labels.
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...PROXIES), labels)
+      .map(([facts, other]) => ({ ...facts, labels: other })),
+  },
+);
+const index = fc.nat(40);
+
+const pick = fc.constantFrom(
+  'delete' as const,
+  'hold' as const,
+  'holdLastGood' as const,
+  'lift' as const,
+  'stop' as const,
+  'disconnect' as const,
+);
+
+/** Mostly objects that come, then things that go, now and then a pause, complete or not. */
+export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 24, arbitrary: manifest.map((one): Command => ({ do: 'set', manifest: one })) },
+  { weight: 5, arbitrary: index.map((at): Command => ({ do: 'delete', index: at })) },
+  { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
+  { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
+  { weight: 2, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
+  { weight: 7, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
+  { weight: 5, arbitrary: fc.constant<Command>({ do: 'settle' }) },
+  { weight: 6, arbitrary: fc.nat(60).map((items): Command => ({ do: 'step', items })) },
+);
+
+/** A mesh that lives through a history, and beside it, in plain maps, what it was fed with. */
+export class LivingMesh {
+  readonly fixture: MeshFixture = meshFixture();
+  readonly objects = new Map<string, MeshObject>();
+  readonly heldBack = new Map<string, HeldBack>();
+  readonly replicas = new Map<string, LocalReplica>();
+  readonly proxies = new Map<string, ProxyFacts>();
+  config: MeshConfigJson = readMeshConfig({});
+
+  run(command: Command): void {
+    switch (command.do) {
+      case 'set':
+        return decodeAll(command.manifest).forEach((object) => this.#set(object));
+      case 'run':
+        return this.#run(command.replica);
+      case 'configure':
+        this.config = readMeshConfig(command.part);
+        return this.fixture.configure(command.part);
+      case 'connect':
+        return this.#connect(command.proxy);
+      case 'settle':
+        return this.fixture.settle();
+      case 'step':
+        return void this.fixture.step(command.items);
+      default:
+        return this.#pick(command.do, command.index);
+    }
+  }
+
+  /** A mesh that never knew anything but the outcome. `reversed`: fed in the opposite order. */
+  startAfresh(reversed: boolean): MeshFixture {
+    const fresh = meshFixture();
+    const steps = [
+      ...Array.from(this.objects.values(), (object) => () => fresh.set(object)),
+      ...Array.from(
+        this.heldBack,
+        ([key, verdict]) =>
+          () =>
+            fresh.mesh.heldBack.set(key, verdict),
+      ),
+      ...Array.from(
+        this.replicas,
+        ([key, replica]) =>
+          () =>
+            fresh.mesh.replicas.set(key, replica),
+      ),
+      ...Array.from(this.proxies.values(), (facts) => () => void fresh.connect(facts)),
+      () => fresh.mesh.meshConfig.set(MESH_KEY, this.config),
+    ];
+    for (const feed of reversed ? steps.reverse() : steps) feed();
+    fresh.settle();
+    return fresh;
+  }
+
+  #set(object: MeshObject): void {
+    this.objects.set(objectKey(object), object);
+    this.fixture.set(object);
+  }
+
+  #run(replica: LocalReplica): void {
+    const key = `${replica.namespace}/${replica.workload}-${replica.replica}`;
+    this.replicas.set(key, replica);
+    this.fixture.mesh.replicas.set(key, replica);
+  }
+
+  #connect(facts: ProxyFacts): void {
+    this.proxies.set(proxyOf(facts).id, facts);
+    this.fixture.connect(facts);
+  }
+
+  #pick(what: Extract<Command, { index: number }>['do'], index: number): void {
+    const { heldBack, replicas, proxies } = this.fixture.mesh;
+    if (what === 'lift') take(this.heldBack, index, (key) => heldBack.delete(key));
+    else if (what === 'stop') take(this.replicas, index, (key) => replicas.delete(key));
+    else if (what === 'disconnect') take(this.proxies, index, (key) => proxies.delete(key));
+    else if (what === 'delete') take(this.objects, index, (_key, object) => this.fixture.remove(object));
+    else this.#hold(what, index);
+  }
+
+  /** Refuses an object; its last good form is that of another of its kind under its own name. */
+  #hold(what: 'hold' | 'holdLastGood', index: number): void {
+    const object = [...this.objects.values()][index % Math.max(this.objects.size, 1)];
+    if (object === undefined) return;
+    const other = [...this.objects.values()].find(
+      (one) => one.kind === object.kind && one.hash !== object.hash,
+    );
+    const { kind, namespace, name } = object;
+    const verdict: HeldBack = {
+      kind,
+      namespace,
+      name,
+      refusedHash: object.hash,
+      envoyVersion: '1.40.0',
+      reason: 'refused',
+      since: '2024-01-01T00:00:00Z',
+      lastGood: what === 'hold' || other === undefined ? undefined : { ...other, namespace, name },
+    };
+    this.heldBack.set(objectKey(object), verdict);
+    this.fixture.mesh.heldBack.set(objectKey(object), verdict);
+  }
+}
+
+function take<V>(map: Map<string, V>, index: number, remove: (key: string, value: V) => void): void {
+  const entry = [...map][index % Math.max(map.size, 1)];
+  if (entry === undefined) return;
+  map.delete(entry[0]);
+  remove(...entry);
+}

@@ -1,0 +1,199 @@
+/** Random settings and policies: DestinationRules, Sidecars, PeerAuthentications, AuthorizationPolicies, mesh config. */
+import fc from 'fast-check';
+import {
+  all,
+  exportTo,
+  few,
+  host,
+  istioManifests,
+  type Manifest,
+  portNumber,
+  selector,
+  some,
+} from './mesh-names.ts';
+
+const duration = fc.constantFrom('1s', '2.500s', '30s');
+
+const loadBalancer = fc.oneof(
+  fc.constantFrom({ simple: 'ROUND_ROBIN' }, { simple: 'LEAST_REQUEST' }, { simple: 'RANDOM' }),
+  fc.constantFrom(
+    { consistentHash: { httpHeaderName: 'x-user' } },
+    { consistentHash: { useSourceIp: true } },
+    { consistentHash: { httpCookie: { name: 'u', ttl: '60s' } } },
+  ),
+  fc.constantFrom(
+    { simple: 'ROUND_ROBIN', warmup: { duration: '10s' } },
+    { localityLbSetting: { enabled: true, failover: [{ from: 'r1', to: 'r2' }] } },
+    { localityLbSetting: { distribute: [{ from: 'r1/*', to: { 'r1/*': 80, 'r2/*': 20 } }] } },
+  ),
+);
+
+const connectionPool = some({
+  tcp: some({ maxConnections: fc.constantFrom(1, 100), connectTimeout: duration }),
+  http: some({
+    http1MaxPendingRequests: fc.constantFrom(1, 10),
+    maxRequestsPerConnection: fc.constantFrom(1, 2),
+    maxRetries: fc.constant(3),
+    h2UpgradePolicy: fc.constantFrom('UPGRADE', 'DO_NOT_UPGRADE'),
+  }),
+});
+
+const clientTls = fc.constantFrom(
+  { mode: 'DISABLE' },
+  { mode: 'ISTIO_MUTUAL' },
+  { mode: 'SIMPLE', sni: 'x.example.com' },
+  { mode: 'MUTUAL', credentialName: 'client-certificate' },
+);
+
+const settings = some({
+  loadBalancer,
+  connectionPool,
+  outlierDetection: some({
+    consecutive5xxErrors: fc.constantFrom(0, 3),
+    interval: duration,
+    minHealthPercent: fc.constant(50),
+  }),
+  tls: clientTls,
+});
+
+const trafficPolicy = fc.oneof(
+  settings,
+  fc.tuple(settings, few(portNumber), settings).map(([own, ports, perPort]) => ({
+    ...own,
+    portLevelSettings: ports.map((number) => ({ port: { number }, ...perPort })),
+  })),
+);
+
+const subsets = fc.uniqueArray(
+  fc.tuple(fc.constantFrom('v1', 'v2'), fc.option(settings)).map(([version, policy]) => ({
+    name: version,
+    labels: { version },
+    ...(policy === null ? {} : { trafficPolicy: policy }),
+  })),
+  { maxLength: 2, selector: (subset) => subset.name },
+);
+
+const reach = fc.oneof(
+  some({ exportTo }),
+  selector.map((matchLabels) => ({ workloadSelector: { matchLabels }, exportTo: ['.'] })),
+);
+const destinationRule = fc
+  .tuple(host, some({ trafficPolicy, subsets }), reach)
+  .map(([target, rest, to]) => ({ host: target, ...rest, ...to }));
+
+const egressHost = fc.constantFrom(
+  '*/*',
+  './*',
+  'shop/*',
+  'default/a.default.svc.cluster.local',
+  '~/*',
+  '*/x.example.com',
+);
+const egress = fc
+  .tuple(
+    few(egressHost),
+    fc.option(
+      fc.constantFrom(
+        { number: 80, protocol: 'HTTP', name: 'http' },
+        { number: 3306, protocol: 'TCP', name: 'tcp' },
+      ),
+    ),
+  )
+  .map(([hosts, port]) => ({ hosts, ...(port === null ? {} : { port }) }));
+
+/** One listener for a port at most, and the one for all others last, as Istio wants it. */
+const egressListeners = fc
+  .uniqueArray(egress, { minLength: 1, maxLength: 3, selector: (listener) => listener.port?.number ?? 0 })
+  .map((listeners) => listeners.toSorted((x, y) => (y.port?.number ?? 0) - (x.port?.number ?? 0)));
+
+const sidecar = some({
+  workloadSelector: selector.map((labels) => ({ labels })),
+  egress: egressListeners,
+  outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
+});
+
+const mode = fc.constantFrom('UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT');
+const peerAuthentication = fc.oneof(
+  some({ mtls: all({ mode }) }),
+  fc
+    .tuple(selector, all({ mode }), fc.option(portNumber), mode)
+    .map(([matchLabels, mtls, port, portMode]) => ({
+      selector: { matchLabels },
+      mtls,
+      ...(port === null ? {} : { portLevelMtls: { [port]: { mode: portMode } } }),
+    })),
+);
+
+const rule = some({
+  from: fc.constantFrom(
+    [{ source: { principals: ['cluster.local/ns/default/sa/sa-a'] } }],
+    [{ source: { namespaces: ['shop'], notIpBlocks: ['10.0.0.0/8'] } }],
+  ),
+  to: fc.constantFrom(
+    [{ operation: { methods: ['GET'], paths: ['/a*', '/b'] } }],
+    [{ operation: { ports: ['80', '3306'] } }],
+    [{ operation: { hosts: ['*.example.com'], notPaths: ['/admin'] } }],
+  ),
+  when: fc.constantFrom(
+    [{ key: 'request.headers[x-user]', values: ['jason'] }],
+    [{ key: 'destination.port', values: ['80'] }],
+  ),
+});
+
+const authorizationPolicy = fc
+  .tuple(
+    some({
+      selector: selector.map((matchLabels) => ({ matchLabels })),
+      rules: fc.array(rule, { maxLength: 2 }),
+    }),
+    fc.constantFrom('ALLOW', 'DENY', 'AUDIT'),
+  )
+  // Istio refuses DENY and AUDIT without rules.
+  .map(([spec, action]) => ({
+    ...spec,
+    action,
+    ...(action === 'ALLOW' || spec.rules?.length ? {} : { rules: [{}] }),
+  }));
+
+const dryRun = fc.constantFrom({}, { annotations: { 'istio.io/dry-run': 'true' } });
+const policyMetadata = fc.tuple(fc.constantFrom('ALLOW', 'DENY'), dryRun).map(([, metadata]) => metadata);
+
+/** Objects of one kind each, with how often they are drawn. */
+export const POLICY_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[] = [
+  [6, istioManifests('networking', 'DestinationRule', destinationRule)],
+  [3, istioManifests('networking', 'Sidecar', sidecar)],
+  [3, istioManifests('security', 'PeerAuthentication', peerAuthentication)],
+  [2, istioManifests('security', 'AuthorizationPolicy', authorizationPolicy)],
+  [
+    1,
+    istioManifests(
+      'security',
+      'AuthorizationPolicy',
+      authorizationPolicy.filter(({ action }) => action !== 'AUDIT'),
+      policyMetadata,
+    ),
+  ],
+];
+
+/** A user's part of mesh config. */
+export const meshConfigPart: fc.Arbitrary<object> = some({
+  outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
+  trustDomain: fc.constantFrom('cluster.local', 'td.example'),
+  trustDomainAliases: fc.constant(['old.example']),
+  rootNamespace: fc.constantFrom('istio-system', 'shop'),
+  enableAutoMtls: fc.boolean(),
+  h2UpgradePolicy: fc.constantFrom('UPGRADE', 'DO_NOT_UPGRADE'),
+  accessLogFile: fc.constant('/dev/stdout'),
+  connectTimeout: duration,
+  proxyHttpPort: fc.constant(15080),
+  defaultServiceExportTo: fc.constantFrom(['.'], ['*']),
+  defaultVirtualServiceExportTo: fc.constantFrom(['.'], ['*']),
+  defaultDestinationRuleExportTo: fc.constantFrom(['.'], ['*']),
+  localityLbSetting: fc.constantFrom(
+    { enabled: false },
+    { enabled: true, failover: [{ from: 'r1', to: 'r2' }] },
+  ),
+  meshMTLS: fc.constant({ minProtocolVersion: 'TLSV1_3' }),
+  pathNormalization: fc.constant({ normalization: 'MERGE_SLASHES' }),
+  defaultHttpRetryPolicy: fc.constant({ attempts: 1 }),
+});
