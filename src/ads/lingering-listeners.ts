@@ -37,7 +37,9 @@ export class LingeringListeners {
   *remaining(stream: ListenersAndRoutes, nowMs: number): Iterable<Resource> {
     for (const [name, lingering] of this.#byName) {
       if (!stream.listeners.isInFlight(name)) {
-        if (lingering.takenAtMs === 0) lingering.takenAtMs = nowMs;
+        // A client that has not answered the last routes has not had the time to ask for others.
+        const isBusy = (stream.routes?.inFlight.length ?? 0) > 0;
+        if (lingering.takenAtMs === 0 || isBusy) lingering.takenAtMs = nowMs;
         if (nowMs - lingering.takenAtMs >= LINGER_MS || runs(name, stream)) {
           this.#byName.delete(name);
           continue;

@@ -67,6 +67,9 @@ export class WorkloadCertificate implements Disposable {
   #timer: Disposable = toDisposable(() => {});
   #issued: Issued | undefined;
   #current: WorkloadSecrets | undefined;
+  /** The file's text as last seen, and its roots as last good. */
+  #seenRoots: string | undefined;
+  #fileRoots: readonly string[] = [];
 
   constructor(settings: WorkloadCertificateSettings, source: CertificateSource, parts: AgentParts) {
     this.#settings = settings;
@@ -141,37 +144,29 @@ export class WorkloadCertificate implements Disposable {
 
   /** Makes the secrets of what was issued and of the roots of now; watchers hear only of a change. */
   async #publish(): Promise<void> {
-    const issued = this.#issued;
-    const [leaf] = issued?.chain ?? [];
-    if (issued === undefined || leaf === undefined) return;
-    const fileRoots = await this.#readRoots();
-    const own = issued.chain.at(-1)?.pem ?? '';
-    const { clock, log } = this.#parts;
-    const joined = joinTrustBundle([own, ...fileRoots], clock.nowMs());
-    const bundle = joined.ok ? joined : joinTrustBundle([own], clock.nowMs());
-    if (!joined.ok) log.warn('roots of the file are not used', { reason: joined.error });
+    await this.#readRoots();
+    const [leaf, ...rest] = this.#issued?.chain ?? [];
+    const root = rest.at(-1);
+    if (this.#issued === undefined || leaf === undefined || root === undefined) return;
+    const bundle = joinTrustBundle([root.pem, ...this.#fileRoots], this.#parts.clock.nowMs());
     if (!bundle.ok || this.#scope.isDisposed) return;
-    const chainPem = issued.chain
-      .slice(0, -1)
-      .map((certificate) => certificate.pem)
-      .join('');
-    if (this.#current?.chainPem === chainPem && this.#current.rootsPem === bundle.value.pem) return;
-    this.#current = {
-      chainPem,
-      privateKey: printPrivateKey(issued.keyPair),
-      rootsPem: bundle.value.pem,
-      leaf,
-    };
+    const chainPem = [leaf, ...rest.slice(0, -1)].map((certificate) => certificate.pem).join('');
+    const rootsPem = bundle.value.pem;
+    if (this.#current?.chainPem === chainPem && this.#current.rootsPem === rootsPem) return;
+    this.#current = { chainPem, privateKey: printPrivateKey(this.#issued.keyPair), rootsPem, leaf };
     for (const changed of this.#watchers) changed();
   }
 
-  async #readRoots(): Promise<readonly string[]> {
+  /** Reads the roots of the file; one that is gone or broken for a while changes nothing. */
+  async #readRoots(): Promise<void> {
     const { rootsPath } = this.#settings;
-    if (rootsPath === undefined) return [];
-    return readFile(rootsPath, 'utf8').then(
-      (pem) => [pem],
-      () => [],
-    );
+    const text =
+      rootsPath === undefined ? undefined : await readFile(rootsPath, 'utf8').catch(() => undefined);
+    if (text === undefined || text === this.#seenRoots) return;
+    this.#seenRoots = text;
+    const bundle = joinTrustBundle([text], this.#parts.clock.nowMs());
+    if (bundle.ok) this.#fileRoots = [bundle.value.pem];
+    else this.#parts.log.warn('roots not used', { path: rootsPath, reason: bundle.error });
   }
 
   #pollRoots(): void {

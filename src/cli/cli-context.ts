@@ -8,7 +8,11 @@ import type { Result } from '#base/result.ts';
 import type { MeshStatus } from '#doors/control-protocol.ts';
 
 /** A stream that may be a terminal. */
-export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
+export type Output = Writable & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+};
 
 /** A running mesh and its control socket. */
 export interface MeshLocation {
@@ -32,7 +36,10 @@ export interface HostedMesh extends AsyncDisposable, MeshLocation {
   readonly downAsked: Promise<void>;
   status(): MeshStatus;
   /** Resolves when all replicas are ready, or the signal fires. Errors: rejects when a proxy cannot come up. */
-  whenUp(onProgress: (progress: { ready: number; total: number }) => void, signal: AbortSignal): Promise<void>;
+  whenUp(
+    onProgress: (progress: { ready: number; total: number }) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Ends every process of the mesh at once, without order; for a second Ctrl-C. */
   kill(): void;
 }
@@ -52,6 +59,11 @@ export interface CliContext {
   /** Finds the mesh that a command means; '' asks for the only one, or the one around the current folder. */
   findMesh(dir: string): Result<MeshLocation, string>;
   startMesh(options: StartMesh): Promise<HostedMesh>;
+  /** Runs a command on this terminal; gives its exit code, 127 when there is no such command. */
+  runCommand(
+    words: readonly string[],
+    environment: Readonly<Record<string, string | undefined>>,
+  ): Promise<number>;
   /** Tells of SIGINT, SIGTERM and SIGHUP while it lives; without a listener they end the process. */
   onStopSignal(listener: (signal: string) => void): Disposable;
 }

@@ -18,7 +18,10 @@ export interface NamespaceOption {
 
 /** Adds --dir. */
 export function withMesh(command: Command): Command {
-  return command.option('--dir <folder>', 'folder of the mesh (default: LATEEN_DIR, or the mesh that is running)');
+  return command.option(
+    '--dir <folder>',
+    'folder of the mesh (default: LATEEN_DIR, or the mesh that is running)',
+  );
 }
 
 /** Adds -n. */

@@ -2,7 +2,15 @@
  * The demo's folder: a copy of Bookinfo's mesh that `apply` may change, gone again at the end. The programs stay where they
  * are; only the YAML is copied.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type Document, isMap, isSeq, parseAllDocuments } from 'yaml';
 
@@ -33,13 +41,20 @@ function adapt(text: string, sample: string, port: number): string {
     const kind = document.get('kind');
     const isApp = kind === 'LocalWorkload' && document.getIn(['spec', 'type']) !== 'gateway';
     if (isApp && !document.hasIn(['spec', 'workingDir'])) document.setIn(['spec', 'workingDir'], sample);
-    if (port !== SAMPLE_PORT && kind === 'Gateway') movePorts(document, ['spec', 'servers'], ['port', 'number'], port);
-    if (port !== SAMPLE_PORT && kind === 'Service') movePorts(document, ['spec', 'ports'], ['targetPort'], port);
+    if (port !== SAMPLE_PORT && kind === 'Gateway')
+      movePorts(document, ['spec', 'servers'], ['port', 'number'], port);
+    if (port !== SAMPLE_PORT && kind === 'Service')
+      movePorts(document, ['spec', 'ports'], ['targetPort'], port);
   }
   return documents.map(String).join('');
 }
 
-function movePorts(document: Document, list: readonly string[], field: readonly string[], port: number): void {
+function movePorts(
+  document: Document,
+  list: readonly string[],
+  field: readonly string[],
+  port: number,
+): void {
   const items = document.getIn(list);
   if (!isSeq(items)) return;
   for (const item of items.items) {

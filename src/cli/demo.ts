@@ -36,7 +36,9 @@ async function demo(context: CliContext, options: DemoOptions): Promise<void> {
   using folder = openFolder(context, port);
   const start = { dir: folder.dir, meshConfigFile: undefined, onStep: say };
   try {
-    await hostMesh(context, start, (mesh, signal) => show(context, mesh, { port, traffic: options.traffic }, signal));
+    await hostMesh(context, start, (mesh, signal) =>
+      show(context, mesh, { port, traffic: options.traffic }, signal),
+    );
   } catch (error) {
     const isPort = error instanceof CliError && error.message.startsWith(`port ${port} `);
     throw isPort ? new CliError(`${error.message}: lateen demo --port ${port + 1000}`) : error;
@@ -48,7 +50,9 @@ function openFolder(context: CliContext, port: number): ReturnType<typeof makeDe
   try {
     return makeDemoFolder(context.samplesFolder, context.tempFolder, port);
   } catch (error) {
-    throw new CliError(`the demo's folder cannot be made in ${context.tempFolder}: ${(error as Error).message}`);
+    throw new CliError(
+      `the demo's folder cannot be made in ${context.tempFolder}: ${(error as Error).message}`,
+    );
   }
 }
 
@@ -71,7 +75,9 @@ async function show(
   say(`\nProduct page:  ${style.bold(url)}`);
   say(`YAML:          ${mesh.dir}\n`);
   context.stdout.write(adminTable(mesh.status()));
-  say('\nIn another terminal: lateen status | lateen apply -f samples/bookinfo/networking/virtual-service-all-v1.yaml');
+  say(
+    '\nIn another terminal: lateen status | lateen apply -f samples/bookinfo/networking/virtual-service-all-v1.yaml',
+  );
   say('Stop with Ctrl-C.\n');
   using _traffic = traffic ? sendTraffic(`http://127.0.0.1:${port}/productpage`, context.clock) : undefined;
   await watchEdges(context, new ControlClient(mesh), signal);

@@ -20,7 +20,8 @@ async function down(context: CliContext, options: MeshOption): Promise<void> {
   const { clock } = context;
   const limitMs = clock.monotonicMs() + LIMIT_MS;
   while (isAlive(pid)) {
-    if (clock.monotonicMs() > limitMs) throw new CliError(`the mesh (pid ${pid}) is still stopping after a minute`);
+    if (clock.monotonicMs() > limitMs)
+      throw new CliError(`the mesh (pid ${pid}) is still stopping after a minute`);
     await new Promise<void>((resolve) => void clock.schedule(POLL_MS, resolve));
   }
   context.stdout.write('The mesh is stopped.\n');

@@ -12,7 +12,11 @@ const GOOD_RATE = 0.999;
 const HEAD = ['SOURCE', 'DESTINATION', 'REQ/S', 'SUCCESS', 'P50', 'P99', 'MTLS'];
 
 /** Shows the edges until the signal fires. */
-export async function watchEdges(context: CliContext, client: ControlClient, signal: AbortSignal): Promise<void> {
+export async function watchEdges(
+  context: CliContext,
+  client: ControlClient,
+  signal: AbortSignal,
+): Promise<void> {
   const { stdout, clock, environment } = context;
   const style = styleFor(stdout, environment);
   const isTerminal = stdout.isTTY === true && environment['TERM'] !== 'dumb';
@@ -54,7 +58,9 @@ export function printEdgeLine(edge: Edge): string {
 }
 
 function name(workload: string, namespace: string): string {
-  return printable(namespace === 'default' || namespace === 'unknown' ? workload : `${workload}.${namespace}`);
+  return printable(
+    namespace === 'default' || namespace === 'unknown' ? workload : `${workload}.${namespace}`,
+  );
 }
 
 function percent(edge: Edge): string {
@@ -78,7 +84,11 @@ class Screen {
 
   draw(text: string): void {
     const { columns = 80, rows = 24 } = this.#output;
-    const lines = text.split('\n').slice(0, -1).slice(0, rows - 1).map((line) => fit(line, columns));
+    const lines = text
+      .split('\n')
+      .slice(0, -1)
+      .slice(0, rows - 1)
+      .map((line) => fit(line, columns));
     const up = this.#lines === 0 ? '' : `\x1b[${this.#lines}A`;
     this.#output.write(`${up}\r${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
     this.#lines = lines.length;

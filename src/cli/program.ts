@@ -1,6 +1,16 @@
 /** The command line as a whole: its commands, how mistakes are told, and the exit code. */
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './cli-context.ts';
+import { addApiResources } from './api-resources.ts';
+import { addApply } from './apply.ts';
+import { addDelete } from './delete.ts';
+import { addEdges } from './edges.ts';
+import { addEdit } from './edit.ts';
+import { addEvents } from './events.ts';
+import { addExec } from './exec.ts';
+import { addGet } from './get.ts';
+import { addLogs } from './logs.ts';
+import { addVersion } from './version.ts';
 import { addDemo } from './demo.ts';
 import { addDown } from './down.ts';
 import { CliError, EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from './exit-code.ts';
@@ -8,6 +18,23 @@ import { addStatus } from './status.ts';
 import { styleFor } from './style.ts';
 import { addUp } from './up.ts';
 
+/** In the order of --help: from the first minute to the details. */
+const COMMANDS = [
+  addDemo,
+  addUp,
+  addDown,
+  addStatus,
+  addApply,
+  addGet,
+  addEdit,
+  addDelete,
+  addLogs,
+  addExec,
+  addEdges,
+  addEvents,
+  addApiResources,
+  addVersion,
+];
 const HELP_CODES = ['commander.help', 'commander.helpDisplayed', 'commander.version'];
 
 /** Runs one command; gives the exit code. */
@@ -16,7 +43,8 @@ export async function runCli(argv: readonly string[], context: CliContext): Prom
     await buildProgram(context).parseAsync([...argv], { from: 'user' });
     return EXIT_OK;
   } catch (error) {
-    if (error instanceof CommanderError) return HELP_CODES.includes(error.code) && error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    if (error instanceof CommanderError)
+      return HELP_CODES.includes(error.code) && error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
     const style = styleFor(context.stderr, context.environment);
     if (error instanceof CliError) {
       if (error.message !== '') context.stderr.write(`${style.red('error:')} ${error.message}\n`);
@@ -39,7 +67,7 @@ export function buildProgram(context: CliContext): Command {
     })
     .showSuggestionAfterError()
     .showHelpAfterError('(lateen --help lists the commands)');
-  for (const add of [addDemo, addUp, addDown, addStatus]) add(program, context);
+  for (const add of COMMANDS) add(program, context);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -23,11 +23,14 @@ export function addStatus(program: Command, context: CliContext): void {
 
 async function showStatus(context: CliContext, options: StatusOptions): Promise<void> {
   const { output = '' } = options;
-  if (!['', 'json', 'wide'].includes(output)) throw usageError(`unknown output ${output}: json or wide is wanted`);
+  if (!['', 'json', 'wide'].includes(output))
+    throw usageError(`unknown output ${output}: json or wide is wanted`);
   const status = await connectMesh(context, options).get<MeshStatus>(CONTROL_PATHS.status);
   const style = styleFor(context.stdout, context.environment);
   context.stdout.write(
-    output === 'json' ? `${JSON.stringify(status, null, 2)}\n` : printStatus(status, style, output === 'wide'),
+    output === 'json'
+      ? `${JSON.stringify(status, null, 2)}\n`
+      : printStatus(status, style, output === 'wide'),
   );
 }
 
@@ -41,19 +44,41 @@ export function printStatus(status: MeshStatus, style: Style, isWide: boolean): 
     diagnostics(status, style),
   ];
   if (status.workloads.length > 0) {
-    parts.push(style.dim('isolation none: workloads share one user and one network; policy is shown, not enforced against them\n'));
+    parts.push(
+      style.dim(
+        'isolation none: workloads share one user and one network; policy is shown, not enforced against them\n',
+      ),
+    );
   }
   return parts.filter((part) => part !== '').join('\n');
 }
 
 function section(title: string, replicas: readonly ReplicaStatus[], style: Style, isWide: boolean): string {
   if (replicas.length === 0) return '';
-  const head = ['NAMESPACE', 'NAME', 'READY', 'RESTARTS', 'SYNCED', 'ADDRESS', ...(isWide ? ['PIDS', 'IDENTITY'] : []), 'WAITS FOR'];
+  const head = [
+    'NAMESPACE',
+    'NAME',
+    'READY',
+    'RESTARTS',
+    'SYNCED',
+    'ADDRESS',
+    ...(isWide ? ['PIDS', 'IDENTITY'] : []),
+    'WAITS FOR',
+  ];
   const rows = replicas.map((replica) => {
     const { namespace, name, replica: number, ready, restarts, address, pids, identity, reason } = replica;
     const wide = isWide ? [`app ${pids.app}, agent ${pids.agent}, envoy ${pids.envoy}`, identity] : [];
     const readiness = ready ? style.green('yes') : style.red('no');
-    return [namespace, `${name}-${number}`, readiness, String(restarts), syncText(replica), address, ...wide, printable(reason)];
+    return [
+      namespace,
+      `${name}-${number}`,
+      readiness,
+      String(restarts),
+      syncText(replica),
+      address,
+      ...wide,
+      printable(reason),
+    ];
   });
   return `${style.bold(title)}\n${printTable(head, rows)}`;
 }

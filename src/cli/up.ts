@@ -17,13 +17,17 @@ export function addUp(program: Command, context: CliContext): void {
     .argument('[dir]', 'folder of YAML: Istio objects, Services, LocalWorkloads', '.')
     .description('run the mesh that a folder describes')
     .option('--mesh-config <file>', 'YAML of mesh config, laid over the defaults')
-    .addHelpText('after', '\nExamples:\n  lateen up samples/bookinfo/mesh\n  lateen up . --mesh-config mesh.yaml\n')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lateen up samples/bookinfo/mesh\n  lateen up . --mesh-config mesh.yaml\n',
+    )
     .action((dir: string, options: UpOptions) => up(context, dir, options));
 }
 
 async function up(context: CliContext, dir: string, options: UpOptions): Promise<void> {
   const say = (text: string): void => void context.stdout.write(`${text}\n`);
-  const meshConfigFile = options.meshConfig === undefined ? undefined : resolve(context.cwd, options.meshConfig);
+  const meshConfigFile =
+    options.meshConfig === undefined ? undefined : resolve(context.cwd, options.meshConfig);
   const start = { dir: resolve(context.cwd, dir), meshConfigFile, onStep: say };
   await hostMesh(context, start, async (mesh, signal) => {
     say(`The mesh of ${mesh.dir} is starting (pid ${mesh.pid}).`);
@@ -36,7 +40,11 @@ async function up(context: CliContext, dir: string, options: UpOptions): Promise
 }
 
 /** Waits for all workloads and tells how far they are. */
-export async function whenUp(mesh: HostedMesh, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+export async function whenUp(
+  mesh: HostedMesh,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     await mesh.whenUp(({ ready, total }) => say(`Workloads ready: ${ready}/${total}`), signal);
   } catch (error) {

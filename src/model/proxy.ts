@@ -37,7 +37,10 @@ export interface Proxy {
   readonly dnsCapture: boolean;
   /** HTTP_PROXY_PORT of node metadata; 0 when unset (then mesh config decides). */
   readonly httpProxyPort: number;
-  /** Where bound outbound TCP listeners listen under interception NONE (node metadata OUTBOUND_ADDRESS); '' when unset. */
+  /**
+   * Where listeners that others connect to are bound under interception NONE (node metadata OUTBOUND_ADDRESS): a sidecar's
+   * outbound TCP listeners, a gateway's servers. '' when unset; a gateway then uses its first address.
+   */
   readonly outboundAddress: string;
   /** The proxy's own ProxyConfig (defaultConfig merged with annotation), proto JSON. */
   readonly proxyConfig: Readonly<Record<string, unknown>>;

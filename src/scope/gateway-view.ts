@@ -64,7 +64,7 @@ function gatewayView(fetch: Fetch, deps: GatewayViewDeps, proxy: Proxy): Gateway
     namespace: proxy.namespace,
     labels: proxy.labels,
     viewer: deps.viewerOf(fetch, proxy),
-    bindAddress: proxy.interceptionMode === 'NONE' ? (proxy.addresses[0] ?? '') : '',
+    bindAddress: proxy.interceptionMode === 'NONE' ? proxy.outboundAddress || (proxy.addresses[0] ?? '') : '',
     targets: portTranslations(deps.targetsOf(fetch, proxy)),
     includesAttemptCount: config.proxyHeaders?.attemptCount?.disabled !== true,
     appendsForwardedHost: config.proxyHeaders?.xForwardedHost?.enabled === true,

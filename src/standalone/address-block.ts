@@ -38,7 +38,9 @@ export async function claimAddressBlock(): Promise<AddressBlock> {
     const claim = await listen(`127.${block}.255.254`);
     if (claim !== undefined) return addressBlock(`127.${block}`, claim);
   }
-  throw new Error(`all address blocks from 127.${FIRST_BLOCK} to 127.${LAST_BLOCK} are in use by other meshes`);
+  throw new Error(
+    `all address blocks from 127.${FIRST_BLOCK} to 127.${LAST_BLOCK} are in use by other meshes`,
+  );
 }
 
 /** Listens, or gives undefined when somebody else does. */

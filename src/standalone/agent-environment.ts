@@ -72,7 +72,9 @@ export function agentEnvironment(
 }
 
 /** Where the application serves metrics of its own, as injection passes it on. */
-function applicationMetrics(annotations: LocalWorkloadSpec['annotations']): readonly (readonly [string, string])[] {
+function applicationMetrics(
+  annotations: LocalWorkloadSpec['annotations'],
+): readonly (readonly [string, string])[] {
   const scrape = annotations['prometheus.io/scrape'];
   if (scrape !== 'true') return [];
   const path = annotations['prometheus.io/path'] ?? '/metrics';

@@ -37,7 +37,9 @@ export function baseEnvironment(
 export function captureEnvironment(place: AppPlace): ReadonlyMap<string, string> {
   const { addresses } = place;
   const proxy = `http://${addresses.proxy}:${place.httpProxyPort}`;
-  const direct = ['localhost', '127.0.0.1', '::1', addresses.app, addresses.proxy, addresses.outbound].join(',');
+  const direct = ['localhost', '127.0.0.1', '::1', addresses.app, addresses.proxy, addresses.outbound].join(
+    ',',
+  );
   return new Map([
     ['HTTP_PROXY', proxy],
     ['http_proxy', proxy],

@@ -36,7 +36,10 @@ export class ControlRefusal extends Error {
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** Opens the door. Errors: rejects when the socket cannot be made. */
-export async function openControlDoor(socketPath: string, handlers: ControlHandlers): Promise<AsyncDisposable> {
+export async function openControlDoor(
+  socketPath: string,
+  handlers: ControlHandlers,
+): Promise<AsyncDisposable> {
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     void answer(handlers, request, response);
   });

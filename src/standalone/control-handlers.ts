@@ -11,7 +11,12 @@ import {
   type MeshStatus,
 } from '#doors/control-protocol.ts';
 import { captureEnvironment } from './app-environment.ts';
-import { type ControlCall, type ControlHandler, type ControlHandlers, ControlRefusal } from './control-door.ts';
+import {
+  type ControlCall,
+  type ControlHandler,
+  type ControlHandlers,
+  ControlRefusal,
+} from './control-door.ts';
 import type { EdgeWatch } from './edge-watch.ts';
 import { streamLogs } from './log-handler.ts';
 import type { MeshEvents } from './mesh-events.ts';

@@ -9,7 +9,11 @@ function texts(text: string): string[] {
 }
 
 test('documents are parted at marker lines only, and keep their comments', () => {
-  deepStrictEqual(texts(THREE), ['# first\na: 1\n', '\n# second\nb: |\n  text\n --- no marker\n', '\nc: 3\n']);
+  deepStrictEqual(texts(THREE), [
+    '# first\na: 1\n',
+    '\n# second\nb: |\n  text\n --- no marker\n',
+    '\nc: 3\n',
+  ]);
   deepStrictEqual(
     splitDocuments(THREE).map(({ line }) => line),
     [1, 3, 8],
@@ -37,7 +41,10 @@ test('exchanging one document leaves every other byte as it was', () => {
 });
 
 test('removing documents leaves the others, and nothing in the end', () => {
-  strictEqual(removeDocument(THREE, place(THREE, 2)), '# first\na: 1\n---\n# second\nb: |\n  text\n --- no marker\n');
+  strictEqual(
+    removeDocument(THREE, place(THREE, 2)),
+    '# first\na: 1\n---\n# second\nb: |\n  text\n --- no marker\n',
+  );
   const twoLeft = removeDocument(THREE, place(THREE, 0));
   strictEqual(twoLeft, '---\n# second\nb: |\n  text\n --- no marker\n---\nc: 3\n');
   strictEqual(removeDocument('---\na: 1\n', place('---\na: 1\n', 0)), '');

@@ -22,7 +22,10 @@ interface Report {
 }
 
 interface EdgeSum {
-  readonly edge: Pick<Edge, 'source' | 'sourceNamespace' | 'destination' | 'destinationNamespace' | 'protocol'>;
+  readonly edge: Pick<
+    Edge,
+    'source' | 'sourceNamespace' | 'destination' | 'destinationNamespace' | 'protocol'
+  >;
   readonly bySource: Report;
   readonly byDestination: Report;
 }
@@ -45,7 +48,13 @@ export function sumEdges(increases: Iterable<Sample>, windowMs: number): readonl
 
 function addSample(sums: Map<string, EdgeSum>, { name, labels, value }: Sample): void {
   const edge = edgeOf(name, labels);
-  const key = [edge.sourceNamespace, edge.source, edge.destinationNamespace, edge.destination, edge.protocol].join('/');
+  const key = [
+    edge.sourceNamespace,
+    edge.source,
+    edge.destinationNamespace,
+    edge.destination,
+    edge.protocol,
+  ].join('/');
   const sum = sums.get(key) ?? { edge, bySource: emptyReport(), byDestination: emptyReport() };
   sums.set(key, sum);
   const report = labels.get('reporter') === 'source' ? sum.bySource : sum.byDestination;

@@ -1,6 +1,6 @@
 /**
  * Watches the traffic while somebody looks: asks each agent for its metrics every two seconds, keeps the increases of the
- * last ten. Nobody looking costs nothing. An edge once seen stays in the table, so that the table does not flicker.
+ * last ten. Nobody looking costs nothing. An edge stays in the table for a minute after its last request, so that it does not flicker.
  */
 import { get } from 'node:http';
 import type { Clock } from '#base/clock.ts';
@@ -27,14 +27,15 @@ const METRICS_PATH = '/stats/prometheus';
 const TIMEOUT_MS = 1500;
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_KNOWN = 2000;
+const KEEP_MS = 60_000;
 
 export class EdgeWatch implements Disposable {
   readonly #replicas: () => readonly WatchedReplica[];
   readonly #clock: Clock;
   /** Last values by replica and series. */
   readonly #values = new Map<string, ReadonlyMap<string, number>>();
-  /** One sample of value 0 per series seen, to keep its edge. */
-  readonly #known = new Map<string, Sample>();
+  /** One sample of value 0 per series that had an increase lately, to keep its edge. */
+  readonly #known = new Map<string, { readonly sample: Sample; readonly atMs: number }>();
   #increases: readonly Increase[] = [];
   #startedAtMs = 0;
   #askedAtMs = 0;
@@ -53,7 +54,8 @@ export class EdgeWatch implements Disposable {
     const last = this.#increases.at(-1)?.atMs ?? nowMs;
     const windowMs = Math.min(WINDOW_MS, last - this.#startedAtMs);
     const recent = this.#increases.flatMap(({ samples }) => samples);
-    return { edges: sumEdges([...this.#known.values(), ...recent], windowMs), windowMs };
+    const known = [...this.#known.values()].map(({ sample }) => sample);
+    return { edges: sumEdges([...known, ...recent], windowMs), windowMs };
   }
 
   [Symbol.dispose](): void {
@@ -75,7 +77,8 @@ export class EdgeWatch implements Disposable {
     const replicas = this.#replicas();
     const increases = await Promise.all(replicas.map((replica) => this.#scrape(replica)));
     const atMs = this.#clock.monotonicMs();
-    if (this.#increases.length === 0 && this.#known.size === 0) this.#startedAtMs = atMs;
+    if (this.#increases.length === 0) this.#startedAtMs = atMs;
+    for (const [series, known] of this.#known) if (atMs - known.atMs > KEEP_MS) this.#known.delete(series);
     const recent = this.#increases.filter((one) => one.atMs > atMs - WINDOW_MS);
     this.#increases = [...recent, { atMs, samples: increases.flat() }];
     if (atMs - this.#askedAtMs > NOBODY_LOOKS_MS) this.#timer = undefined;
@@ -93,14 +96,21 @@ export class EdgeWatch implements Disposable {
       if (!isEdgeSample(sample)) continue;
       const series = seriesOf(sample);
       values.set(series, sample.value);
-      if (this.#known.size < MAX_KNOWN) this.#known.set(series, { ...sample, value: 0 });
       if (before === undefined) continue;
       const old = before.get(series) ?? 0;
       const value = sample.value >= old ? sample.value - old : sample.value;
-      if (value > 0) increases.push({ ...sample, value });
+      if (value <= 0) continue;
+      increases.push({ ...sample, value });
+      this.#keep(series, sample);
     }
     this.#values.set(replica.subject, values);
     return increases;
+  }
+
+  #keep(series: string, sample: Sample): void {
+    if (sample.name.endsWith('_bucket') || (this.#known.size >= MAX_KNOWN && !this.#known.has(series)))
+      return;
+    this.#known.set(series, { sample: { ...sample, value: 0 }, atMs: this.#clock.monotonicMs() });
   }
 }
 
@@ -110,7 +120,13 @@ function seriesOf({ name, labels }: Sample): string {
 
 function fetchMetrics(host: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { host, port: METRICS_PORT, path: METRICS_PATH, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const options = {
+      host,
+      port: METRICS_PORT,
+      path: METRICS_PATH,
+      agent: false,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    };
     const call = get(options, (answer) => {
       const chunks: Buffer[] = [];
       let sizeBytes = 0;

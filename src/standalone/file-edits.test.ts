@@ -19,7 +19,11 @@ function edits(files: Record<string, string>): FileEdits {
 
 test('an object is exchanged where it stands, its neighbours keep their comments', () => {
   const some = edits({ 'a.yaml': TWO });
-  some.put('a.yaml', ratings, 'kind: VirtualService\nmetadata: { name: ratings, namespace: shop, labels: { x: y } }');
+  some.put(
+    'a.yaml',
+    ratings,
+    'kind: VirtualService\nmetadata: { name: ratings, namespace: shop, labels: { x: y } }',
+  );
   const text = some.changes.get('a.yaml') ?? '';
   strictEqual(text, TWO.replace('namespace: shop }', 'namespace: shop, labels: { x: y } }'));
 });
@@ -43,7 +47,8 @@ test('a file without objects left is to go', () => {
 });
 
 test('an item of a List is exchanged and removed within it', () => {
-  const list = 'apiVersion: v1\nkind: List\nitems:\n  # keep\n  - kind: Service\n    metadata: { name: a }\n  - kind: Service\n    metadata: { name: b }\n';
+  const list =
+    'apiVersion: v1\nkind: List\nitems:\n  # keep\n  - kind: Service\n    metadata: { name: a }\n  - kind: Service\n    metadata: { name: b }\n';
   const some = edits({ 'l.yaml': list });
   const b = { kind: 'Service', namespace: 'default', name: 'b' };
   strictEqual(some.find('l.yaml', b)?.text, 'kind: Service\nmetadata: { name: b }\n');
@@ -55,6 +60,12 @@ test('an item of a List is exchanged and removed within it', () => {
 });
 
 test('a namespace is written only into objects that name none', () => {
-  strictEqual(withNamespace('metadata:\n  name: a # mine\n', 'shop'), 'metadata:\n  name: a # mine\n  namespace: shop\n');
-  strictEqual(withNamespace('metadata: { name: a, namespace: x }', 'shop'), 'metadata: { name: a, namespace: x }');
+  strictEqual(
+    withNamespace('metadata:\n  name: a # mine\n', 'shop'),
+    'metadata:\n  name: a # mine\n  namespace: shop\n',
+  );
+  strictEqual(
+    withNamespace('metadata: { name: a, namespace: x }', 'shop'),
+    'metadata: { name: a, namespace: x }',
+  );
 });

@@ -6,7 +6,13 @@
 import { Document, isMap, isSeq, parseDocument } from 'yaml';
 import { kindInfo } from '#api/kind-registry.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
-import { appendDocument, type DocumentPlace, removeDocument, replaceDocument, splitDocuments } from './document-text.ts';
+import {
+  appendDocument,
+  type DocumentPlace,
+  removeDocument,
+  replaceDocument,
+  splitDocuments,
+} from './document-text.ts';
 
 const DEFAULT_NAMESPACE = 'default';
 
@@ -47,7 +53,13 @@ export class FileEdits {
     const found = findObject(text, ref);
     if (found === undefined) this.#texts.set(file, appendDocument(text, content));
     else if (found.item === undefined) this.#texts.set(file, replaceDocument(text, found.place, content));
-    else this.#editList(file, text, found.place, (items) => void (items[found.item ?? 0] = parseDocument(content).contents));
+    else
+      this.#editList(
+        file,
+        text,
+        found.place,
+        (items) => void (items[found.item ?? 0] = parseDocument(content).contents),
+      );
   }
 
   /** Takes an object out of a file; false when it is not there. */
@@ -70,7 +82,10 @@ export class FileEdits {
     if (!isSeq(items)) return;
     edit(items.items);
     const emptied = items.items.length === 0;
-    this.#texts.set(file, emptied ? removeDocument(text, place) : replaceDocument(text, place, list.toString()));
+    this.#texts.set(
+      file,
+      emptied ? removeDocument(text, place) : replaceDocument(text, place, list.toString()),
+    );
   }
 }
 

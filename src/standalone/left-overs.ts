@@ -9,7 +9,9 @@ import { startTicks } from './process-table.ts';
 /** Kills the groups of all processes named by *.pid files below a folder; gives how many there were. */
 export function killLeftOvers(runFolder: string): number {
   if (!existsSync(runFolder)) return 0;
-  const files = readdirSync(runFolder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.pid'));
+  const files = readdirSync(runFolder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.pid'),
+  );
   return files.filter((name) => killGroup(readFileSync(join(runFolder, name), 'utf8'))).length;
 }
 

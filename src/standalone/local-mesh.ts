@@ -60,6 +60,8 @@ export interface LocalMesh extends AsyncDisposable {
   whenUp(onProgress: (progress: MeshProgress) => void, signal: AbortSignal): Promise<void>;
 }
 
+const LAST_PUSH_MS = 3000;
+
 /** Opens a mesh. Errors: rejects with a text for people; nothing is left then. */
 export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
   await using scope = new AsyncDisposableStack();
@@ -109,7 +111,11 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     events,
     downAsked: down.promise,
     status,
-    whenUp: (onProgress, signal) => whenUp(supervisor, onProgress, signal),
+    whenUp: async (onProgress, signal) => {
+      await whenUp(supervisor, onProgress, signal);
+      // Ready is not enough: each proxy must have heard of all others.
+      if (!signal.aborted) await controlPlane.waitForProxies(LAST_PUSH_MS);
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -3,7 +3,15 @@
  * name and the kernel refuses that for the sockets that node makes of pipes). Kept small by copying it to `FILE.1` and
  * emptying it, which works because everybody appends; what is written in between those two steps is lost.
  */
-import { appendFileSync, closeSync, copyFileSync, mkdirSync, openSync, statSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;

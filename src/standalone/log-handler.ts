@@ -7,7 +7,11 @@ import type { Replica } from './replica.ts';
 type Send = (text: string | Uint8Array) => void;
 
 /** Query: container (app, istio-proxy), tail (lines), follow. */
-export async function streamLogs(replicas: readonly Replica[], call: ControlCall, clock: Clock): Promise<undefined> {
+export async function streamLogs(
+  replicas: readonly Replica[],
+  call: ControlCall,
+  clock: Clock,
+): Promise<undefined> {
   const { query, send, signal } = call;
   const container = query.get('container');
   if (container !== null && container !== 'app' && container !== 'istio-proxy') {

@@ -10,7 +10,10 @@ const CHUNK_BYTES = 64 * 1024;
 const POLL_MS = 200;
 
 /** The last `lines` lines of a file, and where it ends. `lines` below 0: as many as there are within the limit. */
-export async function readTail(path: string, lines: number): Promise<{ readonly text: string; readonly end: number }> {
+export async function readTail(
+  path: string,
+  lines: number,
+): Promise<{ readonly text: string; readonly end: number }> {
   await using file = await open(path, 'r');
   const { size } = await file.stat();
   const start = Math.max(0, size - MAX_TAIL_BYTES);

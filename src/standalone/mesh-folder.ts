@@ -15,7 +15,11 @@ const DEFAULT_NAMESPACE = 'default';
 const ARRIVAL_LIMIT_MS = 8000;
 
 /** Reads the folder and follows it. Errors: rejects when it is not there. */
-export async function openMeshFolder(dir: string, controlPlane: ControlPlane, clock: Clock): Promise<ObjectFolder> {
+export async function openMeshFolder(
+  dir: string,
+  controlPlane: ControlPlane,
+  clock: Clock,
+): Promise<ObjectFolder> {
   const arrived = new Map<string, string>();
   const listeners = new Set<() => void>();
   let diagnostics: readonly Diagnostic[] = [];

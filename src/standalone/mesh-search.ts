@@ -4,10 +4,16 @@ import { fail, ok, type Result } from '#base/result.ts';
 import type { MeshEntry } from './user-folder.ts';
 
 /** Chooses among the running meshes. `dir` is what was asked for, '' for nothing; both folders are absolute. */
-export function chooseMesh(meshes: readonly MeshEntry[], dir: string, cwd: string): Result<MeshEntry, string> {
+export function chooseMesh(
+  meshes: readonly MeshEntry[],
+  dir: string,
+  cwd: string,
+): Result<MeshEntry, string> {
   if (dir !== '') {
     const named = meshes.find((mesh) => mesh.dir === dir);
-    return named === undefined ? fail(`no mesh is running from ${dir}; start one with: lateen up ${dir}`) : ok(named);
+    return named === undefined
+      ? fail(`no mesh is running from ${dir}; start one with: lateen up ${dir}`)
+      : ok(named);
   }
   const around = meshes.filter((mesh) => cwd === mesh.dir || cwd.startsWith(mesh.dir + sep));
   const [only, ...others] = around.length > 0 ? longestFirst(around).slice(0, 1) : meshes;

@@ -1,10 +1,5 @@
 /** The mesh config of a mesh on one machine: Istio's defaults, with what makes sense here laid over, and the user's part over that. */
-import {
-  defaultMeshConfig,
-  type MeshConfig,
-  mergeMeshConfig,
-  parseMeshConfig,
-} from '#api/mesh-config.ts';
+import { defaultMeshConfig, type MeshConfig, mergeMeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 
 const HTTP_PROXY_PORT = 15080;

@@ -74,7 +74,11 @@ function readDocument(file: ApplyFile, place: DocumentPlace, namespace: string, 
       found.diagnostics.push(...placed.map((diagnostic) => shift(diagnostic, place)));
       if (one.object === undefined) continue;
       const text = isList ? printYaml(toKubernetesForm(one.object)) : content;
-      found.objects.push({ object: one.object, content: text, at: { file: file.name, line: place.line, column: 1 } });
+      found.objects.push({
+        object: one.object,
+        content: text,
+        at: { file: file.name, line: place.line, column: 1 },
+      });
     }
   }
 }

@@ -55,7 +55,9 @@ export class ObjectWriter {
 
   /** Objects as Kubernetes prints them. */
   objects(kind: string | undefined): readonly PrintedObject[] {
-    return this.#options.controlPlane.objects(kind).map((object) => toKubernetesForm(object) as PrintedObject);
+    return this.#options.controlPlane
+      .objects(kind)
+      .map((object) => toKubernetesForm(object) as PrintedObject);
   }
 
   /** An object's own text in its file; undefined when no file has it. */
@@ -88,7 +90,10 @@ export class ObjectWriter {
     }
     const refs = changed.filter(({ action }) => action !== 'unchanged');
     const hashes = new Map(objects.map(({ object }) => [objectKey(object), object.hash]));
-    await this.#write(edits, refs.map((ref) => ({ ref, hash: hashes.get(objectKey(ref)) ?? '' })));
+    await this.#write(
+      edits,
+      refs.map((ref) => ({ ref, hash: hashes.get(objectKey(ref)) ?? '' })),
+    );
     const warnings = this.#options.controlPlane.warnings(changed);
     return this.#afterwards(accepted(changed, [...diagnostics, ...warnings]), refs, request);
   }
@@ -117,7 +122,10 @@ export class ObjectWriter {
         throw new ControlRefusal(404, `${kind} "${name}" not found in namespace "${namespace}"`);
       }
     }
-    await this.#write(edits, changed.map((ref) => ({ ref })));
+    await this.#write(
+      edits,
+      changed.map((ref) => ({ ref })),
+    );
     return this.#afterwards(accepted(changed, []), changed, request);
   }
 
@@ -139,7 +147,9 @@ export class ObjectWriter {
     const { controlPlane } = this.#options;
     const pending = wait && refs.length > 0 ? (await controlPlane.waitForProxies(timeoutMs)).pending : [];
     const keys = new Set(refs.map(objectKey));
-    const heldBack: readonly HeldBackStatus[] = controlPlane.heldBack().filter((one) => keys.has(objectKey(one)));
+    const heldBack: readonly HeldBackStatus[] = controlPlane
+      .heldBack()
+      .filter((one) => keys.has(objectKey(one)));
     return { ...answer, pending, heldBack };
   }
 

@@ -24,7 +24,10 @@ export function startTicks(pid: number): string {
 /** Ids of a process's children that run `commandName` (the kernel's name, at most 15 bytes); of all when ''. */
 export function childrenOf(pid: number, commandName = ''): number[] {
   const text = read(`/proc/${pid}/task/${pid}/children`);
-  const children = text.split(' ').filter((part) => part !== '').map(Number);
+  const children = text
+    .split(' ')
+    .filter((part) => part !== '')
+    .map(Number);
   return commandName === '' ? children : children.filter((child) => commandOf(child) === commandName);
 }
 

@@ -27,11 +27,17 @@ function parseSample(line: string): Sample | undefined {
   const close = line.lastIndexOf('}');
   const nameEnd = open < 0 ? line.indexOf(' ') : open;
   if (nameEnd <= 0 || (open >= 0 && close < open)) return undefined;
-  const value = Number(line.slice(Math.max(nameEnd, close + 1)).trim().split(' ')[0]);
+  const value = Number(
+    line
+      .slice(Math.max(nameEnd, close + 1))
+      .trim()
+      .split(' ')[0],
+  );
   if (Number.isNaN(value)) return undefined;
   const labels = new Map<string, string>();
   if (open >= 0) {
-    for (const [, key = '', quoted = ''] of line.slice(open + 1, close).matchAll(LABEL)) labels.set(key, unescape(quoted));
+    for (const [, key = '', quoted = ''] of line.slice(open + 1, close).matchAll(LABEL))
+      labels.set(key, unescape(quoted));
   }
   return { name: line.slice(0, nameEnd), labels, value };
 }

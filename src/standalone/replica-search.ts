@@ -15,7 +15,9 @@ export function findReplicas<R extends Named>(
   name: string,
   namespace: string | undefined,
 ): FoundReplicas<R> {
-  const inNamespace = all.filter(({ plan }) => namespace === undefined || plan.object.namespace === namespace);
+  const inNamespace = all.filter(
+    ({ plan }) => namespace === undefined || plan.object.namespace === namespace,
+  );
   const ofWorkload = inNamespace.filter(({ plan }) => plan.object.name === name);
   const found = ofWorkload.length > 0 ? ofWorkload : inNamespace.filter((one) => replicaName(one) === name);
   const namespaces = [...new Set(found.map(({ plan }) => plan.object.namespace))];
@@ -24,7 +26,10 @@ export function findReplicas<R extends Named>(
     return { replicas: [], problem: `no workload ${name}${known === '' ? '' : `; there are: ${known}`}` };
   }
   if (namespaces.length > 1) {
-    return { replicas: [], problem: `${name} is in several namespaces (${namespaces.join(', ')}); choose one with -n` };
+    return {
+      replicas: [],
+      problem: `${name} is in several namespaces (${namespaces.join(', ')}); choose one with -n`,
+    };
   }
   return { replicas: found, problem: '' };
 }

@@ -21,7 +21,12 @@ export function replicaStatus(
     pids: replica.pids,
     address: addresses.proxy,
     appAddress: replica.isGateway ? spec.bind : addresses.app,
-    ports: spec.ports.map(({ name: portName, port, appPort, protocol }) => ({ name: portName, port, appPort, protocol })),
+    ports: spec.ports.map(({ name: portName, port, appPort, protocol }) => ({
+      name: portName,
+      port,
+      appPort,
+      protocol,
+    })),
     ready: replica.ready,
     reason: replica.reason,
     restarts: replica.restarts,

@@ -125,7 +125,11 @@ export class Replica {
   get pids(): { readonly app: number; readonly agent: number; readonly envoy: number } {
     const agent = this.#agent.pid;
     const envoyName = basename(this.#around.envoyPath).slice(0, MAX_COMMAND_NAME);
-    return { app: this.#app?.pid ?? 0, agent, envoy: agent === 0 ? 0 : (childrenOf(agent, envoyName)[0] ?? 0) };
+    return {
+      app: this.#app?.pid ?? 0,
+      agent,
+      envoy: agent === 0 ? 0 : (childrenOf(agent, envoyName)[0] ?? 0),
+    };
   }
 
   /** What it waits for; '' when it is ready. */
@@ -134,7 +138,9 @@ export class Replica {
     if (this.ready) return '';
     if (this.#proxyWatch?.ready !== true) {
       const exit = this.#agent.pid === 0 ? this.#agent.lastExit : undefined;
-      return exit === undefined ? `proxy: ${this.#proxyWatch?.reason ?? 'starting'}` : `proxy ${printExit(exit)}`;
+      return exit === undefined
+        ? `proxy: ${this.#proxyWatch?.reason ?? 'starting'}`
+        : `proxy ${printExit(exit)}`;
     }
     const exit = this.#app?.pid === 0 ? this.#app.lastExit : undefined;
     return exit === undefined ? `app: ${this.#appWatch?.reason ?? 'starting'}` : `app ${printExit(exit)}`;
@@ -246,14 +252,21 @@ export class Replica {
     const { spec } = this.plan.object;
     const { readiness } = spec;
     const host = this.plan.addresses.app;
-    const port = readiness?.http?.port ?? readiness?.tcp?.port ?? spec.ports.find((one) => one.protocol === 'TCP')?.appPort;
+    const port =
+      readiness?.http?.port ??
+      readiness?.tcp?.port ??
+      spec.ports.find((one) => one.protocol === 'TCP')?.appPort;
     const path = readiness?.http?.path;
     const timeoutMs = readiness?.timeoutMs ?? PROBE_TIMEOUT_MS;
     const check = async (): Promise<string> => {
       if (port === undefined) return '';
       return probe({ host, port, timeoutMs, ...(path === undefined ? {} : { path }) });
     };
-    this.#appWatch = this.#watch(check, readiness?.periodMs ?? PROBE_TIMEOUT_MS, readiness?.failureThreshold ?? 1);
+    this.#appWatch = this.#watch(
+      check,
+      readiness?.periodMs ?? PROBE_TIMEOUT_MS,
+      readiness?.failureThreshold ?? 1,
+    );
   }
 
   #crashed(what: 'app' | 'proxy', log: LogFile, exit: ChildExit, restartInMs: number): void {

@@ -15,6 +15,7 @@ export function explainSystemError(error: unknown): string {
   if (code === 'EACCES' || code === 'EPERM')
     return `permission denied${where}; choose a folder that you may write to`;
   if (code === 'EROFS') return `the file system is read-only${where}; choose a folder that you may write to`;
-  if (code === 'EMFILE' || code === 'ENFILE') return `too many open files${where}; raise the limit (ulimit -n)`;
+  if (code === 'EMFILE' || code === 'ENFILE')
+    return `too many open files${where}; raise the limit (ulimit -n)`;
   return message;
 }

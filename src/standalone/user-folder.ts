@@ -23,7 +23,9 @@ const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Where the user's folder lies. */
 export function userFolderPath(runtimeDir: string | undefined, tempDir: string, uid: number): string {
-  return runtimeDir === undefined || runtimeDir === '' ? join(tempDir, `lateen-${uid}`) : join(runtimeDir, 'lateen');
+  return runtimeDir === undefined || runtimeDir === ''
+    ? join(tempDir, `lateen-${uid}`)
+    : join(runtimeDir, 'lateen');
 }
 
 export class UserFolder {

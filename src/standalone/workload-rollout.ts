@@ -39,9 +39,7 @@ export class WorkloadRollout {
 
   /** The replicas that are there, stopping ones too, by number. */
   get replicas(): readonly Replica[] {
-    return this.#running
-      .map(({ replica }) => replica)
-      .sort((a, b) => a.plan.replica - b.plan.replica);
+    return this.#running.map(({ replica }) => replica).sort((a, b) => a.plan.replica - b.plan.replica);
   }
 
   /** Sets what is wanted; undefined: nothing. */
@@ -75,7 +73,9 @@ export class WorkloadRollout {
     const isGateway = this.#desired.object.spec.type === 'gateway';
     // A gateway's successor waits for the fixed ports; while old ones still work, new ones come one by one.
     if (isGateway && this.#running.length > fresh) return;
-    const starting = this.#running.filter(({ replica, fingerprint }) => fingerprint === this.#fingerprint && !replica.ready);
+    const starting = this.#running.filter(
+      ({ replica, fingerprint }) => fingerprint === this.#fingerprint && !replica.ready,
+    );
     const count = old === 0 ? wanted - fresh : Math.min(wanted - fresh, 1 - Math.min(1, starting.length));
     for (let i = 0; i < count; i++) this.#startOne(this.#desired);
   }

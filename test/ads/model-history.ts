@@ -202,7 +202,7 @@ class Run {
 
   /**
    * Lets everything happen, without any waiting for time, and looks whether the client is there. After a broken stream what
-   * the client brought along may wait a second, and so may a cluster that was taken back while state of the world, which
+   * the client brought along may wait some seconds, and so may a cluster that was taken back while state of the world, which
    * can't say "there is none", had it warming. After a refusal all that is certain is that it goes on.
    */
   arrive(): void {
@@ -212,8 +212,10 @@ class Run {
     if (this.hasRefused) return;
     if (this.#hasReconnected || !this.isPunctual || !this.#variant.isDelta) {
       this.isPunctual = false;
-      this.world.clock.advance(ORDER_WAIT_MS);
-      this.settle();
+      for (let i = 0; i < 3; i++) {
+        this.world.clock.advance(ORDER_WAIT_MS);
+        this.settle();
+      }
     }
     assertHolds(this.client, this.#world);
   }

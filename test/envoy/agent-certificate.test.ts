@@ -186,6 +186,14 @@ describe('keeping a certificate', () => {
       await changed.promise;
       assert.equal(certificate.current?.rootsPem, own + other.source.ca.signer.authority.rootPem);
       assert.equal(source.calls, 1);
+      for (const broken of ['nonsense', undefined]) {
+        if (broken === undefined) rmSync(roots);
+        else writeFileSync(roots, broken);
+        clock.advance(10_000);
+        await settled();
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+        assert.equal(certificate.current?.rootsPem, own + other.source.ca.signer.authority.rootPem);
+      }
       certificate[Symbol.dispose]();
       assert.equal(clock.waitingCount, 0);
     });

@@ -121,6 +121,8 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
 export class LivingMesh {
   readonly fixture: MeshFixture = meshFixture();
   readonly objects = new Map<string, MeshObject>();
+  /** The objects as they were written. */
+  readonly manifests = new Map<string, Manifest>();
   readonly heldBack = new Map<string, HeldBack>();
   readonly replicas = new Map<string, LocalReplica>();
   readonly proxies = new Map<string, ProxyFacts>();
@@ -129,7 +131,7 @@ export class LivingMesh {
   run(command: Command): void {
     switch (command.do) {
       case 'set':
-        return decodeAll(command.manifest).forEach((object) => this.#set(object));
+        return this.#set(command.manifest);
       case 'run':
         return this.#run(command.replica);
       case 'configure':
@@ -149,31 +151,40 @@ export class LivingMesh {
   /** A mesh that never knew anything but the outcome. `reversed`: fed in the opposite order. */
   startAfresh(reversed: boolean): MeshFixture {
     const fresh = meshFixture();
+    this.feed(fresh, reversed);
+    fresh.settle();
+    return fresh;
+  }
+
+  /** Queues the outcome in a mesh. */
+  feed(to: MeshFixture, reversed = false): void {
+    const { heldBack, replicas, meshConfig } = to.mesh;
     const steps = [
-      ...Array.from(this.objects.values(), (object) => () => fresh.set(object)),
+      ...Array.from(this.objects.values(), (object) => () => to.set(object)),
       ...Array.from(
         this.heldBack,
         ([key, verdict]) =>
           () =>
-            fresh.mesh.heldBack.set(key, verdict),
+            heldBack.set(key, verdict),
       ),
       ...Array.from(
         this.replicas,
         ([key, replica]) =>
           () =>
-            fresh.mesh.replicas.set(key, replica),
+            replicas.set(key, replica),
       ),
-      ...Array.from(this.proxies.values(), (facts) => () => void fresh.connect(facts)),
-      () => fresh.mesh.meshConfig.set(MESH_KEY, this.config),
+      ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
+      () => meshConfig.set(MESH_KEY, this.config),
     ];
-    for (const feed of reversed ? steps.reverse() : steps) feed();
-    fresh.settle();
-    return fresh;
+    for (const step of reversed ? steps.reverse() : steps) step();
   }
 
-  #set(object: MeshObject): void {
-    this.objects.set(objectKey(object), object);
-    this.fixture.set(object);
+  #set(manifest: Manifest): void {
+    for (const object of decodeAll(manifest)) {
+      this.objects.set(objectKey(object), object);
+      this.manifests.set(objectKey(object), manifest);
+      this.fixture.set(object);
+    }
   }
 
   #run(replica: LocalReplica): void {
@@ -187,12 +198,19 @@ export class LivingMesh {
     this.fixture.connect(facts);
   }
 
+  #delete(index: number): void {
+    take(this.objects, index, (key, object) => {
+      this.manifests.delete(key);
+      this.fixture.remove(object);
+    });
+  }
+
   #pick(what: Extract<Command, { index: number }>['do'], index: number): void {
     const { heldBack, replicas, proxies } = this.fixture.mesh;
     if (what === 'lift') take(this.heldBack, index, (key) => heldBack.delete(key));
     else if (what === 'stop') take(this.replicas, index, (key) => replicas.delete(key));
     else if (what === 'disconnect') take(this.proxies, index, (key) => proxies.delete(key));
-    else if (what === 'delete') take(this.objects, index, (_key, object) => this.fixture.remove(object));
+    else if (what === 'delete') this.#delete(index);
     else this.#hold(what, index);
   }
 

@@ -5,12 +5,14 @@
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
 import { type Service, telemetryName } from '#model/service.ts';
-import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from '../endpoints/endpoint-selection.ts';
-import { groupByLocality, type LocalityGroup } from '../endpoints/locality-group.ts';
-import { localityLbOf } from '../endpoints/locality-settings.ts';
-import { serverMutualCheck } from '../endpoints/served-endpoints.ts';
-import { sniName } from '../names.ts';
-import { type UpstreamTls, upstreamTls } from '../tls/upstream-settings.ts';
+import type { ClientPlace } from '#xds/endpoints/endpoint-view.ts';
+import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from '#xds/endpoints/endpoint-selection.ts';
+import { groupByLocality, type LocalityGroup } from '#xds/endpoints/locality-group.ts';
+import { prioritize } from '#xds/endpoints/locality-priority.ts';
+import { localityLbOf } from '#xds/endpoints/locality-settings.ts';
+import { serverMutualCheck } from '#xds/endpoints/served-endpoints.ts';
+import { sniName } from '#xds/names.ts';
+import { type UpstreamTls, upstreamTls } from '#xds/tls/upstream-settings.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import type { ClientTraits, HostPolicy, PlannedCluster } from './cluster-plan.ts';
 import type { Destination } from './destination.ts';
@@ -22,6 +24,8 @@ export interface HostContext {
   readonly traits: ClientTraits;
   readonly facts: ClusterFacts;
   readonly destination: Destination;
+  /** Where the client is, when inline endpoints are to be ordered by distance from there. */
+  readonly place?: ClientPlace;
 }
 
 /** The input of one cluster; undefined for a DNS cluster without endpoints, which Envoy would refuse. */
@@ -65,7 +69,11 @@ function inlineEndpoints(planned: PlannedCluster, context: HostContext): readonl
   const usable = planned.discovery === 'LOGICAL_DNS' ? all.slice(0, 1) : all;
   const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
   const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(destination.inline));
-  return groupByLocality(usable, isMutualTls).map(({ labels: _labels, ...group }) => group);
+  const groups = groupByLocality(usable, isMutualTls);
+  const { place, facts } = context;
+  if (place === undefined) return groups.map(({ labels: _labels, ...group }) => group);
+  const lb = localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts.localityLb);
+  return prioritize(groups, lb, place, planned.policy.outlierDetection !== undefined);
 }
 
 function tlsOf(planned: PlannedCluster, context: HostContext): UpstreamTls | undefined {

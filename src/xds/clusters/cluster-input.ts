@@ -4,9 +4,9 @@
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
 import type { Protocol } from '#model/service.ts';
-import type { LocalityGroup } from '../endpoints/locality-group.ts';
-import type { UpstreamTls } from '../tls/upstream-settings.ts';
-import type { LocalityLb } from '../endpoints/locality-settings.ts';
+import type { LocalityGroup } from '#xds/endpoints/locality-group.ts';
+import type { UpstreamTls } from '#xds/tls/upstream-settings.ts';
+import type { LocalityLb } from '#xds/endpoints/locality-settings.ts';
 import type { PortPolicy } from './traffic-policy.ts';
 
 /** How Envoy finds a cluster's endpoints. DYNAMIC resolves whatever host a request names (wildcard ServiceEntries). */

@@ -10,7 +10,7 @@ import type { Service, ServicePort } from '#model/service.ts';
 import { isWildcardHost } from '#model/service-hostname.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
 import type { Viewer } from '#scope/viewer.ts';
-import { outboundClusterName } from '../names.ts';
+import { outboundClusterName } from '#xds/names.ts';
 import type { Discovery } from './cluster-input.ts';
 import { type PortPolicy, servicePolicy, subsetPolicy, withMeshDefaults } from './traffic-policy.ts';
 

@@ -8,9 +8,9 @@ import type { CircuitBreakersSchema } from '#proto/envoy/config/cluster/v3/circu
 import type { UpstreamConnectionOptionsSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import type { OutlierDetectionSchema } from '#proto/envoy/config/cluster/v3/outlier_detection_pb.ts';
 import { durationMs } from '#api/duration.ts';
-import { parseDuration } from '../routes/duration.ts';
+import { parseDuration } from '#xds/routes/duration.ts';
 import type { PortPolicy } from './traffic-policy.ts';
-import type { InitOf } from '../message-init.ts';
+import type { InitOf } from '#xds/message-init.ts';
 
 /** Istio sets no limit where Envoy's own (1024, three retries) has proved too small when pods come and go. */
 const UNLIMITED = 0xffff_ffff;

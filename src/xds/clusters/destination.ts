@@ -7,9 +7,9 @@ import { isDnsService } from '#model/endpoint-entry.ts';
 import type { EndpointSummary } from '#model/endpoint-summary.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { shardOf } from '#scope/outbound-host-model.ts';
-import { NOT_SERVED, type ServedEndpoints, serveEndpoints } from '../endpoints/served-endpoints.ts';
-import type { ServerMutualTls } from '../tls/server-mutual-tls.ts';
-import type { MutualTlsMode } from '../tls/upstream-settings.ts';
+import { NOT_SERVED, type ServedEndpoints, serveEndpoints } from '#xds/endpoints/served-endpoints.ts';
+import type { ServerMutualTls } from '#xds/tls/server-mutual-tls.ts';
+import type { MutualTlsMode } from '#xds/tls/upstream-settings.ts';
 
 /** Keyed `namespace/hostname`. */
 export interface Destination {

@@ -11,10 +11,10 @@ import {
   type HttpProtocolOptions,
   HttpProtocolOptionsSchema,
 } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import { packAny } from '../encode.ts';
-import { parseDuration } from '../routes/duration.ts';
+import { packAny } from '#xds/encode.ts';
+import { parseDuration } from '#xds/routes/duration.ts';
 import type { ClusterInput } from './cluster-input.ts';
-import type { InitOf } from '../message-init.ts';
+import type { InitOf } from '#xds/message-init.ts';
 
 type OptionsInit = InitOf<typeof HttpProtocolOptionsSchema>;
 type Http1Init = InitOf<typeof Http1ProtocolOptionsSchema>;

@@ -7,9 +7,9 @@ import {
   Cluster_LbPolicy as LbPolicy,
   type ClusterSchema,
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
-import { parseDuration } from '../routes/duration.ts';
+import { parseDuration } from '#xds/routes/duration.ts';
 import type { ClusterInput } from './cluster-input.ts';
-import type { InitOf } from '../message-init.ts';
+import type { InitOf } from '#xds/message-init.ts';
 
 type ClusterInit = InitOf<typeof ClusterSchema>;
 type LbInit = Pick<ClusterInit, 'lbPolicy' | 'lbConfig'>;

@@ -11,22 +11,36 @@ import {
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterConfigSchema } from '#proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import { ALPN_METADATA_KEY, MESH_HTTP_ALPN_VALUES } from '../filters/alpn.ts';
-import { adsConfigSource } from '../config-source.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
-import { buildLoadAssignment } from '../endpoints/load-assignment.ts';
-import { parseDuration } from '../routes/duration.ts';
-import { behindProxyProtocol, buildUpstreamTls, meshOrPlain, plainSocket } from '../tls/upstream-tls.ts';
+import { ALPN_METADATA_KEY, MESH_HTTP_ALPN_VALUES } from '#xds/filters/alpn.ts';
+import { adsConfigSource } from '#xds/config-source.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { encodeResource, packAny } from '#xds/encode.ts';
+import { type Resource, TYPE_CLUSTER } from '#xds/resource.ts';
+import { buildLoadAssignment } from '#xds/endpoints/load-assignment.ts';
+import { parseDuration } from '#xds/routes/duration.ts';
+import {
+  behindProxyProtocol,
+  buildUpstreamTls,
+  meshOrPlain,
+  plainSocket,
+  upstreamSecrets,
+} from '#xds/tls/upstream-tls.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { circuitBreakers, connectionOptions, outlierDetection } from './connection-pool.ts';
 import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion } from './http-options.ts';
 import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
-import type { InitOf } from '../message-init.ts';
+import type { InitOf } from '#xds/message-init.ts';
 
 type ClusterInit = InitOf<typeof ClusterSchema>;
 
 const DNS_JITTER_MS = 100;
+
+/** Builds and encodes the cluster, and notes which secrets it asks the control plane for. */
+export function encodeCluster(input: ClusterInput): Resource {
+  const resource = encodeResource(ClusterSchema, buildOutboundCluster(input), TYPE_CLUSTER, input.name);
+  const secrets = upstreamSecrets(input.tls);
+  return secrets.length === 0 ? resource : { ...resource, secrets };
+}
 
 /** Builds the cluster. */
 export function buildOutboundCluster(input: ClusterInput): Cluster {

@@ -6,22 +6,24 @@
 import type { Engine, Fetch, Index } from '#collections/collection.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
 import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
+import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { FIRST_SHARD, type HostShard, type OutboundScope } from '#scope/outbound-host-model.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
-import { encodeResource } from '../encode.ts';
-import { type Resource, type ResourceEntry, TYPE_CLUSTER } from '../resource.ts';
-import { PERMISSIVE_SERVERS, type ServerMutualTls } from '../tls/server-mutual-tls.ts';
-import { upstreamSecrets } from '../tls/upstream-tls.ts';
+import { encodeResource } from '#xds/encode.ts';
+import type { EndpointViews } from '#xds/endpoints/endpoint-view.ts';
+import { type Resource, type ResourceEntry, TYPE_CLUSTER } from '#xds/resource.ts';
+import { PERMISSIVE_SERVERS, type ServerMutualTls } from '#xds/tls/server-mutual-tls.ts';
 import { clusterInput } from './cluster-assembly.ts';
-import type { ClusterInput } from './cluster-input.ts';
 import { type ClientTraits, type HostPolicy, NO_POLICY, planClusters, traitsOf } from './cluster-plan.ts';
 import { createDestinations, type Destination } from './destination.ts';
-import { buildOutboundCluster } from './outbound-cluster.ts';
+import { encodeCluster } from './outbound-cluster.ts';
+import { createPlacedClusters } from './placed-clusters.ts';
 import { buildBlackHoleCluster, buildPassthroughCluster } from './special-clusters.ts';
 
 /** What clusters are made of. */
@@ -29,7 +31,9 @@ export interface ClusterSources {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly serviceModel: Pick<ServiceModel, 'services' | 'endpoints' | 'endpointSummaries' | 'meshFacts'>;
-  readonly scope: Pick<OutboundScope, 'hostShards'>;
+  readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf'>;
+  /** Where clients are, so that inline endpoints can be ordered by distance; without it they are not. */
+  readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
 }
@@ -40,6 +44,8 @@ export interface OutboundClusters {
   readonly clusters: Index<ResourceEntry>;
   /** By viewer: those clusters that use secrets over ADS (`resource.secrets`); empty as a rule. */
   readonly clustersWithSecrets: Index<ResourceEntry>;
+  /** All clusters of a proxy: its viewer's, some of them in the form for the proxy's place (placed-clusters.ts). */
+  clustersFor(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
 }
 
 type Entries = readonly ResourceEntry[];
@@ -56,8 +62,16 @@ export function createClusters(sources: ClusterSources): OutboundClusters {
   // The entries themselves are shared by viewers, so the key has to tell.
   const viewerOf = (key: string): string => key.slice(0, key.indexOf('|'));
   const nameOf = (entry: ResourceEntry): string => entry.resource.name;
+  const clusters = engine.index('xds.clustersByViewer', all, (_entry, key) => [viewerOf(key)], nameOf);
+  const { endpointViews } = sources;
+  const placed = endpointViews && createPlacedClusters({ ...sources, endpointViews, destinations });
   return {
-    clusters: engine.index('xds.clustersByViewer', all, (_entry, key) => [viewerOf(key)], nameOf),
+    clusters,
+    clustersFor(fetch, proxy) {
+      const ofViewer = fetch.bucket(clusters, sources.scope.viewerOf(fetch, proxy));
+      if (endpointViews === undefined || placed === undefined) return ofViewer;
+      return ofViewer.patch(fetch.bucket(placed, endpointViews.viewOf(fetch, proxy)));
+    },
     clustersWithSecrets: engine.index(
       'xds.clustersWithSecrets',
       all,
@@ -91,12 +105,6 @@ function clusterBuilder(interner: Interner): Build {
       return [{ resource: interner.intern('outboundCluster', input, encodeCluster), causes: planned.causes }];
     }),
   );
-}
-
-function encodeCluster(input: ClusterInput): Resource {
-  const resource = encodeResource(ClusterSchema, buildOutboundCluster(input), TYPE_CLUSTER, input.name);
-  const secrets = upstreamSecrets(input.tls);
-  return secrets.length === 0 ? resource : { ...resource, secrets };
 }
 
 function* clustersOfShard(

@@ -11,10 +11,10 @@ import {
   ClusterSchema,
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../names.ts';
-import { parseDuration } from '../routes/duration.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { packAny } from '#xds/encode.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
+import { parseDuration } from '#xds/routes/duration.ts';
 import { circuitBreakers, connectionOptions } from './connection-pool.ts';
 import { HTTP_PROTOCOL_OPTIONS } from './http-options.ts';
 

@@ -9,7 +9,7 @@ import { isIp } from '#base/cidr.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import { type Labels, matchesLabels } from '#model/workload-labels.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
-import type { PortPolicy } from '../clusters/traffic-policy.ts';
+import type { PortPolicy } from '#xds/clusters/traffic-policy.ts';
 
 const PERSISTENT_SESSION_LABEL = 'istio.io/persistent-session';
 const DRAINING_LABEL = 'istio.io/draining';

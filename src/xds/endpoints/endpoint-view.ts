@@ -6,11 +6,12 @@
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Workload } from '#model/endpoint.ts';
-import type { DestinationRuleModel, MergedRule } from '#model/destination-rule.ts';
-import { type ClusterFacts, clusterFacts, meshFact } from '#model/mesh-facts.ts';
+import type { MergedRule } from '#model/destination-rule.ts';
+import { clusterFacts, meshFact } from '#model/mesh-facts.ts';
 import type { Locality, Proxy } from '#model/proxy.ts';
-import type { Service } from '#model/service.ts';
+import type { ServiceModel } from '#model/service-model.ts';
 import { type Labels, NODE_LABEL, withTopology } from '#model/workload-labels.ts';
+import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { failoverLabelKeys } from './locality-settings.ts';
 
 /** Keyed by `key`, `viewer@region/zone/subzone,cluster,network` and compared labels if there are any. */
@@ -41,23 +42,20 @@ export interface EndpointViews {
 export interface EndpointViewSources {
   readonly engine: Engine;
   readonly proxies: Collection<Proxy>;
-  readonly workloads: Collection<Workload>;
-  readonly services: Collection<Service>;
-  readonly rules: Pick<DestinationRuleModel, 'hostRules'>;
-  readonly clusterFacts: Collection<ClusterFacts>;
-  viewerOf(fetch: Fetch, proxy: Proxy): string;
+  readonly serviceModel: Pick<ServiceModel, 'services' | 'workloads' | 'meshFacts'>;
+  readonly scope: Pick<OutboundScope, 'destinationRules' | 'viewerOf'>;
 }
 
 /** Builds the collections. */
 export function createEndpointViews(sources: EndpointViewSources): EndpointViews {
-  const { engine } = sources;
+  const { engine, serviceModel, scope } = sources;
   const comparedKeys = createComparedKeys(sources);
   const find = (fetch: Fetch, proxy: Proxy): EndpointView => {
-    const ofMesh = meshFact(fetch, sources.clusterFacts, clusterFacts).localityLb;
+    const ofMesh = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts).localityLb;
     const keys = new Set(failoverLabelKeys(ofMesh));
     for (const collection of comparedKeys) for (const key of fetch.all(collection).keys()) keys.add(key);
-    const nodeName = keys.has(NODE_LABEL) ? nodeOf(fetch, proxy, sources.workloads) : '';
-    return viewFor(proxy, sources.viewerOf(fetch, proxy), [...keys].sort(compareBytes), nodeName);
+    const nodeName = keys.has(NODE_LABEL) ? nodeOf(fetch, proxy, serviceModel.workloads) : '';
+    return viewFor(proxy, scope.viewerOf(fetch, proxy), [...keys].sort(compareBytes), nodeName);
   };
   const views = engine.deriveMany('xds.endpointViews', sources.proxies, (fetch, proxy) => {
     const view = find(fetch, proxy);
@@ -72,13 +70,13 @@ export function createEndpointViews(sources: EndpointViewSources): EndpointViews
 
 /** Label keys that rules and services compare, as keys of collections that change only when a key comes or goes. */
 function createComparedKeys(sources: EndpointViewSources): readonly Collection<true>[] {
-  const { engine, rules, services } = sources;
+  const { engine, serviceModel, scope } = sources;
   const byRules = engine.index(
     'xds.failoverLabelsOfRules',
-    rules.hostRules,
+    scope.destinationRules.hostRules,
     ({ local, exported, privateOnly }) => [...local, ...exported, ...privateOnly].flatMap(labelKeysOf),
   );
-  const byServices = engine.index('xds.failoverLabelsOfServices', services, (service) =>
+  const byServices = engine.index('xds.failoverLabelsOfServices', serviceModel.services, (service) =>
     service.internalTrafficPolicy === 'Local' || service.trafficDistribution === 'PreferSameNode'
       ? [NODE_LABEL]
       : [],
@@ -114,6 +112,11 @@ function viewFor(proxy: Proxy, viewer: string, keys: readonly string[], nodeName
     labels[key] = value;
   }
   const place = `${locality.region}/${locality.zone}/${locality.subzone}`;
-  const key = [`${viewer}@${place}`, clusterId, network, ...compared].join(',');
+  const key = escaped([`${viewer}@${place}`, clusterId, network, ...compared].join(','));
   return { key, viewer, place: { locality, labels, nodeName } };
+}
+
+/** Localities and labels are free text; '|' ends the view in keys of collections. */
+function escaped(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('|', '%7C');
 }

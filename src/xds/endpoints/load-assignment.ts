@@ -16,7 +16,7 @@ import {
   type ClusterLoadAssignment,
   ClusterLoadAssignmentSchema,
 } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
-import { socketAddress } from '../address.ts';
+import { socketAddress } from '#xds/address.ts';
 import type { LbEndpointInput, LocalityGroup, WorkloadFacts } from './locality-group.ts';
 
 /** All that a load assignment is made from. */

@@ -14,8 +14,8 @@ import {
   slice,
   sliceEndpoint,
 } from '#model/service-model-rig.ts';
-import { type OutboundRig, outboundRig } from '../outbound-rig.ts';
-import { PERMISSIVE_SERVERS } from '../tls/server-mutual-tls.ts';
+import { type OutboundRig, outboundRig } from '#xds/outbound-rig.ts';
+import { PERMISSIVE_SERVERS } from '#xds/tls/server-mutual-tls.ts';
 
 const CLIENT = proxy('client');
 const REVIEWS = 'outbound|80||reviews.default.svc.cluster.local';

@@ -21,12 +21,17 @@ import {
   type PlannedCluster,
   planClusters,
   traitsOf,
-} from '../clusters/cluster-plan.ts';
-import { encodeResource } from '../encode.ts';
-import { type Resource, type ResourceEntry, TYPE_ENDPOINT } from '../resource.ts';
-import { PERMISSIVE_SERVERS, type ServerMutualTls } from '../tls/server-mutual-tls.ts';
+} from '#xds/clusters/cluster-plan.ts';
+import { encodeResource } from '#xds/encode.ts';
+import { type Resource, type ResourceEntry, TYPE_ENDPOINT } from '#xds/resource.ts';
+import { PERMISSIVE_SERVERS, type ServerMutualTls } from '#xds/tls/server-mutual-tls.ts';
 import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from './endpoint-selection.ts';
-import { type ClientPlace, createEndpointViews, type EndpointView } from './endpoint-view.ts';
+import {
+  type ClientPlace,
+  createEndpointViews,
+  type EndpointView,
+  type EndpointViews,
+} from './endpoint-view.ts';
 import { buildLoadAssignment, type LoadAssignmentInput } from './load-assignment.ts';
 import { groupByLocality } from './locality-group.ts';
 import { prioritize } from './locality-priority.ts';
@@ -45,6 +50,8 @@ export interface EndpointSources {
   readonly proxies: Collection<Proxy>;
   readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services' | 'workloads'>;
   readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf' | 'destinationRules'>;
+  /** The views of connected proxies, where they have been made already (`createEndpointViews`). */
+  readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
 }
@@ -60,15 +67,7 @@ export interface OutboundEndpoints {
 /** Builds the collections. */
 export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
   const { engine, interner, scope, serviceModel, serverMutualTls = PERMISSIVE_SERVERS } = sources;
-  const views = createEndpointViews({
-    engine,
-    proxies: sources.proxies,
-    workloads: serviceModel.workloads,
-    services: serviceModel.services,
-    rules: scope.destinationRules,
-    clusterFacts: serviceModel.meshFacts.clusters,
-    viewerOf: scope.viewerOf,
-  });
+  const views = sources.endpointViews ?? createEndpointViews(sources);
   const servedByShard = createServedEndpoints(engine, serviceModel, serverMutualTls);
   const build = assignmentBuilder(interner);
   const all = engine.deriveMany('xds.endpoints', scope.hostShards, (fetch, shard) => {

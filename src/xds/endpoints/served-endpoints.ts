@@ -6,7 +6,7 @@ import type { Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { shardOf } from '#scope/outbound-host-model.ts';
-import type { ServerMutualTls } from '../tls/server-mutual-tls.ts';
+import type { ServerMutualTls } from '#xds/tls/server-mutual-tls.ts';
 
 /** Endpoints, and which of them PeerAuthentication keeps from taking mesh mTLS. */
 export interface ServedEndpoints {

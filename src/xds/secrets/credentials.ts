@@ -10,8 +10,8 @@ import type { Collection, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import { encodeResource } from '../encode.ts';
-import { type Resource, type ResourceEntry, TYPE_SECRET } from '../resource.ts';
+import { encodeResource } from '#xds/encode.ts';
+import { type Resource, type ResourceEntry, TYPE_SECRET } from '#xds/resource.ts';
 import { buildCredential, certificateOf, type CredentialInput, rootsOf } from './credential-secret.ts';
 import { CA_SUFFIX } from './sds-secret.ts';
 

@@ -8,7 +8,7 @@ import {
   type SdsSecretConfig,
   SdsSecretConfigSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import { adsConfigSource, sdsConfigSource } from '../config-source.ts';
+import { adsConfigSource, sdsConfigSource } from '#xds/config-source.ts';
 
 /** Name of the workload's own key and certificate. */
 export const WORKLOAD_SECRET = 'default';

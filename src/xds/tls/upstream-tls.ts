@@ -23,7 +23,7 @@ import {
   type CommonTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import {
   agentSecret,
   CA_SUFFIX,
@@ -33,9 +33,9 @@ import {
   fileRootSecret,
   ROOT_SECRET,
   WORKLOAD_SECRET,
-} from '../secrets/sds-secret.ts';
+} from '#xds/secrets/sds-secret.ts';
 import type { UpstreamTls } from './upstream-settings.ts';
-import type { InitOf } from '../message-init.ts';
+import type { InitOf } from '#xds/message-init.ts';
 
 type CommonInit = InitOf<typeof CommonTlsContextSchema>;
 type ValidationInit = InitOf<typeof CertificateValidationContextSchema>;
