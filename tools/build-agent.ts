@@ -10,7 +10,7 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outFile = 'dist/pilot-agent.cjs';
 const temporaryFile = `dist/.pilot-agent.${process.pid}.cjs`;
-const allowed = [/^src\/(base|identity|agent)\//, /^src\/main\/pilot-agent\.ts$/, /^package\.json$/];
+const allowed = [/^src\/(base|identity|agent)\//, /^src\/main\/(pilot-agent|version)\.ts$/];
 const maxSizeBytes = 200 * 1024;
 
 const result = await build({

@@ -1,14 +1,14 @@
 /**
- * Which proxies are to be looked at, and when. An isolated change leaves at once; changes that follow one another closely
- * wait, each batch longer than the last up to a cap. A batch for many proxies is worked off in slices, so that
- * the event loop gets its turn.
+ * Which proxies are to be looked at, and when. A change leaves at once unless a batch has just gone out: then it waits
+ * as long as that batch took, so that a storm is gathered to at most half of the time and a trickle is never held up.
+ * A batch for many proxies is worked off in slices, so that the event loop gets its turn.
  */
 import type { Clock } from '#base/clock.ts';
 
 export interface PushQueueOptions {
-  /** Wait after the first change of a storm; doubles with each batch. */
+  /** Shortest time between the end of a batch and the next one. */
   readonly minDelayMs: number;
-  /** Longest wait, and the quiet time after which a change counts as isolated again. */
+  /** Longest such time, however long batches take. */
   readonly maxDelayMs: number;
   /** How long one slice may take. */
   readonly sliceMs: number;
@@ -23,8 +23,9 @@ export class PushQueue implements Disposable {
   readonly #push: (proxyId: string) => void;
   readonly #pending: Set<string> = new Set();
   #timer: Disposable | undefined;
-  #lastBatchMs = Number.NEGATIVE_INFINITY;
-  #delayMs = 0;
+  /** When the last batch ended, and the work that it was. */
+  #lastEndMs = Number.NEGATIVE_INFINITY;
+  #workMs = 0;
 
   constructor(clock: Clock, options: PushQueueOptions, push: (proxyId: string) => void) {
     this.#clock = clock;
@@ -39,9 +40,10 @@ export class PushQueue implements Disposable {
   enqueue(proxyIds: Iterable<string>): void {
     for (const proxyId of proxyIds) this.#pending.add(proxyId);
     if (this.#timer !== undefined || this.#pending.size === 0) return;
-    const sinceLastMs = this.#clock.monotonicMs() - this.#lastBatchMs;
-    if (sinceLastMs >= this.#options.maxDelayMs) this.#delayMs = 0;
-    this.#timer = this.#clock.schedule(Math.max(0, this.#delayMs - sinceLastMs), () => this.#runBatch());
+    const { minDelayMs, maxDelayMs } = this.#options;
+    const restMs = Math.min(maxDelayMs, Math.max(minDelayMs, this.#workMs));
+    const sinceLastMs = this.#clock.monotonicMs() - this.#lastEndMs;
+    this.#timer = this.#clock.schedule(Math.max(0, restMs - sinceLastMs), () => this.#runBatch());
   }
 
   [Symbol.dispose](): void {
@@ -50,22 +52,22 @@ export class PushQueue implements Disposable {
   }
 
   #runBatch(): void {
-    this.#lastBatchMs = this.#clock.monotonicMs();
-    const { minDelayMs, maxDelayMs } = this.#options;
-    this.#delayMs = Math.min(maxDelayMs, Math.max(minDelayMs, this.#delayMs * 2));
+    this.#workMs = 0;
     this.#runSlice();
   }
 
   #runSlice(): void {
     this.#timer = undefined;
-    const endMs = this.#clock.monotonicMs() + this.#options.sliceMs;
+    const startMs = this.#clock.monotonicMs();
     for (const proxyId of this.#pending) {
       this.#pending.delete(proxyId);
       this.#push(proxyId);
-      if (this.#pending.size > 0 && this.#clock.monotonicMs() >= endMs) {
+      if (this.#pending.size > 0 && this.#clock.monotonicMs() >= startMs + this.#options.sliceMs) {
         this.#timer = this.#clock.schedule(0, () => this.#runSlice());
-        return;
+        break;
       }
     }
+    this.#lastEndMs = this.#clock.monotonicMs();
+    this.#workMs += this.#lastEndMs - startMs;
   }
 }

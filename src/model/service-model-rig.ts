@@ -207,7 +207,7 @@ export interface ServiceModelRig {
   readonly localReplicas: SourceCollection<LocalReplica>;
   of<S>(kind: (typeof KINDS)[number]): SourceCollection<MeshObject<S>>;
   /** Puts objects in and settles. */
-  apply(...objects: readonly MeshObject[]): void;
+  apply(...objects: MeshObject[]): void;
   /** Takes an object away and settles. */
   remove(kind: (typeof KINDS)[number], key: string): void;
 }

@@ -4,7 +4,12 @@ import type { SidecarSpec } from '#api/sidecar.ts';
 import { object } from '#model/service-model-rig.ts';
 import type { Service } from '#model/service.ts';
 import type { VirtualService } from '#model/virtual-service.ts';
-import { egressListeners, importsService, importsVirtualService, listenerForPort } from './egress-listener.ts';
+import {
+  egressListeners,
+  importsService,
+  importsVirtualService,
+  listenerForPort,
+} from './egress-listener.ts';
 
 function listeners(egress: NonNullable<SidecarSpec['egress']>) {
   return egressListeners(object<SidecarSpec>('Sidecar', 's', { egress }), 'shop');
@@ -34,9 +39,15 @@ for (const [hosts, namespace, hostname, expected] of IMPORTS) {
 test('a VirtualService is imported when one of its hosts meets a pattern, in either direction', () => {
   const [listener] = listeners([{ hosts: ['*/a.example.com'] }]);
   const seen = (hosts: string[], semantics: VirtualService['semantics'] = 'virtual-service') =>
-    listener !== undefined && importsVirtualService(listener, { namespace: 'x', hosts, semantics } as unknown as VirtualService);
+    listener !== undefined &&
+    importsVirtualService(listener, { namespace: 'x', hosts, semantics } as unknown as VirtualService);
   deepStrictEqual(
-    [seen(['b.example.com', 'a.example.com']), seen(['*.example.com']), seen(['b.example.com']), seen(['*.example.com'], 'gateway-api')],
+    [
+      seen(['b.example.com', 'a.example.com']),
+      seen(['*.example.com']),
+      seen(['b.example.com']),
+      seen(['*.example.com'], 'gateway-api'),
+    ],
     [true, true, false, false],
   );
 });
@@ -50,9 +61,15 @@ test('a port has its own listener, else the one for all ports', () => {
 });
 
 test('without a listener for all ports, other ports see nothing', () => {
-  strictEqual(listenerForPort(listeners([{ port: { number: 9080, protocol: 'HTTP' }, hosts: ['a/*'] }]), 80), undefined);
+  strictEqual(
+    listenerForPort(listeners([{ port: { number: 9080, protocol: 'HTTP' }, hosts: ['a/*'] }]), 80),
+    undefined,
+  );
 });
 
 test('a Sidecar without egress imports everything', () => {
-  strictEqual(listenerForPort(egressListeners(object<SidecarSpec>('Sidecar', 's', {}), 'shop'), 80)?.included[0]?.host, '*');
+  strictEqual(
+    listenerForPort(egressListeners(object<SidecarSpec>('Sidecar', 's', {}), 'shop'), 80)?.included[0]?.host,
+    '*',
+  );
 });

@@ -32,13 +32,19 @@ const CASES: readonly MergeCase[] = [
   },
   {
     title: 'HTTPS servers of one port have a table each',
-    servers: [server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }), server('HTTPS', 443, { tls: SIMPLE, hosts: ['b.com'] })],
+    servers: [
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }),
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['b.com'] }),
+    ],
     ports: ['443 HTTPS : 0,1'],
     tables: ['https.443.https-443.g0.ns: 0', 'https.443.https-443.g1.ns: 1'],
   },
   {
     title: 'a second HTTPS server for the same host is left out',
-    servers: [server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }), server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] })],
+    servers: [
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }),
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }),
+    ],
     ports: ['443 HTTPS : 0'],
     tables: ['https.443.https-443.g0.ns: 0'],
     findings: ['LTN5012 g1'],
@@ -58,12 +64,16 @@ const CASES: readonly MergeCase[] = [
   },
   {
     title: 'TLS pass-through and HTTPS share a port',
-    servers: [server('TLS', 443, { tls: { mode: 'PASSTHROUGH' }, hosts: ['a.com'] }), server('HTTPS', 443, { tls: SIMPLE, hosts: ['b.com'] })],
+    servers: [
+      server('TLS', 443, { tls: { mode: 'PASSTHROUGH' }, hosts: ['a.com'] }),
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['b.com'] }),
+    ],
     ports: ['443 TLS : 0', '443 HTTPS : 1'],
     tables: ['https.443.https-443.g1.ns: 1'],
   },
   {
-    title: 'ports are translated to those that the proxy listens on, names of https tables keep the written one',
+    title:
+      'ports are translated to those that the proxy listens on, names of https tables keep the written one',
     servers: [server('HTTP', 80), server('HTTPS', 443, { tls: SIMPLE })],
     targets: [
       { port: 80, targetPort: 8080 },
@@ -105,7 +115,10 @@ for (const testCase of CASES) {
 }
 
 const HOSTS: readonly (readonly [readonly string[], readonly string[]])[] = [
-  [['./a.com', '*/b.com', 'other/c.com', 'd.com'], ['ns/a.com', 'b.com', 'other/c.com', 'd.com']],
+  [
+    ['./a.com', '*/b.com', 'other/c.com', 'd.com'],
+    ['ns/a.com', 'b.com', 'other/c.com', 'd.com'],
+  ],
   [['a.com', '*/*'], ['*']],
 ];
 for (const [written, resolved] of HOSTS) {

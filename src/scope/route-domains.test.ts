@@ -12,7 +12,10 @@ function service(overrides: Partial<Service>): Service {
     defaultExportTo: ['*'],
     namespaceAnnotations: {},
   };
-  return { ...(serviceFromKubernetes(kubernetesService('a', {}, { namespace: 'shop' }), context) as Service), ...overrides };
+  return {
+    ...(serviceFromKubernetes(kubernetesService('a', {}, { namespace: 'shop' }), context) as Service),
+    ...overrides,
+  };
 }
 
 interface DomainCase {
@@ -40,7 +43,16 @@ const CASES: readonly DomainCase[] = [
     title: 'pods of a headless service are below its names',
     service: { resolution: 'NONE', addresses: [] },
     namespace: 'other',
-    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', `*.${FULL}`, `*.${FULL}.`, '*.a.shop', '*.a.shop.svc'],
+    domains: [
+      FULL,
+      `${FULL}.`,
+      'a.shop',
+      'a.shop.svc',
+      `*.${FULL}`,
+      `*.${FULL}.`,
+      '*.a.shop',
+      '*.a.shop.svc',
+    ],
   },
   {
     title: 'external hosts have no short names',
@@ -59,15 +71,30 @@ const CASES: readonly DomainCase[] = [
     service: { addresses: [] },
     aliases: ['b.shop.svc.cluster.local'],
     namespace: 'other',
-    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', 'b.shop.svc.cluster.local', 'b.shop.svc.cluster.local.', 'b.shop', 'b.shop.svc'],
+    domains: [
+      FULL,
+      `${FULL}.`,
+      'a.shop',
+      'a.shop.svc',
+      'b.shop.svc.cluster.local',
+      'b.shop.svc.cluster.local.',
+      'b.shop',
+      'b.shop.svc',
+    ],
   },
 ];
 for (const { title, service: overrides, aliases = [], namespace, domains } of CASES) {
   test(title, () => {
-    deepStrictEqual(serviceDomains(service(overrides), aliases, namespace, '.svc.cluster.local').domains, domains);
+    deepStrictEqual(
+      serviceDomains(service(overrides), aliases, namespace, '.svc.cluster.local').domains,
+      domains,
+    );
   });
 }
 
 test('a virtual host is named after host and port', () => {
-  deepStrictEqual([virtualHostName('a.b', 80), virtualHostName('2001:db8::1', 80)], ['a.b:80', '[2001:db8::1]:80']);
+  deepStrictEqual(
+    [virtualHostName('a.b', 80), virtualHostName('2001:db8::1', 80)],
+    ['a.b:80', '[2001:db8::1]:80'],
+  );
 });

@@ -2,6 +2,7 @@ import { deepStrictEqual, strictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { GatewayServer, GatewaySpec } from '#api/gateway.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { object, proxy } from '#model/service-model-rig.ts';
 import { httpService, type RouteRig, routeRig, sendTo, virtualService } from '#xds/routes/route-rig.ts';
@@ -14,9 +15,12 @@ const PASSTHROUGH: GatewayServer = {
   tls: { mode: 'PASSTHROUGH' },
 };
 
-function mesh(servers: readonly GatewayServer[], ...objects: Parameters<RouteRig['apply']>): RouteRig {
+function mesh(servers: readonly GatewayServer[], ...objects: readonly MeshObject[]): RouteRig {
   const rig = routeRig();
-  rig.gateways.set('default/g', object<GatewaySpec>('Gateway', 'g', { selector: { istio: 'gw' }, servers: [...servers] }));
+  rig.gateways.set(
+    'default/g',
+    object<GatewaySpec>('Gateway', 'g', { selector: { istio: 'gw' }, servers: [...servers] }),
+  );
   rig.apply(httpService('a', '10.0.0.1', [8000]), httpService('b', '10.0.0.2', [8000]), ...objects);
   rig.connect(GATEWAY);
   return rig;
@@ -49,10 +53,18 @@ test('plain HTTP is one chain to the table of the port, on all addresses', () =>
 });
 
 test('on one machine the proxy binds its own address under the same name', () => {
-  const own = proxy('own', { id: 'own', type: 'router', labels: { istio: 'gw' }, interceptionMode: 'NONE', addresses: ['127.0.2.1'] });
+  const own = proxy('own', {
+    id: 'own',
+    type: 'router',
+    labels: { istio: 'gw' },
+    interceptionMode: 'NONE',
+    addresses: ['127.0.2.1'],
+  });
   const rig = mesh([HTTP]);
   rig.connect(own);
-  deepStrictEqual(rig.listener(own, '0.0.0.0_8080')['address'], { socketAddress: { address: '127.0.2.1', portValue: 8080 } });
+  deepStrictEqual(rig.listener(own, '0.0.0.0_8080')['address'], {
+    socketAddress: { address: '127.0.2.1', portValue: 8080 },
+  });
 });
 
 test('HTTPS servers are chains by server name, with a certificate each', () => {
@@ -76,7 +88,13 @@ test('HTTPS servers are chains by server name, with a certificate each', () => {
 test('TLS passes through by server name to what the VirtualServices say', () => {
   const tls = [
     { match: [{ port: 8443, sniHosts: ['a.example.com'] }], route: [{ destination: { host: 'a' } }] },
-    { match: [{ sniHosts: ['b.example.com'] }], route: [{ destination: { host: 'a' }, weight: 1 }, { destination: { host: 'b' }, weight: 3 }] },
+    {
+      match: [{ sniHosts: ['b.example.com'] }],
+      route: [
+        { destination: { host: 'a' }, weight: 1 },
+        { destination: { host: 'b' }, weight: 3 },
+      ],
+    },
     { match: [{ port: 9443, sniHosts: ['c.example.com'] }], route: [{ destination: { host: 'a' } }] },
   ];
   const rig = mesh([PASSTHROUGH], virtualService('vs', { hosts: ['*.example.com'], gateways: ['g'], tls }));
@@ -87,7 +105,10 @@ test('TLS passes through by server name to what the VirtualServices say', () => 
 });
 
 test('a server name that is taken already costs only the later rule', () => {
-  const rule = (host: string) => ({ match: [{ sniHosts: ['a.example.com'] }], route: [{ destination: { host } }] });
+  const rule = (host: string) => ({
+    match: [{ sniHosts: ['a.example.com'] }],
+    route: [{ destination: { host } }],
+  });
   const spec = { hosts: ['*.example.com'], gateways: ['g'] };
   const rig = mesh(
     [PASSTHROUGH],
@@ -113,7 +134,9 @@ test('TCP goes to the first rule that fits the server; without one there is no l
   const rig = mesh([server]);
   deepStrictEqual(rig.listenerEntries(GATEWAY).size, 0);
   rig.apply(virtualService('vs', { hosts: ['*'], gateways: ['g'], tcp }));
-  deepStrictEqual(chains(rig, '0.0.0.0_9000').map(outline), [[[], 'outbound|7||a.default.svc.cluster.local']]);
+  deepStrictEqual(chains(rig, '0.0.0.0_9000').map(outline), [
+    [[], 'outbound|7||a.default.svc.cluster.local'],
+  ]);
 });
 
 test('AUTO_PASSTHROUGH has a chain for each service port, for mesh TLS only', () => {

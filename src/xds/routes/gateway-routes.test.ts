@@ -5,22 +5,47 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { object, proxy } from '#model/service-model-rig.ts';
-import { httpService, type RouteRig, routeRig, sendTo, virtualService, type VirtualHostJson } from './route-rig.ts';
+import {
+  httpService,
+  type RouteRig,
+  routeRig,
+  sendTo,
+  virtualService,
+  type VirtualHostJson,
+} from './route-rig.ts';
 
-const GATEWAY = proxy('gw', { id: 'gw', type: 'router', namespace: 'default', labels: { istio: 'ingressgateway' } });
+const GATEWAY = proxy('gw', {
+  id: 'gw',
+  type: 'router',
+  namespace: 'default',
+  labels: { istio: 'ingressgateway' },
+});
 
-const HTTP: GatewayServer = { port: { number: 8080, name: 'http', protocol: 'HTTP' }, hosts: ['*.example.com'] };
+const HTTP: GatewayServer = {
+  port: { number: 8080, name: 'http', protocol: 'HTTP' },
+  hosts: ['*.example.com'],
+};
 const HTTPS: GatewayServer = {
   port: { number: 8443, name: 'https', protocol: 'HTTPS' },
   hosts: ['*.example.com'],
   tls: { mode: 'SIMPLE', credentialName: 'c' },
 };
 
-function gateway(name: string, servers: GatewayServer[], extra: GatewaySpec = {}, createdAtMs = 0): MeshObject<GatewaySpec> {
-  return object('Gateway', name, { selector: { istio: 'ingressgateway' }, servers, ...extra }, { createdAtMs });
+function gateway(
+  name: string,
+  servers: GatewayServer[],
+  extra: GatewaySpec = {},
+  createdAtMs = 0,
+): MeshObject<GatewaySpec> {
+  return object(
+    'Gateway',
+    name,
+    { selector: { istio: 'ingressgateway' }, servers, ...extra },
+    { createdAtMs },
+  );
 }
 
-function mesh(gateways: readonly MeshObject<GatewaySpec>[], ...objects: Parameters<RouteRig['apply']>): RouteRig {
+function mesh(gateways: readonly MeshObject<GatewaySpec>[], ...objects: readonly MeshObject[]): RouteRig {
   const rig = routeRig();
   for (const each of gateways) rig.gateways.set(`${each.namespace}/${each.name}`, each);
   rig.apply(httpService('a', '10.0.0.1', [8000]), httpService('b', '10.0.0.2', [8000]), ...objects);
@@ -29,7 +54,11 @@ function mesh(gateways: readonly MeshObject<GatewaySpec>[], ...objects: Paramete
 }
 
 function bound(name: string, host: string, to: string, extra: VirtualServiceSpec = {}, createdAtMs = 0) {
-  return virtualService(name, { hosts: [host], gateways: ['g'], http: [sendTo(to)], ...extra }, { createdAtMs });
+  return virtualService(
+    name,
+    { hosts: [host], gateways: ['g'], http: [sendTo(to)], ...extra },
+    { createdAtMs },
+  );
 }
 
 function hostsOf(rig: RouteRig, table: string, from: Proxy = GATEWAY): readonly VirtualHostJson[] {
@@ -44,7 +73,11 @@ const TO_A = 'outbound|8000||a.default.svc.cluster.local';
 const TO_B = 'outbound|8000||b.default.svc.cluster.local';
 
 test('hosts that server and VirtualService have in common are routed, and go to the only port of their service', () => {
-  const rig = mesh([gateway('g', [HTTP])], bound('vs', 'a.example.com', 'a'), bound('out', 'a.other.com', 'b'));
+  const rig = mesh(
+    [gateway('g', [HTTP])],
+    bound('vs', 'a.example.com', 'a'),
+    bound('out', 'a.other.com', 'b'),
+  );
   deepStrictEqual(
     hostsOf(rig, 'http.8080').map((host) => [host.name, host.domains, clusters(host)]),
     [['a.example.com:8080', ['a.example.com'], [TO_A]]],
@@ -58,10 +91,16 @@ test('the narrower of a wildcard server and a wildcard VirtualService counts', (
 });
 
 test('a server may take VirtualServices of one namespace only', () => {
-  const there = virtualService('vs', { hosts: ['b.example.com'], gateways: ['default/g'], http: [sendTo('b')] }, { namespace: 'other' });
+  const there = virtualService(
+    'vs',
+    { hosts: ['b.example.com'], gateways: ['default/g'], http: [sendTo('b')] },
+    { namespace: 'other' },
+  );
   const servers = [{ ...HTTP, hosts: ['./*.example.com'] }];
   deepStrictEqual(
-    hostsOf(mesh([gateway('g', servers)], bound('vs', 'a.example.com', 'a'), there), 'http.8080').map((host) => host.name),
+    hostsOf(mesh([gateway('g', servers)], bound('vs', 'a.example.com', 'a'), there), 'http.8080').map(
+      (host) => host.name,
+    ),
     ['a.example.com:8080'],
   );
 });
@@ -85,14 +124,23 @@ test('hosts with the same routes share a virtual host', () => {
 });
 
 test('a match may name the gateway, and mesh rules do not count here', () => {
-  const http = [sendTo('b', { match: [{ gateways: ['mesh'] }] }), sendTo('a', { match: [{ gateways: ['g'] }] })];
-  const rig = mesh([gateway('g', [HTTP])], bound('vs', 'a.example.com', 'a', { gateways: ['g', 'mesh'], http }));
+  const http = [
+    sendTo('b', { match: [{ gateways: ['mesh'] }] }),
+    sendTo('a', { match: [{ gateways: ['g'] }] }),
+  ];
+  const rig = mesh(
+    [gateway('g', [HTTP])],
+    bound('vs', 'a.example.com', 'a', { gateways: ['g', 'mesh'], http }),
+  );
   deepStrictEqual(clusters(hostsOf(rig, 'http.8080')[0]), [TO_A]);
 });
 
 test('with nothing bound every request gets 404', () => {
   const [host, ...others] = hostsOf(mesh([gateway('g', [HTTP])]), 'http.8080');
-  deepStrictEqual([host?.name, host?.domains, host?.routes, others], ['blackhole:8080', ['*'], undefined, []]);
+  deepStrictEqual(
+    [host?.name, host?.domains, host?.routes, others],
+    ['blackhole:8080', ['*'], undefined, []],
+  );
 });
 
 test('a server that redirects to https does so for all its hosts, routed or not', () => {
@@ -108,8 +156,16 @@ test('a server that redirects to https does so for all its hosts, routed or not'
 });
 
 test('each https server has a table of its own, where hosts of other servers are misdirected', () => {
-  const other = { ...HTTPS, port: { number: 8443, name: 'other', protocol: 'HTTPS' }, hosts: ['*.other.com'] };
-  const rig = mesh([gateway('g', [HTTPS, other])], bound('vs', 'a.example.com', 'a'), bound('wo', 'b.other.com', 'b'));
+  const other = {
+    ...HTTPS,
+    port: { number: 8443, name: 'other', protocol: 'HTTPS' },
+    hosts: ['*.other.com'],
+  };
+  const rig = mesh(
+    [gateway('g', [HTTPS, other])],
+    bound('vs', 'a.example.com', 'a'),
+    bound('wo', 'b.other.com', 'b'),
+  );
   deepStrictEqual(
     [...rig.routeEntries(GATEWAY).keys()],
     ['https.8443.https.g.default', 'https.8443.other.g.default'],
@@ -130,7 +186,10 @@ test('a https server for every host misdirects nobody', () => {
 });
 
 test('a Gateway that selects other proxies configures nothing', () => {
-  const rig = mesh([gateway('g', [HTTP], { selector: { istio: 'egressgateway' } })], bound('vs', 'a.example.com', 'a'));
+  const rig = mesh(
+    [gateway('g', [HTTP], { selector: { istio: 'egressgateway' } })],
+    bound('vs', 'a.example.com', 'a'),
+  );
   deepStrictEqual(rig.routeEntries(GATEWAY).size, 0);
 });
 

@@ -16,7 +16,14 @@ const DEFAULT_HTTP_PORT = 80;
 export function proxyShard(interner: Interner, view: string, shards: readonly ShardVariant[]): ShardVariant {
   const hosts = shards.flatMap((shard) => shard.hosts).flatMap((host) => withPorts(host) ?? []);
   const ordered = sortedBy(hosts, (host) => host.encoded.name);
-  return { view, hosts: ordered, encoded: internHosts(interner, ordered.map((host) => host.encoded)) };
+  return {
+    view,
+    hosts: ordered,
+    encoded: internHosts(
+      interner,
+      ordered.map((host) => host.encoded),
+    ),
+  };
 }
 
 function withPorts(host: OutboundVirtualHost): OutboundVirtualHost | undefined {

@@ -22,7 +22,13 @@ const namespace = fc.constantFrom(...NAMESPACES);
 const host = fc.constantFrom(...HOSTS);
 
 const service = fc
-  .record({ name: fc.constantFrom('a', 'b'), namespace, ports: fc.subarray([80, 9080], { minLength: 1 }), sniffed: fc.boolean(), address: fc.constantFrom('10.0.0.1', '10.0.0.2') })
+  .record({
+    name: fc.constantFrom('a', 'b'),
+    namespace,
+    ports: fc.subarray([80, 9080], { minLength: 1 }),
+    sniffed: fc.boolean(),
+    address: fc.constantFrom('10.0.0.1', '10.0.0.2'),
+  })
   .map(({ name, namespace, ports, sniffed, address }) =>
     kubernetesService(
       name,
@@ -36,11 +42,22 @@ const service = fc
   );
 
 const entry = fc
-  .record({ name: fc.constantFrom('e', 'f'), namespace, host: fc.constantFrom('x.example.com', 'b.one', '*.example.com') })
-  .map(({ name, namespace, host }) => serviceEntry(name, { hosts: [host], resolution: host.startsWith('*') ? 'NONE' : 'DNS' }, { namespace }));
+  .record({
+    name: fc.constantFrom('e', 'f'),
+    namespace,
+    host: fc.constantFrom('x.example.com', 'b.one', '*.example.com'),
+  })
+  .map(({ name, namespace, host }) =>
+    serviceEntry(name, { hosts: [host], resolution: host.startsWith('*') ? 'NONE' : 'DNS' }, { namespace }),
+  );
 
 const rule = fc
-  .record({ to: host, port: fc.constantFrom(0, 80), version: fc.constantFrom('', 'v1', 'v2'), gateway: fc.boolean() })
+  .record({
+    to: host,
+    port: fc.constantFrom(0, 80),
+    version: fc.constantFrom('', 'v1', 'v2'),
+    gateway: fc.boolean(),
+  })
   .map(({ to, port, version, gateway }) => ({
     match: [
       {
@@ -73,14 +90,25 @@ const routing = fc
     return virtualService(name, spec, { namespace, createdAtMs });
   });
 
-const delegate = fc.array(rule, { maxLength: 2 }).map((http) => virtualService('d', { http }, { namespace: 'one' }));
+const delegate = fc
+  .array(rule, { maxLength: 2 })
+  .map((http) => virtualService('d', { http }, { namespace: 'one' }));
 
 const gateway = fc
-  .record({ number: fc.constantFrom(80, 8080), tls: fc.boolean(), hosts: fc.constantFrom(['*'], ['*.example.com'], ['one/x.example.com']) })
+  .record({
+    number: fc.constantFrom(80, 8080),
+    tls: fc.boolean(),
+    hosts: fc.constantFrom(['*'], ['*.example.com'], ['one/x.example.com']),
+  })
   .map(({ number, tls, hosts }) => {
     const port = { number, name: 'p', protocol: tls ? 'HTTPS' : 'HTTP' };
     const secured = tls ? { tls: { mode: 'SIMPLE' as const, credentialName: 'c' } } : {};
-    return object<GatewaySpec>('Gateway', 'g', { servers: [{ port, hosts, ...secured }] }, { namespace: 'one' });
+    return object<GatewaySpec>(
+      'Gateway',
+      'g',
+      { servers: [{ port, hosts, ...secured }] },
+      { namespace: 'one' },
+    );
   });
 
 const sidecar = namespace.map((namespace) =>
@@ -95,7 +123,15 @@ const PROXIES: readonly Proxy[] = [
   proxy('gw', { id: 'gw', namespace: 'one', type: 'router' }),
 ];
 
-const anyObject: fc.Arbitrary<MeshObject> = fc.oneof(service, entry, routing, routing, delegate, gateway, sidecar);
+const anyObject: fc.Arbitrary<MeshObject> = fc.oneof(
+  service,
+  entry,
+  routing,
+  routing,
+  delegate,
+  gateway,
+  sidecar,
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: anyObject.map((object): Step => ({ kind: 'apply', object })) },
   { weight: 2, arbitrary: anyObject.map((object): Step => ({ kind: 'remove', object })) },
@@ -167,7 +203,12 @@ function sourceOf(rig: RouteRig, { kind }: MeshObject) {
 function everything(rig: RouteRig, proxies: readonly Proxy[]): unknown {
   return proxies.map((each) => {
     const entries = [...rig.routeEntries(each), ...(each.type === 'router' ? rig.listenerEntries(each) : [])];
-    return entries.map(([name, { resource, causes }]) => [each.id, name, Buffer.from(resource.bytes).toString('base64'), causes]);
+    return entries.map(([name, { resource, causes }]) => [
+      each.id,
+      name,
+      Buffer.from(resource.bytes).toString('base64'),
+      causes,
+    ]);
   });
 }
 
@@ -176,7 +217,9 @@ function repeatedDomains(rig: RouteRig, proxies: readonly Proxy[]): readonly str
   return proxies.flatMap((each) =>
     [...rig.routeEntries(each).keys()].flatMap((name) => {
       const domains = (rig.table(each, name).virtualHosts ?? []).flatMap((host) => host.domains);
-      return domains.filter((domain, i) => domains.indexOf(domain) !== i).map((domain) => `${name} ${domain}`);
+      return domains
+        .filter((domain, i) => domains.indexOf(domain) !== i)
+        .map((domain) => `${name} ${domain}`);
     }),
   );
 }

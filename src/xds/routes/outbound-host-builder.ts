@@ -88,7 +88,9 @@ export class OutboundHostBuilder {
       this.#intern(target, view, this.#routes({ target, view, choice, asked }, inference));
     const encoded = encode('listener');
     const forHttpProxy = this.#context.httpProxyViews.has(view.key) ? encode('single-port') : undefined;
-    const policies = sortedBy(asked, ([hostname]) => hostname).flatMap(([, facts]) => facts.policy?.causes ?? []);
+    const policies = sortedBy(asked, ([hostname]) => hostname).flatMap(
+      ([, facts]) => facts.policy?.causes ?? [],
+    );
     return {
       port: target.port,
       encoded,

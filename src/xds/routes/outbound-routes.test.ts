@@ -1,14 +1,22 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { HttpRoute } from '#api/virtual-service.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { kubernetesService, object, port, proxy, serviceEntry } from '#model/service-model-rig.ts';
-import { httpService, type RouteRig, routeRig, sendTo, virtualService, type VirtualHostJson } from './route-rig.ts';
+import {
+  httpService,
+  type RouteRig,
+  routeRig,
+  sendTo,
+  virtualService,
+  type VirtualHostJson,
+} from './route-rig.ts';
 
 const CLIENT = proxy('client');
 
 /** A mesh with services a (10.0.0.1) and b (10.0.0.2), both on port 80, and the client connected. */
-function mesh(...objects: Parameters<RouteRig['apply']>): RouteRig {
+function mesh(...objects: readonly MeshObject[]): RouteRig {
   const rig = routeRig();
   rig.apply(httpService('a', '10.0.0.1'), httpService('b', '10.0.0.2'), ...objects);
   rig.connect(CLIENT);
@@ -20,7 +28,11 @@ function fullName(name: string, namespace = 'default'): string {
 }
 
 /** Where the first routes of each virtual host lead, by name of the virtual host. */
-function destinations(rig: RouteRig, table = '80', client: Proxy = CLIENT): Readonly<Record<string, unknown>> {
+function destinations(
+  rig: RouteRig,
+  table = '80',
+  client: Proxy = CLIENT,
+): Readonly<Record<string, unknown>> {
   const hosts = rig.table(client, table).virtualHosts ?? [];
   return Object.fromEntries(hosts.map((host) => [host.name, firstCluster(host)]));
 }
@@ -74,7 +86,11 @@ test('a VirtualService that is private to the namespace comes before a public ol
 });
 
 test('a VirtualService that is not exported to the client does not count', () => {
-  const hidden = virtualService('v', { hosts: [fullName('a')], exportTo: ['.'], http: [sendTo(fullName('b'))] }, { namespace: 'other' });
+  const hidden = virtualService(
+    'v',
+    { hosts: [fullName('a')], exportTo: ['.'], http: [sendTo(fullName('b'))] },
+    { namespace: 'other' },
+  );
   strictEqual(destinations(mesh(hidden))[A], TO_A);
 });
 
@@ -104,14 +120,21 @@ test('a host without service is routed on port 80, and on the ports of services 
     virtualService('alone', { hosts: ['alone.example.com'], http: [sendTo('a')] }),
   );
   deepStrictEqual(
-    ['80', '9080'].map((table) => Object.keys(destinations(rig, table)).filter((name) => name.includes('example'))),
+    ['80', '9080'].map((table) =>
+      Object.keys(destinations(rig, table)).filter((name) => name.includes('example')),
+    ),
     [['alone.example.com:80', 'shop.example.com:80'], ['shop.example.com:9080']],
   );
   deepStrictEqual(domainsOf(rig, 'shop.example.com:80'), ['shop.example.com']);
 });
 
 test('a host without service whose VirtualServices have no route for the client is left out', () => {
-  const rig = mesh(virtualService('vs', { hosts: ['x.example.com'], http: [sendTo('a', { match: [{ sourceNamespace: 'other' }] })] }));
+  const rig = mesh(
+    virtualService('vs', {
+      hosts: ['x.example.com'],
+      http: [sendTo('a', { match: [{ sourceNamespace: 'other' }] })],
+    }),
+  );
   deepStrictEqual(Object.keys(destinations(rig)).sort(), [A, 'allow_any', B].sort());
 });
 
@@ -130,12 +153,18 @@ test('an address that two services want goes to one of them', () => {
 });
 
 test('a host that takes every name leaves nothing for unknown hosts', () => {
-  const rig = mesh(virtualService('vs', { hosts: ['*'], http: [sendTo('a')] }), serviceEntry('e', { hosts: ['*'], resolution: 'DNS' }));
+  const rig = mesh(
+    virtualService('vs', { hosts: ['*'], http: [sendTo('a')] }),
+    serviceEntry('e', { hosts: ['*'], resolution: 'DNS' }),
+  );
   ok(!Object.keys(destinations(rig)).includes('allow_any'));
 });
 
 test('routes without port go to the port that the request came in on', () => {
-  const rig = mesh(httpService('c', '10.0.0.3', [9080]), virtualService('vs', { hosts: ['a'], http: [sendTo('c')] }));
+  const rig = mesh(
+    httpService('c', '10.0.0.3', [9080]),
+    virtualService('vs', { hosts: ['a'], http: [sendTo('c')] }),
+  );
   strictEqual(destinations(rig)[A], `outbound|80||${fullName('c')}`);
 });
 
@@ -155,11 +184,21 @@ test('only labels that a VirtualService asks for tell clients apart', () => {
 });
 
 test('a client that wants no attempt count has tables of its own', () => {
-  const quiet = proxy('quiet', { id: 'quiet', proxyConfig: { proxyHeaders: { attemptCount: { disabled: true } } } });
+  const quiet = proxy('quiet', {
+    id: 'quiet',
+    proxyConfig: { proxyHeaders: { attemptCount: { disabled: true } } },
+  });
   const rig = mesh();
   rig.connect(quiet);
-  const counts = (client: Proxy) => rig.table(client, '80').virtualHosts?.map((host) => 'includeRequestAttemptCount' in host);
-  deepStrictEqual([counts(CLIENT), counts(quiet)], [[true, true, true], [false, false, false]]);
+  const counts = (client: Proxy) =>
+    rig.table(client, '80').virtualHosts?.map((host) => 'includeRequestAttemptCount' in host);
+  deepStrictEqual(
+    [counts(CLIENT), counts(quiet)],
+    [
+      [true, true, true],
+      [false, false, false],
+    ],
+  );
 });
 
 test('a sniffed port with an address has a table of its own that takes every Host', () => {
@@ -204,30 +243,50 @@ test('a Sidecar narrows each port to what its listener imports', () => {
   );
   deepStrictEqual(
     ['80', '9080'].map((table) => Object.keys(destinations(rig, table))),
-    [[`${fullName('far', 'other')}:80`, 'block_all'], [`${fullName('c')}:9080`, 'block_all']],
+    [
+      [`${fullName('far', 'other')}:80`, 'block_all'],
+      [`${fullName('c')}:9080`, 'block_all'],
+    ],
   );
 });
 
 test('a Sidecar listener has a table also when nothing is imported on its port', () => {
-  const rig = mesh(object('Sidecar', 's', { egress: [{ port: { number: 7777, protocol: 'HTTP' }, hosts: ['other/*'] }] }));
+  const rig = mesh(
+    object('Sidecar', 's', { egress: [{ port: { number: 7777, protocol: 'HTTP' }, hosts: ['other/*'] }] }),
+  );
   deepStrictEqual(Object.keys(destinations(rig, '7777')), ['allow_any']);
 });
 
 test('a table names the objects and fields that shaped it', () => {
-  const rig = mesh(virtualService('vs', { hosts: ['a'], http: [{ match: [{ uri: { prefix: '/x' } }], ...sendTo('b') }, sendTo('a')] }));
-  const causes = rig.routeEntries(CLIENT).get('80')?.causes ?? [];
-  deepStrictEqual(
-    causes.map((cause) => `${cause.kind} ${cause.name} ${cause.path}`).sort(),
-    ['Service a ', 'Service b ', 'VirtualService vs spec.http[0].match[0]', 'VirtualService vs spec.http[1]'],
+  const rig = mesh(
+    virtualService('vs', {
+      hosts: ['a'],
+      http: [{ match: [{ uri: { prefix: '/x' } }], ...sendTo('b') }, sendTo('a')],
+    }),
   );
+  const causes = rig.routeEntries(CLIENT).get('80')?.causes ?? [];
+  deepStrictEqual(causes.map((cause) => `${cause.kind} ${cause.name} ${cause.path}`).sort(), [
+    'Service a ',
+    'Service b ',
+    'VirtualService vs spec.http[0].match[0]',
+    'VirtualService vs spec.http[1]',
+  ]);
 });
 
 test('a change of causes alone leaves the resource as it is', () => {
-  const rules: HttpRoute[] = [{ match: [{ uri: { exact: '/x' }, port: 81 }, { uri: { exact: '/y' } }], ...sendTo('b') }, sendTo('a')];
+  const rules: HttpRoute[] = [
+    { match: [{ uri: { exact: '/x' }, port: 81 }, { uri: { exact: '/y' } }], ...sendTo('b') },
+    sendTo('a'),
+  ];
   const rig = mesh(virtualService('vs', { hosts: ['a'], http: rules }));
   const before = rig.routeEntries(CLIENT).get('80');
   const [first, ...rest] = rules;
-  rig.apply(virtualService('vs', { hosts: ['a'], http: [{ ...first, match: (first?.match ?? []).slice(1) }, ...rest] }));
+  rig.apply(
+    virtualService('vs', {
+      hosts: ['a'],
+      http: [{ ...first, match: (first?.match ?? []).slice(1) }, ...rest],
+    }),
+  );
   const after = rig.routeEntries(CLIENT).get('80');
   deepStrictEqual([after?.resource === before?.resource, after === before], [true, false]);
 });
@@ -245,7 +304,10 @@ test('a changed VirtualService encodes its host, the shard and the tables it is 
 });
 
 test('a changed VirtualService of another port leaves a table alone', () => {
-  const rig = mesh(httpService('c', '10.0.0.3', [9080]), virtualService('vs', { hosts: ['a'], http: [sendTo('b')] }));
+  const rig = mesh(
+    httpService('c', '10.0.0.3', [9080]),
+    virtualService('vs', { hosts: ['a'], http: [sendTo('b')] }),
+  );
   const before = rig.routeEntries(CLIENT).get('9080');
   rig.apply(virtualService('vs', { hosts: ['a'], http: [sendTo('a')] }));
   ok(before !== undefined && rig.routeEntries(CLIENT).get('9080') === before);
@@ -255,7 +317,10 @@ test('namespaces that see the same share the bytes of a table', () => {
   const [one, two] = ['one', 'two'].map((namespace) => proxy(namespace, { id: namespace, namespace }));
   const rig = mesh();
   rig.connect(one as Proxy, two as Proxy);
-  strictEqual(rig.routeEntries(one as Proxy).get('80')?.resource, rig.routeEntries(two as Proxy).get('80')?.resource);
+  strictEqual(
+    rig.routeEntries(one as Proxy).get('80')?.resource,
+    rig.routeEntries(two as Proxy).get('80')?.resource,
+  );
 });
 
 test('a viewer without proxies has no tables', () => {

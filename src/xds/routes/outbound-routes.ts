@@ -101,7 +101,12 @@ class Tables {
       if (context.egress?.some((listener) => listener.isHttpProxy && listener.port === port)) return [];
       return context.views.map((view) => this.#table(String(port), context, view, shardsFor(shards, view)));
     };
-    return engine.deriveMany('xds.portRoutes', engine.group('xds.portTables', this.#byTable), derive, BY_VERSION);
+    return engine.deriveMany(
+      'xds.portRoutes',
+      engine.group('xds.portTables', this.#byTable),
+      derive,
+      BY_VERSION,
+    );
   }
 
   ofSniffedServices(): Collection<ResourceEntry> {
@@ -156,7 +161,10 @@ class Tables {
       appendForwardedHost: view.appendsForwardedHost,
     });
     const { namespace } = view;
-    return [viewerKey(view.key, name), composeTable(interner, { name, shards, catchAll, ignorePort, namespace })];
+    return [
+      viewerKey(view.key, name),
+      composeTable(interner, { name, shards, catchAll, ignorePort, namespace }),
+    ];
   }
 
   /** Whatever Host a sniffed connection names, it goes to the service that it was opened to. */

@@ -61,7 +61,8 @@ export function causesOf(host: OutboundVirtualHost): readonly Cause[] {
 function buildVirtualHost(input: VirtualHostRecord): EncodedVirtualHost {
   const { routes, includeAttemptCount } = input;
   return encodeVirtualHost(input.name, input.domains, {
-    routes: routes.kind === 'default' ? [encodeRoute(buildDefaultRoute(routes))] : buildRouteList(routes.list),
+    routes:
+      routes.kind === 'default' ? [encodeRoute(buildDefaultRoute(routes))] : buildRouteList(routes.list),
     requireTls: false,
     includeAttemptCount,
   });

@@ -82,7 +82,8 @@ function shardLookup(fetch: Fetch, model: RouteModel, shard: string): VirtualSer
       else known.push(object);
     }
   }
-  return (host) => (host.startsWith('*') ? fetch.bucket(model.byMeshHost, host).values() : (byHost.get(host) ?? []));
+  return (host) =>
+    host.startsWith('*') ? fetch.bucket(model.byMeshHost, host).values() : (byHost.get(host) ?? []);
 }
 
 function serviceTargets(
@@ -92,7 +93,9 @@ function serviceTargets(
 ): readonly HostTarget[] {
   const { service } = host;
   if (service.resolution === 'ALIAS') return [];
-  const ports = service.ports.filter((port) => isRoutable(port) && seesService(context, service, port.number));
+  const ports = service.ports.filter(
+    (port) => isRoutable(port) && seesService(context, service, port.number),
+  );
   if (ports.length === 0) return [];
   const aliases = context.aliases.get(service.hostname) ?? [];
   const domains = serviceDomains(service, aliases, context.viewer.namespace, context.clusterSuffix);
@@ -122,7 +125,16 @@ function shardsByPort(
     const variants = context.views.flatMap((view): ShardVariant[] => {
       const hosts = ofPort.flatMap((target) => builder.build(target, view) ?? []);
       if (hosts.length === 0) return [];
-      return [{ view: view.key, hosts, encoded: internHosts(deps.interner, hosts.map((host) => host.encoded)) }];
+      return [
+        {
+          view: view.key,
+          hosts,
+          encoded: internHosts(
+            deps.interner,
+            hosts.map((host) => host.encoded),
+          ),
+        },
+      ];
     });
     const viewer = context.viewer.key;
     return [`${viewerKey(viewer, String(port))}|${shard}`, { viewer, port, variants }] as const;

@@ -9,7 +9,9 @@ import { buildRetryPolicy } from './retry.ts';
 const OTHER_HOSTS = [
   {
     name: 'envoy.retry_host_predicates.previous_hosts',
-    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate' },
+    typedConfig: {
+      '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+    },
   },
 ];
 const DEFAULT = {
@@ -28,13 +30,23 @@ interface RetryCase {
 }
 const CASES: readonly RetryCase[] = [
   { title: 'nothing asked for: two attempts on other hosts', retries: undefined, expected: DEFAULT },
-  { title: 'a consistent hash keeps the host', retries: undefined, consistentHash: true, expected: SAME_HOST },
+  {
+    title: 'a consistent hash keeps the host',
+    retries: undefined,
+    consistentHash: true,
+    expected: SAME_HOST,
+  },
   { title: 'no attempts: no policy', retries: { attempts: 0 }, expected: undefined },
   { title: 'unset attempts: no policy', retries: { retryOn: '5xx' }, expected: undefined },
   {
     title: 'status codes among conditions go to their own list',
     retries: { attempts: 3, retryOn: 'gateway-error, 503,429 ,999' },
-    expected: { ...DEFAULT, numRetries: 3, retryOn: 'gateway-error,999,retriable-status-codes', retriableStatusCodes: [503, 429] },
+    expected: {
+      ...DEFAULT,
+      numRetries: 3,
+      retryOn: 'gateway-error,999,retriable-status-codes',
+      retriableStatusCodes: [503, 429],
+    },
   },
   {
     title: 'time limits, back-off and other localities',
@@ -47,14 +59,24 @@ const CASES: readonly RetryCase[] = [
       retryPriority: {
         name: 'envoy.retry_priorities.previous_priorities',
         typedConfig: {
-          '@type': 'type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig',
+          '@type':
+            'type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig',
           updateFrequency: 2,
         },
       },
     },
   },
-  { title: 'the same host on demand', retries: { attempts: 2, retryIgnorePreviousHosts: false }, expected: SAME_HOST },
-  { title: 'other hosts on demand, even under a hash', retries: { attempts: 2, retryIgnorePreviousHosts: true }, consistentHash: true, expected: DEFAULT },
+  {
+    title: 'the same host on demand',
+    retries: { attempts: 2, retryIgnorePreviousHosts: false },
+    expected: SAME_HOST,
+  },
+  {
+    title: 'other hosts on demand, even under a hash',
+    retries: { attempts: 2, retryIgnorePreviousHosts: true },
+    consistentHash: true,
+    expected: DEFAULT,
+  },
 ];
 for (const { title, retries, consistentHash = false, expected } of CASES) {
   test(`retries: ${title}`, () => {

@@ -69,13 +69,19 @@ function encodedWhole(name: string, ignorePort: boolean, hosts: readonly HostMod
 
 test('a composed table equals the full encoding of the same message, byte for byte', () => {
   fc.assert(
-    fc.property(fc.string(), fc.boolean(), fc.array(HOST, { maxLength: 6 }), fc.nat(6), (name, ignorePort, hosts, at) => {
-      const interner = new Interner();
-      const records = hosts.map(encoded);
-      const parts = [internHosts(interner, records.slice(0, at)), internHosts(interner, records.slice(at))];
-      const composed = composeRouteConfiguration({ name, ignorePort, hosts: parts });
-      deepStrictEqual(new Uint8Array(composed), encodedWhole(name, ignorePort, hosts));
-    }),
+    fc.property(
+      fc.string(),
+      fc.boolean(),
+      fc.array(HOST, { maxLength: 6 }),
+      fc.nat(6),
+      (name, ignorePort, hosts, at) => {
+        const interner = new Interner();
+        const records = hosts.map(encoded);
+        const parts = [internHosts(interner, records.slice(0, at)), internHosts(interner, records.slice(at))];
+        const composed = composeRouteConfiguration({ name, ignorePort, hosts: parts });
+        deepStrictEqual(new Uint8Array(composed), encodedWhole(name, ignorePort, hosts));
+      },
+    ),
     { numRuns: 60 },
   );
 });
@@ -90,7 +96,13 @@ test('a virtual host under other domains equals one made with them', () => {
   );
 });
 
-const ONE: HostModel = { name: 'a:80', domains: ['a'], paths: ['/'], requireTls: false, includeAttemptCount: true };
+const ONE: HostModel = {
+  name: 'a:80',
+  domains: ['a'],
+  paths: ['/'],
+  requireTls: false,
+  includeAttemptCount: true,
+};
 
 test('equal content is one resource, other content has another version', () => {
   const interner = new Interner();

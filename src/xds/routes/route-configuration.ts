@@ -41,7 +41,10 @@ export function internRouteConfiguration(interner: Interner, input: RouteConfigu
 
 /** The bytes of the whole message: what stands before and after the virtual hosts, and their records in between. */
 export function composeRouteConfiguration(input: RouteConfigurationInput): Uint8Array {
-  const head = encodeCanonical(RouteConfigurationSchema, create(RouteConfigurationSchema, { name: input.name }));
+  const head = encodeCanonical(
+    RouteConfigurationSchema,
+    create(RouteConfigurationSchema, { name: input.name }),
+  );
   const tail = encodeCanonical(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, {

@@ -3,11 +3,18 @@ import { type DescMessage, fromBinary, type JsonObject, toJson } from '@bufbuild
 import type { GatewaySpec } from '#api/gateway.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
-import type { SourceCollection } from '#collections/collection.ts';
+import type { Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { createRouteModel, type RouteModel } from '#model/route-model.ts';
-import { kubernetesService, object, port, READER, type ServiceModelRig, serviceModelRig } from '#model/service-model-rig.ts';
+import {
+  kubernetesService,
+  object,
+  port,
+  READER,
+  type ServiceModelRig,
+  serviceModelRig,
+} from '#model/service-model-rig.ts';
 import { createServiceTargets } from '#model/service-target.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
@@ -66,50 +73,34 @@ export function sendTo(host: string, extra: object = {}): NonNullable<VirtualSer
 }
 
 /** A Kubernetes Service with HTTP ports of these numbers and an address of its own. */
-export function httpService(name: string, address: string, ports: readonly number[] = [80], namespace = 'default') {
-  const spec = { clusterIP: address, clusterIPs: [address], ports: ports.map((n) => port(`http-${n}`, { port: n })) };
+export function httpService(
+  name: string,
+  address: string,
+  ports: readonly number[] = [80],
+  namespace = 'default',
+) {
+  const spec = {
+    clusterIP: address,
+    clusterIPs: [address],
+    ports: ports.map((n) => port(`http-${n}`, { port: n })),
+  };
   return kubernetesService(name, spec, { namespace });
 }
 
 /** An empty mesh with routes and gateways. */
 export function routeRig(): RouteRig {
   const rig = serviceModelRig();
-  const { engine, model: serviceModel, meshConfig, of } = rig;
+  const { engine } = rig;
   const proxies = engine.source<Proxy>('proxies');
   const gateways = engine.source<MeshObject<GatewaySpec>>('objects.Gateway');
   const interner = new Interner({ freezeInputs: true });
-  const [virtualServices, sidecars] = [of<VirtualServiceSpec>('VirtualService'), of<object>('Sidecar')];
-  const routeModel = createRouteModel({ engine, virtualServices, gateways, meshConfig, clusterDomain: 'cluster.local' });
-  const destinationRules = of<object>('DestinationRule');
-  const scope = createOutboundScope({ engine, proxies, serviceModel, destinationRules, sidecars, virtualServices });
-  const outbound = createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope });
-  const workloadOf = createServiceTargets({ ...serviceModel, engine, workloadModel: serviceModel });
-  const views = createGatewayViews({
-    engine,
-    proxies,
-    viewerOf: scope.viewerOf,
-    targetsOf: (fetch, proxy) => workloadOf(fetch, proxy).targets,
-  });
-  const scopes = createGatewayScopes({ engine, model: routeModel, views: views.views, scopedToNamespace: false });
-  const shared = { engine, interner, model: routeModel, hosts: scope.hosts, hostsByViewer: scope.hostsByViewer, scopes };
-  const gatewayRoutes = createGatewayRoutes(shared);
-  const facts = createListenerFacts(engine, meshConfig);
-  const securityOf = () => ({ httpFilters: [], networkFilters: [], causes: [] });
-  const gatewayListeners = createGatewayListeners({ ...shared, meshConfig, facts, securityOf });
-  const routeEntries = (proxy: Proxy): ReadonlyMap<string, ResourceEntry> =>
-    new Map(
-      proxy.type === 'router'
-        ? gatewayRoutes.bucket(views.viewOf(READER, proxy))
-        : outbound.routes.bucket(outbound.viewOf(READER, proxy)),
-    );
-  const listenerEntries = (proxy: Proxy): ReadonlyMap<string, ResourceEntry> =>
-    new Map(gatewayListeners.listeners.bucket(views.viewOf(READER, proxy)));
+  const graph = createGraph({ rig, proxies, gateways, interner });
+  const { routeEntries, listenerEntries } = graph;
   return {
     ...rig,
+    ...graph,
     interner,
-    routeModel,
     gateways,
-    gatewayDiagnostics: gatewayListeners.diagnostics,
     connect(...connected) {
       for (const each of connected) proxies.set(each.id, each);
       engine.settle();
@@ -118,15 +109,61 @@ export function routeRig(): RouteRig {
       proxies.delete(gone.id);
       engine.settle();
     },
-    routeEntries,
-    listenerEntries,
     table: (proxy, name) =>
       decoded(RouteConfigurationSchema, routeEntries(proxy).get(name)) as unknown as TableJson,
     listener: (proxy, name) => decoded(ListenerSchema, listenerEntries(proxy).get(name)),
   };
 }
 
+interface GraphSources {
+  readonly rig: ServiceModelRig;
+  readonly proxies: SourceCollection<Proxy>;
+  readonly gateways: SourceCollection<MeshObject<GatewaySpec>>;
+  readonly interner: Interner;
+}
+
+type Graph = Pick<RouteRig, 'routeModel' | 'gatewayDiagnostics' | 'routeEntries' | 'listenerEntries'>;
+
+function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph {
+  const { engine, model: serviceModel, meshConfig, of } = rig;
+  const [virtualServices, sidecars] = [of<VirtualServiceSpec>('VirtualService'), of<object>('Sidecar')];
+  const clusterDomain = 'cluster.local';
+  const model = createRouteModel({ engine, virtualServices, gateways, meshConfig, clusterDomain });
+  const destinationRules = of<object>('DestinationRule');
+  const scope = createOutboundScope({
+    engine,
+    proxies,
+    serviceModel,
+    destinationRules,
+    sidecars,
+    virtualServices,
+  });
+  const outbound = createOutboundRoutes({ engine, interner, model, proxies, sidecars, ...scope });
+  const workloadOf = createServiceTargets({ ...serviceModel, engine, workloadModel: serviceModel });
+  const targetsOf = (fetch: Fetch, proxy: Proxy) => workloadOf(fetch, proxy).targets;
+  const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
+  const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
+  const shared = { ...scope, engine, interner, model, scopes, meshConfig };
+  const gatewayRoutes = createGatewayRoutes(shared);
+  const facts = createListenerFacts(engine, meshConfig);
+  const securityOf = () => ({ httpFilters: [], networkFilters: [], causes: [] });
+  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts, securityOf });
+  return {
+    routeModel: model,
+    gatewayDiagnostics: diagnostics,
+    routeEntries: (proxy) =>
+      new Map(
+        proxy.type === 'router'
+          ? gatewayRoutes.bucket(viewOf(READER, proxy))
+          : outbound.routes.bucket(outbound.viewOf(READER, proxy)),
+      ),
+    listenerEntries: (proxy) => new Map(listeners.bucket(viewOf(READER, proxy))),
+  };
+}
+
 function decoded(schema: DescMessage, entry: ResourceEntry | undefined): JsonObject {
   if (entry === undefined) return {};
-  return toJson(schema, fromBinary(schema, entry.resource.bytes), { registry: envoyRegistry() }) as JsonObject;
+  return toJson(schema, fromBinary(schema, entry.resource.bytes), {
+    registry: envoyRegistry(),
+  }) as JsonObject;
 }

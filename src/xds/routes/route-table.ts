@@ -30,8 +30,14 @@ export function composeTable(interner: Interner, input: TableInput): ResourceEnt
   const { name, shards, catchAll, ignorePort } = input;
   const hosts = hasClash(shards, catchAll)
     ? [internHosts(interner, resolveClashes(input))]
-    : [...shards.map((shard) => shard.encoded), ...(catchAll === undefined ? [] : [internHosts(interner, [catchAll])])];
-  return { resource: internRouteConfiguration(interner, { name, ignorePort, hosts }), causes: tableCauses(shards) };
+    : [
+        ...shards.map((shard) => shard.encoded),
+        ...(catchAll === undefined ? [] : [internHosts(interner, [catchAll])]),
+      ];
+  return {
+    resource: internRouteConfiguration(interner, { name, ignorePort, hosts }),
+    causes: tableCauses(shards),
+  };
 }
 
 function tableCauses(shards: readonly ShardVariant[]): readonly Cause[] {
@@ -56,7 +62,9 @@ function hasClash(shards: readonly ShardVariant[], catchAll: EncodedVirtualHost 
     }
   }
   if (catchAll !== undefined && gathered.has(EVERY_HOST)) return true;
-  return gathered.hasForeign && shards.some(({ hosts }) => hosts.some(({ encoded }) => gathered.meets(encoded)));
+  return (
+    gathered.hasForeign && shards.some(({ hosts }) => hosts.some(({ encoded }) => gathered.meets(encoded)))
+  );
 }
 
 class NameSet {
@@ -77,7 +85,8 @@ class NameSet {
   meets(host: EncodedVirtualHost): boolean {
     const { domains, addressCount, isClusterName } = host.domains;
     if (!isClusterName) return false;
-    for (let i = 0; i < domains.length - addressCount; i++) if (this.#names.has(domains[i] as string)) return true;
+    for (let i = 0; i < domains.length - addressCount; i++)
+      if (this.#names.has(domains[i] as string)) return true;
     return false;
   }
 }
@@ -88,7 +97,9 @@ class NameSet {
  */
 function resolveClashes(input: TableInput): readonly EncodedVirtualHost[] {
   const hosts = input.shards.flatMap((shard) => shard.hosts);
-  const fullNames = new Set(hosts.filter((host) => host.service !== undefined).map((host) => host.encoded.domains.domains[0]));
+  const fullNames = new Set(
+    hosts.filter((host) => host.service !== undefined).map((host) => host.encoded.domains.domains[0]),
+  );
   const taken = new Set<string>();
   const kept = new Map<OutboundVirtualHost, readonly string[]>();
   for (const host of hosts.toSorted((a, b) => compareRanks(input.namespace, rankOf(a), rankOf(b)))) {

@@ -14,7 +14,10 @@ function input(http: HttpRoute, overrides: Partial<RouteInput> = {}): RouteInput
     http,
     match: undefined,
     virtualService: { namespace: 'default', name: 'vs' },
-    targets: (http.route ?? []).map((_entry, i) => ({ cluster: i === 0 ? CLUSTER : `cluster-${i}`, hash: undefined })),
+    targets: (http.route ?? []).map((_entry, i) => ({
+      cluster: i === 0 ? CLUSTER : `cluster-${i}`,
+      hash: undefined,
+    })),
     mirrors: { single: 'mirror', several: (http.mirrors ?? []).map((_entry, i) => `mirror-${i}`) },
     defaultRetries: { attempts: 0 },
     appendForwardedHost: false,
@@ -35,11 +38,20 @@ const PLAIN_ACTION = { cluster: CLUSTER, timeout: '0s', maxGrpcTimeout: '0s' };
 
 const MATCHES: readonly (readonly [string, HttpMatch, JsonObject])[] = [
   ['an exact path', { uri: { exact: '/a' } }, { path: '/a', caseSensitive: true }],
-  ['a prefix without regard to case', { uri: { prefix: '/a' }, ignoreUriCase: true }, { prefix: '/a', caseSensitive: false }],
+  [
+    'a prefix without regard to case',
+    { uri: { prefix: '/a' }, ignoreUriCase: true },
+    { prefix: '/a', caseSensitive: false },
+  ],
   ['a regex', { uri: { regex: '/[ab]' } }, { safeRegex: { regex: '/[ab]' }, caseSensitive: true }],
   [
     'method, authority and scheme, behind named headers',
-    { headers: { z: { exact: '1' } }, method: { exact: 'GET' }, authority: { prefix: 'a' }, scheme: { exact: 'https' } },
+    {
+      headers: { z: { exact: '1' } },
+      method: { exact: 'GET' },
+      authority: { prefix: 'a' },
+      scheme: { exact: 'https' },
+    },
     {
       prefix: '/',
       caseSensitive: true,
@@ -122,7 +134,10 @@ test('a route without match takes everything and says so by no case rule', () =>
 
 test('Gateway API prefixes match whole path elements', () => {
   const match = { uri: { prefix: '/a/' } };
-  deepStrictEqual(built(TO_A, { match, semantics: 'element' })['match'], { pathSeparatedPrefix: '/a', caseSensitive: true });
+  deepStrictEqual(built(TO_A, { match, semantics: 'element' })['match'], {
+    pathSeparatedPrefix: '/a',
+    caseSensitive: true,
+  });
 });
 
 const CATCH_ALLS: readonly (readonly [HttpMatch | undefined, boolean])[] = [
@@ -161,7 +176,9 @@ const ACTIONS: readonly (readonly [string, HttpRoute, JsonObject])[] = [
             {
               name: CLUSTER,
               weight: 90,
-              requestHeadersToAdd: [{ header: { key: 'b', value: '1' }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' }],
+              requestHeadersToAdd: [
+                { header: { key: 'b', value: '1' }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' },
+              ],
               hostRewriteLiteral: 'x',
             },
             { name: 'cluster-1', weight: 10 },
@@ -170,7 +187,11 @@ const ACTIONS: readonly (readonly [string, HttpRoute, JsonObject])[] = [
       },
     },
   ],
-  ['a timeout, which also bounds grpc-timeout', { ...TO_A, timeout: '1.5s' }, { route: { ...PLAIN_ACTION, timeout: '1.500s', maxGrpcTimeout: '1.500s' } }],
+  [
+    'a timeout, which also bounds grpc-timeout',
+    { ...TO_A, timeout: '1.5s' },
+    { route: { ...PLAIN_ACTION, timeout: '1.500s', maxGrpcTimeout: '1.500s' } },
+  ],
   [
     'rewrites of path and authority',
     { ...TO_A, rewrite: { uri: '/b', authority: 'b.com' } },
@@ -183,17 +204,32 @@ const ACTIONS: readonly (readonly [string, HttpRoute, JsonObject])[] = [
   ],
   [
     'an authority at the route before one at its destination',
-    { route: [{ destination: {}, headers: { request: { set: { host: 'inner' } } } }], headers: { request: { set: { ':authority': 'outer' } } } },
+    {
+      route: [{ destination: {}, headers: { request: { set: { host: 'inner' } } } }],
+      headers: { request: { set: { ':authority': 'outer' } } },
+    },
     { route: { ...PLAIN_ACTION, hostRewriteLiteral: 'outer' } },
   ],
   [
     'mirrors: all, by percentage, none at zero',
-    { ...TO_A, mirror: { host: 'm' }, mirrors: [{ destination: {}, percentage: { value: 12.5 } }, { destination: {}, percentage: { value: 0 } }] },
+    {
+      ...TO_A,
+      mirror: { host: 'm' },
+      mirrors: [
+        { destination: {}, percentage: { value: 12.5 } },
+        { destination: {}, percentage: { value: 0 } },
+      ],
+    },
     {
       route: {
         ...PLAIN_ACTION,
         requestMirrorPolicies: [
-          { cluster: 'mirror', runtimeFraction: { defaultValue: { numerator: 100 } }, traceSampled: false, disableShadowHostSuffixAppend: true },
+          {
+            cluster: 'mirror',
+            runtimeFraction: { defaultValue: { numerator: 100 } },
+            traceSampled: false,
+            disableShadowHostSuffixAppend: true,
+          },
           {
             cluster: 'mirror-0',
             runtimeFraction: { defaultValue: { numerator: 125000, denominator: 'MILLION' } },
@@ -212,11 +248,30 @@ const ACTIONS: readonly (readonly [string, HttpRoute, JsonObject])[] = [
   [
     'a redirect to another scheme, port and prefix',
     { redirect: { scheme: 'https', port: 8443, prefixRewrite: '/y', redirectCode: 308 } },
-    { redirect: { schemeRedirect: 'https', portRedirect: 8443, prefixRewrite: '/y', responseCode: 'PERMANENT_REDIRECT' } },
+    {
+      redirect: {
+        schemeRedirect: 'https',
+        portRedirect: 8443,
+        prefixRewrite: '/y',
+        responseCode: 'PERMANENT_REDIRECT',
+      },
+    },
   ],
-  ['a redirect with a code that Envoy lacks has no action', { redirect: { uri: '/x', redirectCode: 304 } }, {}],
-  ['a fixed answer', { directResponse: { status: 418, body: { string: 'tea' } } }, { directResponse: { status: 418, body: { inlineString: 'tea' } } }],
-  ['a fixed answer of bytes', { directResponse: { status: 200, body: { bytes: 'aGk=' } } }, { directResponse: { status: 200, body: { inlineBytes: 'aGk=' } } }],
+  [
+    'a redirect with a code that Envoy lacks has no action',
+    { redirect: { uri: '/x', redirectCode: 304 } },
+    {},
+  ],
+  [
+    'a fixed answer',
+    { directResponse: { status: 418, body: { string: 'tea' } } },
+    { directResponse: { status: 418, body: { inlineString: 'tea' } } },
+  ],
+  [
+    'a fixed answer of bytes',
+    { directResponse: { status: 200, body: { bytes: 'aGk=' } } },
+    { directResponse: { status: 200, body: { inlineBytes: 'aGk=' } } },
+  ],
 ];
 for (const [title, http, expected] of ACTIONS) {
   test(`acts: ${title}`, () => {
@@ -229,7 +284,13 @@ for (const [title, http, expected] of ACTIONS) {
 const FILTERS: readonly (readonly [string, HttpRoute, JsonObject | undefined])[] = [
   [
     'a delay and an abort by percentage',
-    { ...TO_A, fault: { delay: { fixedDelay: '2s', percentage: { value: 0.1 } }, abort: { httpStatus: 503, percentage: { value: 100 } } } },
+    {
+      ...TO_A,
+      fault: {
+        delay: { fixedDelay: '2s', percentage: { value: 0.1 } },
+        abort: { httpStatus: 503, percentage: { value: 100 } },
+      },
+    },
     {
       'envoy.filters.http.fault': {
         '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault',
@@ -248,10 +309,22 @@ const FILTERS: readonly (readonly [string, HttpRoute, JsonObject | undefined])[]
       },
     },
   ],
-  ['nothing for a fault without effect', { ...TO_A, fault: { delay: { exponentialDelay: '1s' } } }, undefined],
+  [
+    'nothing for a fault without effect',
+    { ...TO_A, fault: { delay: { exponentialDelay: '1s' } } },
+    undefined,
+  ],
   [
     'cross-origin rules before faults',
-    { ...TO_A, corsPolicy: { allowOrigins: [{ exact: 'https://a' }], allowMethods: ['GET', 'POST'], maxAge: '24h0m0s', unmatchedPreflights: 'IGNORE' } },
+    {
+      ...TO_A,
+      corsPolicy: {
+        allowOrigins: [{ exact: 'https://a' }],
+        allowMethods: ['GET', 'POST'],
+        maxAge: '24h0m0s',
+        unmatchedPreflights: 'IGNORE',
+      },
+    },
     {
       'envoy.filters.http.cors': {
         '@type': 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy',
@@ -271,7 +344,10 @@ for (const [title, http, expected] of FILTERS) {
 }
 
 test('header operations: set before add, sorted by name, without what Envoy may not change', () => {
-  const headers = { request: { set: { b: '1', a: '2', ':path': 'x' }, add: { c: '3' }, remove: ['d', 'Host'] }, response: { add: { e: '4' } } };
+  const headers = {
+    request: { set: { b: '1', a: '2', ':path': 'x' }, add: { c: '3' }, remove: ['d', 'Host'] },
+    response: { add: { e: '4' } },
+  };
   const { requestHeadersToAdd, requestHeadersToRemove, responseHeadersToAdd } = built({ ...TO_A, headers });
   deepStrictEqual(
     { requestHeadersToAdd, requestHeadersToRemove, responseHeadersToAdd },
@@ -288,18 +364,28 @@ test('header operations: set before add, sorted by name, without what Envoy may 
 });
 
 test('a route is named after its rule and match, and names its VirtualService', () => {
-  const { name, metadata, decorator } = built({ ...TO_A, name: 'rule' }, { match: { name: 'match', uri: { exact: '/a' } } });
+  const { name, metadata, decorator } = built(
+    { ...TO_A, name: 'rule' },
+    { match: { name: 'match', uri: { exact: '/a' } } },
+  );
   deepStrictEqual(
     { name, metadata, decorator },
     {
       name: 'rule.match',
-      metadata: { filterMetadata: { istio: { config: '/apis/networking.istio.io/v1/namespaces/default/virtual-service/vs' } } },
+      metadata: {
+        filterMetadata: {
+          istio: { config: '/apis/networking.istio.io/v1/namespaces/default/virtual-service/vs' },
+        },
+      },
       decorator: { operation: 'a.default.svc.cluster.local:80/a' },
     },
   );
 });
 
 test('a Gateway API rewrite to "/" cuts the matched prefix off and leaves one slash', () => {
-  const route = built({ ...TO_A, rewrite: { uri: '/' } }, { match: { uri: { prefix: '/a.b' } }, semantics: 'element' })['route'] as JsonObject;
+  const route = built(
+    { ...TO_A, rewrite: { uri: '/' } },
+    { match: { uri: { prefix: '/a.b' } }, semantics: 'element' },
+  )['route'] as JsonObject;
   deepStrictEqual(route['regexRewrite'], { pattern: { regex: '^/a\\.b(/?)(.*)' }, substitution: '/\\2' });
 });

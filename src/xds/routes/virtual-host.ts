@@ -40,7 +40,11 @@ export interface VirtualHostTail {
 }
 
 /** Encodes a virtual host. Cost: one copy of the routes. */
-export function encodeVirtualHost(name: string, domains: HostDomains, tail: VirtualHostTail): EncodedVirtualHost {
+export function encodeVirtualHost(
+  name: string,
+  domains: HostDomains,
+  tail: VirtualHostTail,
+): EncodedVirtualHost {
   const clusters = [...new Set(tail.routes.flatMap((route) => route.clusters))];
   return withTail(name, domains, encodeTail(tail), clusters);
 }
