@@ -17,12 +17,15 @@ import { encodeDelta, encodeSotw } from './response-body.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const names = fc.array(text, { maxLength: 5 });
-const error = fc.option(fc.record({ code: fc.integer({ min: -3, max: 20 }), message: text }), {
-  nil: undefined,
-});
+const error = fc.option(
+  fc.record({ code: fc.integer({ min: -3, max: 20 }), message: text }, { noNullPrototype: true }),
+  {
+    nil: undefined,
+  },
+);
 
 test('delta requests are read as the generated code writes them', () => {
-  const claims = fc.dictionary(text, text, { maxKeys: 4 });
+  const claims = fc.dictionary(text, text, { maxKeys: 4, noNullPrototype: true });
   fc.assert(
     fc.property(names, names, claims, text, error, (subscribe, unsubscribe, versions, nonce, errorDetail) => {
       const bytes = toBinary(
@@ -123,7 +126,7 @@ test('responses are written as the generated code reads them, small and large re
 test('a name beyond the limit is refused, and so are more names than anybody needs', () => {
   const long = create(DeltaDiscoveryRequestSchema, { resourceNamesSubscribe: ['x'.repeat(5_000)] });
   assert.throws(() => decodeDeltaRequest(toBinary(DeltaDiscoveryRequestSchema, long)), WireError);
-  const many = Buffer.concat(Array.from({ length: 200_001 }, () => Buffer.from([0x1a, 0])));
+  const many = Buffer.concat(Array.from({ length: 100_001 }, () => Buffer.from([0x1a, 0])));
   assert.throws(() => decodeDeltaRequest(many), WireError);
   assert.throws(() => decodeSotwRequest(many), WireError);
 });

@@ -34,7 +34,7 @@ export interface SotwRequest {
 }
 
 /** Most names in one request, and the longest of them: what the largest meshes need, many times over. */
-const MAX_NAMES = 200_000;
+const MAX_NAMES = 100_000;
 const MAX_NAME_BYTES = 4_096;
 /** An error text is kept, logged and shown; clients join one line per resource. */
 const MAX_ERROR_CHARACTERS = 16_384;

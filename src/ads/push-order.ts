@@ -117,7 +117,7 @@ export class PushOrder {
   }
 
   #mayRemoveNamed(exception: Exception | undefined): boolean {
-    if (exception === undefined) return false;
+    if (exception === undefined) return this.#isPast(this.#nowMs + NAMED_REMOVAL_WAIT_MS);
     return exception.due || this.#isPast(exception.sinceMs + NAMED_REMOVAL_WAIT_MS);
   }
 

@@ -18,10 +18,15 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of an AuthorizationPolicy. */
 export type AuthorizationPolicySpec = AuthorizationPolicyJson;
+/** ALLOW, DENY, AUDIT or CUSTOM; absent means ALLOW. */
 export type AuthorizationAction = AuthorizationPolicy_ActionJson;
+/** One entry of spec.rules: who (from), what (to), under which conditions (when). */
 export type AuthorizationRule = RuleJson;
+/** Who calls; all attributes that are set must fit. */
 export type AuthorizationSource = SourceJson;
+/** What is called; all attributes that are set must fit. */
 export type AuthorizationOperation = OperationJson;
+/** A further condition on an attribute named by `key`. */
 export type AuthorizationCondition = ConditionJson;
 
 const CUSTOM_UNSUPPORTED_SOURCES = [

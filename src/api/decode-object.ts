@@ -75,11 +75,10 @@ function inList(decoded: DecodedObject, index: number): DecodedObject {
   return { ...decoded, diagnostics };
 }
 
+/** `kind: List`, and lists of one kind (ServiceList) as an API server gives them. */
 function isList(json: JsonObject): boolean {
-  const kind = json['kind'];
-  return json['apiVersion'] === 'v1' && typeof kind === 'string' && kind.endsWith('List') && !json['metadata']
-    ? true
-    : kind === 'List';
+  const { kind, items } = json;
+  return kind === 'List' || (typeof kind === 'string' && kind.endsWith('List') && Array.isArray(items));
 }
 
 /** The row of the document's kind; undefined with a finding for kinds that are unknown or not ours. */

@@ -25,12 +25,17 @@ import { checkTrafficPolicy } from './traffic-policy-rules.ts';
 export type DestinationRuleSpec = DestinationRuleJson;
 /** Policy of a host, a subset, or (PortTrafficPolicy) one port of either. */
 export type TrafficPolicy = TrafficPolicyJson;
+/** Policy of one port; it replaces that of the host for this port. */
 export type PortTrafficPolicy = TrafficPolicy_PortTrafficPolicyJson;
 /** A named set of endpoints by labels. */
 export type Subset = SubsetJson;
+/** How an endpoint is chosen. */
 export type LoadBalancerSettings = LoadBalancerSettingsJson;
+/** How traffic is spread over regions and zones. */
 export type LocalityLoadBalancerSetting = LocalityLoadBalancerSettingJson;
+/** Limits and timeouts of connections and requests. */
 export type ConnectionPoolSettings = ConnectionPoolSettingsJson;
+/** When an endpoint that fails is taken out. */
 export type OutlierDetection = OutlierDetectionJson;
 /** TLS towards the destination. */
 export type ClientTlsSettings = ClientTLSSettingsJson;

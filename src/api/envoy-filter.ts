@@ -17,9 +17,13 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of an EnvoyFilter. */
 export type EnvoyFilterSpec = EnvoyFilterJson;
+/** One entry of spec.configPatches. */
 export type EnvoyConfigPatch = EnvoyFilter_EnvoyConfigObjectPatchJson;
+/** Which generated configuration a patch applies to. */
 export type EnvoyConfigMatch = EnvoyFilter_EnvoyConfigObjectMatchJson;
+/** What is done to the matched part. */
 export type EnvoyPatch = EnvoyFilter_PatchJson;
+/** The kind of part that a patch applies to. */
 export type EnvoyApplyTo = EnvoyFilter_ApplyToJson;
 
 const CONNECTION_MANAGERS: ReadonlySet<string> = new Set([

@@ -23,6 +23,7 @@ import { suggest } from './suggestion.ts';
 export type GatewaySpec = GatewayJson;
 /** One entry of spec.servers: port, hosts, TLS. */
 export type GatewayServer = ServerJson;
+/** Number, protocol and name of a server's port. */
 export type GatewayPort = PortJson;
 /** TLS towards clients; also used by Sidecar ingress. */
 export type ServerTlsSettings = ServerTLSSettingsJson;

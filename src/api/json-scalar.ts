@@ -8,6 +8,7 @@ import { type Findings, show, typeOf } from './findings.ts';
 /** Plain JSON data as YAML or JSON text gives it. */
 export type JsonObject = { readonly [key: string]: unknown };
 
+const WORDS_HINT = 'Put quotes around the value: YAML reads y, n, yes, no, on and off as true or false.';
 const DECIMAL = /^-?\d{1,20}$/;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
@@ -19,8 +20,9 @@ export function isJsonObject(value: unknown): value is JsonObject {
 /** A text; numbers and booleans are refused with the quoted form as cure, as a Kubernetes API server does. */
 export function readString(value: unknown, path: string, findings: Findings): string | undefined {
   if (typeof value === 'string') return value;
-  const quoted = typeof value === 'number' || typeof value === 'boolean' ? JSON.stringify(String(value)) : '';
-  findings.add('LTN1003', path, { expected: 'a text', found: typeOf(value), quoted });
+  const quoted = typeof value === 'number' ? JSON.stringify(String(value)) : '';
+  const hint = typeof value === 'boolean' ? WORDS_HINT : '';
+  findings.add('LTN1003', path, { expected: 'a text', found: typeOf(value), quoted, hint });
   return undefined;
 }
 

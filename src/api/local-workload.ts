@@ -185,14 +185,14 @@ export function decodeLocalWorkloadSpec(
 ): LocalWorkloadSpec | undefined {
   const raw = readSpec(root['spec'] ?? {}, 'spec', findings);
   if (raw === undefined) return undefined;
-  const { readiness, ...rest } = raw;
+  const { readiness, labels, annotations, ports, bind, ...rest } = raw;
   const isGateway = raw.type === 'gateway';
   return {
     ...rest,
-    labels: raw.labels ?? metadata.labels,
-    annotations: raw.annotations ?? metadata.annotations,
-    bind: raw.bind === '' && isGateway ? DEFAULT_BIND : raw.bind,
-    ports: raw.ports.map((item, index) => completePort(item, `spec.ports[${index}]`, findings)),
+    labels: labels ?? metadata.labels,
+    annotations: annotations ?? metadata.annotations,
+    bind: bind === '' && isGateway ? DEFAULT_BIND : bind,
+    ports: ports.map((item, index) => completePort(item, `spec.ports[${index}]`, findings)),
     ...(readiness === undefined ? {} : { readiness: completeReadiness(readiness, findings) }),
   };
 }
@@ -200,7 +200,7 @@ export function decodeLocalWorkloadSpec(
 function completePort(raw: RawPort, path: string, findings: Findings): LocalWorkloadPort {
   if (raw.port === undefined) findings.missing(path, 'port', 'port: 8080');
   const number = raw.port ?? 0;
-  return { ...raw, port: number, appPort: raw.appPort ?? number };
+  return { name: raw.name, port: number, appPort: raw.appPort ?? number, protocol: raw.protocol };
 }
 
 function completeReadiness(raw: RawReadiness, findings: Findings): LocalWorkloadReadiness {

@@ -14,6 +14,7 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a PeerAuthentication. */
 export type PeerAuthenticationSpec = PeerAuthenticationJson;
+/** UNSET (inherit), DISABLE, PERMISSIVE or STRICT. */
 export type MutualTlsMode = PeerAuthentication_MutualTLS_ModeJson;
 
 /** Findings about a PeerAuthentication beyond its schema. Source: istio pkg/config/validation ValidatePeerAuthentication. */

@@ -58,10 +58,10 @@ function redact(object: MeshObject): unknown {
   return { ...object.spec, data: hidden };
 }
 
-/** Projections hold every field; those without content are left out again. */
+/** Projections hold every field; those without content are left out again. What users name (maps without prototype) stays. */
 function withoutEmpty(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEmpty);
-  if (!isJsonObject(value)) return value;
+  if (!isJsonObject(value) || Object.getPrototypeOf(value) === null) return value;
   const entries = new Map<string, unknown>();
   for (const key of Object.keys(value)) {
     const item = withoutEmpty(value[key]);
@@ -69,7 +69,7 @@ function withoutEmpty(value: unknown): unknown {
       item === '' || item === undefined || (typeof item === 'object' && Object.keys(item ?? {}).length === 0);
     if (!isEmpty) entries.set(key, item);
   }
-  return inKeyOrder(entries, Object.create(null));
+  return inKeyOrder(entries, {});
 }
 
 function sortKeys(value: unknown): unknown {

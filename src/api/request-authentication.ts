@@ -15,6 +15,7 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a RequestAuthentication. */
 export type RequestAuthenticationSpec = RequestAuthenticationJson;
+/** One entry of spec.jwtRules: an issuer and its keys. */
 export type JwtRule = JWTRuleJson;
 
 /** Members of a JWK that only a private or symmetric key has. */

@@ -26,8 +26,11 @@ import { checkEndpointAddress, checkEndpointPorts, checkWorkloadEntry } from './
 
 /** spec of a ServiceEntry. */
 export type ServiceEntrySpec = ServiceEntryJson;
+/** One entry of spec.ports. */
 export type ServiceEntryPort = ServicePortJson;
+/** Whether the service is part of the mesh; absent means MESH_EXTERNAL. */
 export type ServiceEntryLocation = ServiceEntry_LocationJson;
+/** How addresses are found; absent means NONE. */
 export type ServiceEntryResolution = ServiceEntry_ResolutionJson;
 
 const AUTO_ALLOCATE_LABEL = 'networking.istio.io/enable-autoallocate-ip';
@@ -131,7 +134,7 @@ function checkResolution(object: ServiceEntryObject, findings: Findings): void {
       if (endpoints.length > 0) {
         findings.add('LTN2037', 'spec.endpoints', { field: 'endpoints', when: 'with resolution NONE' });
       }
-      if (spec.workloadSelector !== undefined && !findings.hasErrors) {
+      if (spec.workloadSelector !== undefined && !findings.all.some(({ code }) => code === 'LTN2021')) {
         const reason = 'resolution NONE forwards to the address that was called';
         findings.add('LTN2041', 'spec.workloadSelector', { field: 'workloadSelector', reason });
       }

@@ -200,8 +200,8 @@ export function decodeServiceSpec(root: JsonObject, findings: Findings): Service
 
 function completePort(raw: RawPort, path: string, findings: Findings): ServicePortSpec {
   if (raw.port === undefined) findings.missing(path, 'port', 'port: 80');
-  const number = raw.port ?? 0;
-  return { ...raw, port: number, targetPort: raw.targetPort ?? number };
+  const { port: number = 0, targetPort = number, ...rest } = raw;
+  return { ...rest, port: number, targetPort };
 }
 
 /** The root fields of a Service as Kubernetes has them: the inverse of decodeServiceSpec. */

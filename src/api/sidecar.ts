@@ -31,9 +31,13 @@ import { checkConnectionPool } from './traffic-policy-rules.ts';
 
 /** spec of a Sidecar. */
 export type SidecarSpec = SidecarJson;
+/** One entry of spec.ingress. */
 export type SidecarIngressListener = IstioIngressListenerJson;
+/** One entry of spec.egress. */
 export type SidecarEgressListener = IstioEgressListenerJson;
+/** Number, protocol and name of a listener's port. */
 export type SidecarPort = SidecarPortJson;
+/** What happens to traffic for unknown hosts. */
 export type SidecarOutboundTrafficPolicy = OutboundTrafficPolicyJson;
 /** Selector by `labels`, as Sidecar, ServiceEntry and EnvoyFilter have it. */
 export type LabelsSelector = WorkloadSelectorJson;

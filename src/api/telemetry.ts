@@ -16,8 +16,11 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a Telemetry. */
 export type TelemetrySpec = TelemetryJson;
+/** One entry of spec.tracing. */
 export type TelemetryTracing = TracingJson;
+/** One entry of spec.metrics. */
 export type TelemetryMetrics = MetricsJson;
+/** One entry of spec.accessLogging. */
 export type TelemetryAccessLogging = AccessLoggingJson;
 
 interface ProviderRef {

@@ -14,6 +14,7 @@ import { checkSelectorPorts, checkWasmModule } from './wasm-plugin.ts';
 
 /** spec of a TrafficExtension. */
 export type TrafficExtensionSpec = TrafficExtensionJson;
+/** Ports and direction that the extension is for. */
 export type TrafficExtensionSelector = TrafficSelectorJson;
 
 const MAX_LUA_BYTES = 65_536;

@@ -47,16 +47,23 @@ export type Destination = DestinationJson;
 export type StringMatch = StringMatchJson;
 /** Header operations on request and response. */
 export type HeaderOperations = HeadersJson;
+/** Answers with a redirect instead of forwarding. */
 export type HttpRedirect = HTTPRedirectJson;
+/** Changes path or authority before forwarding. */
 export type HttpRewrite = HTTPRewriteJson;
+/** How often and on what a request is tried again. */
 export type HttpRetry = HTTPRetryJson;
+/** Aborts or delays put in for tests. */
 export type HttpFaultInjection = HTTPFaultInjectionJson;
+/** Cross-origin rules. */
 export type CorsPolicy = CorsPolicyJson;
 /** One entry of spec.tls. */
 export type TlsRoute = TLSRouteJson;
+/** One entry of spec.tls[].match. */
 export type TlsMatch = TLSMatchAttributesJson;
 /** One entry of spec.tcp. */
 export type TcpRoute = TCPRouteJson;
+/** One entry of spec.tcp[].match. */
 export type L4Match = L4MatchAttributesJson;
 /** One weighted destination of a TLS or TCP route. */
 export type RouteDestination = RouteDestinationJson;

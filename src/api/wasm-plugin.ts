@@ -14,7 +14,9 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a WasmPlugin. */
 export type WasmPluginSpec = WasmPluginJson;
+/** Environment of the virtual machine. */
 export type WasmVmConfig = VmConfigJson;
+/** Ports and direction that the plugin is for. */
 export type WasmTrafficSelector = WasmPlugin_TrafficSelectorJson;
 
 const MAX_NAME = 256;

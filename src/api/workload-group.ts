@@ -14,6 +14,7 @@ import type { MeshObject } from './mesh-object.ts';
 
 /** spec of a WorkloadGroup. */
 export type WorkloadGroupSpec = WorkloadGroupJson;
+/** How a registered workload's readiness is checked. */
 export type ReadinessProbe = ReadinessProbeJson;
 
 /** Findings about a WorkloadGroup beyond its schema. Source: istio pkg/config/validation ValidateWorkloadGroup. */

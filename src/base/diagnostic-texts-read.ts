@@ -31,6 +31,7 @@ export const READ_TEXTS = {
   LTN1003: error(
     '{expected} wanted, found {found}',
     'Put quotes around the value, like {quoted}.',
+    '{hint}',
     'Write {expected} here.',
   ),
   LTN1004: error(

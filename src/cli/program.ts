@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import type { CliContext } from './cli-context.ts';
 import { addApiResources } from './api-resources.ts';
 import { addApply } from './apply.ts';
+import { addCompletion } from './completion.ts';
 import { addDelete } from './delete.ts';
 import { addEdges } from './edges.ts';
 import { addEdit } from './edit.ts';
@@ -33,6 +34,7 @@ const COMMANDS = [
   addEdges,
   addEvents,
   addApiResources,
+  addCompletion,
   addVersion,
 ];
 const HELP_CODES = ['commander.help', 'commander.helpDisplayed', 'commander.version'];

@@ -1,6 +1,7 @@
 /** `lateen up DIR`: runs the mesh that a folder of YAML describes, until Ctrl-C or `lateen down`. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { CliContext, HostedMesh } from './cli-context.ts';
 import { CliError } from './exit-code.ts';
 import { aborted, hostMesh } from './hosting.ts';
@@ -31,6 +32,8 @@ async function up(context: CliContext, dir: string, options: UpOptions): Promise
   const start = { dir: resolve(context.cwd, dir), meshConfigFile, onStep: say };
   await hostMesh(context, start, async (mesh, signal) => {
     say(`The mesh of ${mesh.dir} is starting (pid ${mesh.pid}).`);
+    for (const diagnostic of mesh.status().diagnostics)
+      context.stderr.write(`${printDiagnostic(diagnostic)}\n`);
     await whenUp(mesh, say, signal);
     if (signal.aborted) return;
     for (const url of gatewayUrls(mesh.status())) say(url);

@@ -17,7 +17,8 @@ import { type CertificateAuthority, openCertificateAuthority } from '#ca/certifi
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
-import { createMesh, type Mesh } from './mesh.ts';
+import { openHeldBack } from './held-back.ts';
+import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
 import { TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/resource.ts';
@@ -29,12 +30,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const clock = systemClock();
   const log = createLogger({ clock, levels: new LogLevels(), format: 'text', sink: options.log });
   const meshConfig: MeshConfigJson = parseMeshConfig(options.meshConfig).config;
-  const mesh = createMesh({
+  const meshOptions: MeshOptions = {
     meshConfig,
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
     onError: (collection, key, error) => log.error('derivation failed', { collection, key, error: String(error) }),
-  });
+  };
+  const mesh = createMesh(meshOptions);
   const folder = join(options.stateDir, 'ca');
   mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
   const authority = await openCertificateAuthority({

@@ -50,6 +50,8 @@ export interface ServiceModel extends WorkloadModel {
   /** By host name; inner key `namespace/hostname`. */
   readonly servicesByHostname: Index<Service>;
   readonly servicesByNamespace: Index<Service>;
+  /** ExternalName services by the name that they stand for. */
+  readonly aliasesByTarget: Index<Service>;
   /** Keyed like the service; absent when it has none. */
   readonly endpoints: Collection<ServiceEndpoints>;
   /** Keyed like the service: the few facts about its endpoints that clusters need, which rarely change. */
@@ -88,6 +90,9 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
     servicesByNamespace: engine.index('model.servicesByNamespace', services, (service) => [
       service.namespace,
     ]),
+    aliasesByTarget: engine.index('model.aliasesByTarget', services, (service) =>
+      service.resolution === 'ALIAS' ? [service.externalName] : [],
+    ),
     endpoints,
     endpointSummaries,
     clusterId,

@@ -1,4 +1,7 @@
-/** SPIFFE ids of workloads, as certificates carry them and clients check them. */
+/**
+ * SPIFFE ids of workloads, as certificates carry them and clients check them. Pure string work; whether a certificate is
+ * genuine is the business of ca/ and of Envoy.
+ */
 
 const SPIFFE = 'spiffe://';
 

@@ -1,15 +1,17 @@
 /**
  * Which outbound listeners a viewer needs: every visible service port lays claim to an address and a port, and claims
- * to the same place share one listener. A change of routes, policies or endpoints changes no claim.
+ * to the same place share one listener. A change of routes or policies changes no claim, and one of endpoints only those
+ * of headless services of bytes, which claim the address of each endpoint.
  * Costs O(ports of the host) per changed host; a listener is computed again only when its claims change.
  * Source: istio pilot/pkg/networking/core/listener.go buildSidecarOutboundListeners.
  */
-import type { Engine, Index } from '#collections/collection.ts';
+import { isIpAddress } from '#base/cidr.ts';
 import type { Cause } from '#base/cause.ts';
-import type { Collection } from '#collections/collection.ts';
-import type { Service, ServicePort } from '#model/service.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { ServiceEndpoints } from '#model/endpoint.ts';
+import { type Service, type ServicePort, serviceKey } from '#model/service.ts';
 import type { OutboundHost } from './outbound-host.ts';
-import { viewerKey } from './viewer.ts';
+import { type Viewer, viewerKey } from './viewer.ts';
 
 /** What a claim wants its connections taken for. */
 export type ClaimKind = 'http' | 'tcp' | 'tls' | 'auto';

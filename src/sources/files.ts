@@ -169,7 +169,7 @@ export class FilesSource implements Disposable {
     this.#watch.remove(path);
     // With a file less there may be room again for those that were over the limit.
     if (this.#known.size >= MAX_FILES) this.#set.delete(this.#root);
-    for (const file of [...this.#set.files]) {
+    for (const file of this.#set.files) {
       if (file !== path && !file.startsWith(path + sep)) continue;
       this.#set.delete(file);
       this.#known.delete(file);
@@ -200,11 +200,11 @@ export class FilesSource implements Disposable {
   /** Paths that are not as they are known; undefined for each that is, so that the caller can pause. */
   *#suspects(): Iterator<string | undefined> {
     if (!this.#watch.has(this.#root)) yield this.#root;
-    for (const folder of [...this.#watch.folders]) {
+    for (const folder of this.#watch.folders) {
       if (!this.#watch.isCurrent(folder)) yield folder;
       for (const path of listFolder(folder)) yield this.#isAsKnown(path) ? undefined : path;
     }
-    for (const path of [...this.#known.keys()]) yield statOf(path) === undefined ? path : undefined;
+    for (const path of this.#known.keys()) yield statOf(path) === undefined ? path : undefined;
   }
 
   #isAsKnown(path: string): boolean {

@@ -74,7 +74,7 @@ export class FolderWatch implements Disposable {
 
   /** Forgets a folder and all below it. */
   remove(folder: string): void {
-    for (const [path, { watcher }] of [...this.#watched]) {
+    for (const [path, { watcher }] of this.#watched) {
       if (path !== folder && !path.startsWith(folder + sep)) continue;
       watcher?.close();
       this.#watched.delete(path);

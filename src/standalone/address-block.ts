@@ -22,6 +22,8 @@ const LAST_BLOCK = 120;
 const PER_REPLICA = 4;
 const MAX_REPLICAS = 65_536 / PER_REPLICA - 2;
 const CLAIM_PORT = 15_098;
+/** So many slots rest before the oldest is used again: callers may still have connections to who was there. */
+const RESTING = 64;
 
 /** A claimed block. Disposing gives it back. */
 export interface AddressBlock extends Disposable {
@@ -64,8 +66,10 @@ function addressBlock(prefix: string, claim: Disposable): AddressBlock {
   return {
     prefix,
     allocate() {
-      const slot = free.shift() ?? next++;
-      if (slot > MAX_REPLICAS) throw new Error(`the address block ${prefix}.0.0/16 is used up`);
+      const isUsedUp = next > MAX_REPLICAS;
+      const rested = free.length > (isUsedUp ? 0 : RESTING) ? free.shift() : undefined;
+      if (rested === undefined && isUsedUp) throw new Error(`the address block ${prefix}.0.0/16 is used up`);
+      const slot = rested ?? next++;
       const address = (n: number): string => {
         const offset = slot * PER_REPLICA + n;
         return `${prefix}.${offset >> 8}.${offset & 255}`;

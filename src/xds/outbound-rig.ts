@@ -1,4 +1,7 @@
-/** For tests: a whole outbound side on the sources of service-model-rig.ts, and a readable form of what it gives a proxy. */
+/**
+ * For tests: a whole outbound side on the sources of service-model-rig.ts, and a readable form of what it gives a proxy.
+ * Inputs of builders are frozen, so that a builder which changes its input fails.
+ */
 import { type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { TrafficPolicy } from '#api/destination-rule.ts';
 import type { MeshObject } from '#api/mesh-object.ts';

@@ -19,13 +19,17 @@ import { silentLogger } from '#base/logger.ts';
 import { ok } from '#base/result.ts';
 import { seededRng } from '#base/rng.ts';
 import { emptyMap, mapOf } from '#collections/persistent-map.ts';
-import { resolveEnvoy } from '#envoy/envoy-provider.ts';
 import { Cluster_DiscoveryType, ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
-import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import {
+  HttpConnectionManagerSchema,
+  HttpFilterSchema,
+} from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { adsConfigSource } from '#xds/config-source.ts';
+import { durationFromMs } from '#xds/duration.ts';
 import { encodeResource, packAny } from '#xds/encode.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import {
@@ -37,17 +41,17 @@ import {
   TYPE_ROUTE,
 } from '#xds/resource.ts';
 import { FakeSource } from '../ads/fake-world.ts';
+import { envoyPath } from './agent-fixture.ts';
 import { DELTA_METHOD, OPEN_DOOR, SOTW_METHOD } from '../ads/grpc-rig.ts';
 
 const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
-const ADS = { configSourceSpecifier: { case: 'ads' as const, value: {} }, resourceApiVersion: 2 };
 
-export function edsCluster(name: string, connectTimeoutS = 1): Resource {
+export function edsCluster(name: string, connectTimeoutMs = 1_000): Resource {
   const message = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
-    edsClusterConfig: { edsConfig: ADS },
-    connectTimeout: { seconds: BigInt(connectTimeoutS) },
+    edsClusterConfig: { edsConfig: adsConfigSource() },
+    connectTimeout: durationFromMs(connectTimeoutMs),
   });
   return encodeResource(ClusterSchema, message, TYPE_CLUSTER, name);
 }
@@ -84,14 +88,12 @@ export function route(name: string, cluster: string): Resource {
 }
 
 export function listener(name: string, port: number, routeName: string, statPrefix = 'test'): Resource {
+  const router = packAny(RouterSchema, create(RouterSchema));
   const hcm = create(HttpConnectionManagerSchema, {
     statPrefix,
-    routeSpecifier: { case: 'rds', value: { configSource: ADS, routeConfigName: routeName } },
+    routeSpecifier: { case: 'rds', value: { configSource: adsConfigSource(), routeConfigName: routeName } },
     httpFilters: [
-      {
-        name: 'router',
-        configType: { case: 'typedConfig', value: packAny(RouterSchema, create(RouterSchema)) },
-      },
+      create(HttpFilterSchema, { name: 'router', configType: { case: 'typedConfig', value: router } }),
     ],
   });
   const message = create(ListenerSchema, {
@@ -281,16 +283,6 @@ export async function until(what: string, isTrue: () => boolean | Promise<boolea
     if (performance.now() > endMs) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-}
-
-async function envoyPath(): Promise<string> {
-  const envoy = await resolveEnvoy({
-    ...(process.env['ENVOY_PATH'] === undefined ? {} : { envoyPath: process.env['ENVOY_PATH'] }),
-    pathDirs: (process.env['PATH'] ?? '').split(':'),
-    cacheDir: join(import.meta.dirname, '../../.cache/envoy'),
-  });
-  if (!envoy.ok) throw new Error(envoy.error.text);
-  return envoy.value.path;
 }
 
 function bootstrap(port: number, apiType: string): unknown {

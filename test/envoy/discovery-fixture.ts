@@ -23,20 +23,29 @@ export interface Answer {
 /** Asks with a Host header of its own. A refused connection is status 0. */
 export function ask(address: string, port: number, path: string, host: string): Promise<Answer> {
   return new Promise((resolve) => {
-    const request = get({ host: address, port, path, headers: { host }, agent: false, timeout: 5000 }, (response) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => {
-        body += chunk.toString();
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
-    });
+    const request = get(
+      { host: address, port, path, headers: { host }, agent: false, timeout: 5000 },
+      (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => {
+          body += chunk.toString();
+        });
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        );
+      },
+    );
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve({ status: 0, headers: {}, body: '' }));
   });
 }
 
 /** Asks again and again until the answer is as wanted; fails after the limit with the last answer. */
-export async function waitFor<T>(what: string, look: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
+export async function waitFor<T>(
+  what: string,
+  look: () => Promise<T>,
+  wanted: (value: T) => boolean,
+): Promise<T> {
   const until = performance.now() + LIMIT_MS;
   for (;;) {
     const value = await look();
@@ -64,7 +73,9 @@ export interface DiscoveryFixture extends AsyncDisposable {
 export async function startDiscovery(): Promise<DiscoveryFixture> {
   const folder = mkdtempSync(join(tmpdir(), 'lateen-discovery-'));
   const address = ownAddress();
-  const [httpPort, xdsPort, monitoringPort, gatewayPort] = await Promise.all([1, 2, 3, 4].map(() => freePort(address)));
+  const [httpPort, xdsPort, monitoringPort, gatewayPort] = await Promise.all(
+    [1, 2, 3, 4].map(() => freePort(address)),
+  );
   const children: ChildProcess[] = [];
   const servers: Server[] = [];
   const start = (command: string, args: readonly string[]): ChildProcess => {
@@ -72,12 +83,27 @@ export async function startDiscovery(): Promise<DiscoveryFixture> {
     children.push(child);
     return child;
   };
-  const flags = ['--registries=', `--configDir=${join(folder, 'mesh')}`, '--meshConfig=', '--secureGRPCAddr='];
+  const flags = [
+    '--registries=',
+    `--configDir=${join(folder, 'mesh')}`,
+    '--meshConfig=',
+    '--secureGRPCAddr=',
+  ];
   const doors = [`--httpAddr=${address}:${httpPort}`, `--grpcAddr=${address}:${xdsPort}`];
   mkdirSync(join(folder, 'mesh'));
   const program = join(root, 'src', 'main', 'pilot-discovery.ts');
-  start(process.execPath, [program, 'discovery', ...flags, ...doors, `--monitoringAddr=${address}:${monitoringPort}`]);
-  await waitFor('ready', () => ask(address, httpPort!, '/ready', 'x'), (answer) => answer.status === 200);
+  start(process.execPath, [
+    program,
+    'discovery',
+    ...flags,
+    ...doors,
+    `--monitoringAddr=${address}:${monitoringPort}`,
+  ]);
+  await waitFor(
+    'ready',
+    () => ask(address, httpPort!, '/ready', 'x'),
+    (answer) => answer.status === 200,
+  );
   const fixture: DiscoveryFixture = {
     address,
     gatewayPort: gatewayPort!,

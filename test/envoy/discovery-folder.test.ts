@@ -42,7 +42,8 @@ test('a file that does not parse keeps what was there', async () => {
 
 test('from saving a file to the first request that follows it: median under 100 ms', async (context) => {
   for (const services of [0, 1000]) {
-    for (let i = 0; i < services; i++) mesh.save(`many/s${i}.yaml`, serviceEntry(`s${i}`, mesh.address, { v1: 1, v2: 2 }));
+    for (let i = 0; i < services; i++)
+      mesh.save(`many/s${i}.yaml`, serviceEntry(`s${i}`, mesh.address, { v1: 1, v2: 2 }));
     mesh.save('shop-routes.yaml', virtualService('v1', `loaded-${services}`));
     await waitFor('loaded', look, ({ headers }) => headers['x-mark'] === `loaded-${services}`);
     const times: number[] = [];

@@ -41,5 +41,9 @@ export function condensed(value: JsonValue): JsonValue {
 
 /** Filters and loggers that only count, or only carry the labels of peers. */
 function isTelemetry(name: string): boolean {
-  return name === 'envoy.access_loggers.stats' || name === 'envoy.filters.http.grpc_stats' || name.startsWith('lateen.');
+  return (
+    name === 'envoy.access_loggers.stats' ||
+    name === 'envoy.filters.http.grpc_stats' ||
+    name.startsWith('lateen.')
+  );
 }

@@ -55,15 +55,21 @@ export function goldenCases(feature: string): readonly GoldenCase[] {
 
 function readCase(feature: string, file: string): GoldenCase {
   const path = join(GOLDEN_FOLDER, feature, file);
-  const [first, ...documents] = parseDocuments(readFileSync(path, 'utf8'), path).map(({ value, diagnostic }) => {
-    if (diagnostic !== undefined) throw new Error(`${path}: ${JSON.stringify(diagnostic)}`);
-    return value;
-  });
+  const [first, ...documents] = parseDocuments(readFileSync(path, 'utf8'), path).map(
+    ({ value, diagnostic }) => {
+      if (diagnostic !== undefined) throw new Error(`${path}: ${JSON.stringify(diagnostic)}`);
+      return value;
+    },
+  );
   const header = first as GoldenHeader;
   const strange = Object.keys(header).filter((field) => !HEADER_FIELDS.includes(field));
-  const unknownParts = Object.keys(header.show ?? {}).filter((part) => !SNAPSHOT_PARTS.includes(part as SnapshotPart));
+  const unknownParts = Object.keys(header.show ?? {}).filter(
+    (part) => !SNAPSHOT_PARTS.includes(part as SnapshotPart),
+  );
   if (strange.length + unknownParts.length > 0 || header.show === undefined) {
-    throw new Error(`${path}: the first document has proxies, show and what else a header has; ${[...strange, ...unknownParts]}`);
+    throw new Error(
+      `${path}: the first document has proxies, show and what else a header has; ${[...strange, ...unknownParts]}`,
+    );
   }
   const start = (): MeshFixture => startCase(header, documents);
   return { feature, name: file.slice(0, -INPUT.length), header, start };
@@ -71,7 +77,8 @@ function readCase(feature: string, file: string): GoldenCase {
 
 function startCase(header: GoldenHeader, documents: readonly unknown[]): MeshFixture {
   const fixture = meshFixture();
-  for (const sample of header.samples ?? []) fixture.set(...readObjects(readFileSync(join(SAMPLES, sample), 'utf8')));
+  for (const sample of header.samples ?? [])
+    fixture.set(...readObjects(readFileSync(join(SAMPLES, sample), 'utf8')));
   fixture.set(...documents.flatMap(decodeAll));
   fixture.configure(header.meshConfig ?? {});
   for (const facts of header.replicas ?? []) {

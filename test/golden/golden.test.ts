@@ -36,15 +36,24 @@ function shownResources(
   snapshots: readonly (readonly [string, PlainSnapshot])[],
 ): Record<string, JsonValue> {
   for (const pattern of patterns) {
-    const isFound = snapshots.some(([, snapshot]) => Object.keys(snapshot[part]).some((name) => matches(pattern, name)));
+    const isFound = snapshots.some(([, snapshot]) =>
+      Object.keys(snapshot[part]).some((name) => matches(pattern, name)),
+    );
     if (!isFound) {
-      const names = snapshots.map(([proxy, snapshot]) => `${proxy}: ${Object.keys(snapshot[part]).join(', ')}`);
+      const names = snapshots.map(
+        ([proxy, snapshot]) => `${proxy}: ${Object.keys(snapshot[part]).join(', ')}`,
+      );
       throw new Error(`no proxy has ${part} ${pattern}\n${names.join('\n')}`);
     }
   }
   const proxies = snapshots.map(([proxy, snapshot]) => {
-    const resources = Object.entries(snapshot[part]).filter(([name]) => patterns.some((pattern) => matches(pattern, name)));
-    return [proxy, Object.fromEntries(resources.map(([name, json]) => [name, condensed(json as JsonValue)]))] as const;
+    const resources = Object.entries(snapshot[part]).filter(([name]) =>
+      patterns.some((pattern) => matches(pattern, name)),
+    );
+    return [
+      proxy,
+      Object.fromEntries(resources.map(([name, json]) => [name, condensed(json as JsonValue)])),
+    ] as const;
   });
   return Object.fromEntries(proxies);
 }

@@ -3,6 +3,7 @@
  * the mesh that is fed with nothing but its outcome.
  */
 import fc from 'fast-check';
+import { decodeObject } from '#api/decode-object.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
@@ -25,6 +26,8 @@ import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
 /** One event; `index` picks one of what is there now. */
 export type Command =
   | { readonly do: 'set'; readonly manifest: Manifest }
+  /** One field of an object of that kind gets the manifest's value: most real changes are small. */
+  | { readonly do: 'alter'; readonly manifest: Manifest; readonly index: number }
   | {
       readonly do: 'delete' | 'hold' | 'holdLastGood' | 'lift' | 'stop' | 'disconnect';
       readonly index: number;
@@ -108,6 +111,12 @@ const pick = fc.constantFrom(
 /** Mostly objects that come, then things that go, now and then a pause, complete or not. */
 export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 24, arbitrary: manifest.map((one): Command => ({ do: 'set', manifest: one })) },
+  {
+    weight: 16,
+    arbitrary: fc
+      .tuple(manifest, index)
+      .map(([one, at]): Command => ({ do: 'alter', manifest: one, index: at })),
+  },
   { weight: 5, arbitrary: index.map((at): Command => ({ do: 'delete', index: at })) },
   { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
@@ -132,6 +141,8 @@ export class LivingMesh {
     switch (command.do) {
       case 'set':
         return this.#set(command.manifest);
+      case 'alter':
+        return this.#alter(command.manifest, command.index);
       case 'run':
         return this.#run(command.replica);
       case 'configure':
@@ -187,6 +198,15 @@ export class LivingMesh {
     }
   }
 
+  #alter(source: Manifest, index: number): void {
+    const same = [...this.manifests.values()].filter(({ kind }) => kind === source.kind);
+    const target = same[index % Math.max(same.length, 1)];
+    if (target === undefined) return;
+    const altered = withOneField(target, source, index);
+    // Fields that fit each other in both may not fit mixed.
+    if (decodeObject(altered, { defaultNamespace: 'default' }).object !== undefined) this.#set(altered);
+  }
+
   #run(replica: LocalReplica): void {
     const key = `${replica.namespace}/${replica.workload}-${replica.replica}`;
     this.replicas.set(key, replica);
@@ -235,6 +255,19 @@ export class LivingMesh {
     this.heldBack.set(objectKey(object), verdict);
     this.fixture.mesh.heldBack.set(objectKey(object), verdict);
   }
+}
+
+/** The target with one field of the source: of its spec, of its root where it has no spec, or its labels and annotations. */
+function withOneField(target: Manifest, source: Manifest, index: number): Manifest {
+  const { labels = {}, annotations = {} } = source.metadata;
+  const holder = 'spec' in source ? 'spec' : 'status' in source ? 'status' : '';
+  const fields = Object.entries((holder === '' ? source : source[holder]) as object).filter(
+    ([field]) => !['apiVersion', 'kind', 'metadata'].includes(field),
+  );
+  const [field, value] = fields[index % (fields.length + 1)] ?? [];
+  if (field === undefined) return { ...target, metadata: { ...target.metadata, labels, annotations } };
+  if (holder === '') return { ...target, [field]: value };
+  return { ...target, [holder]: { ...(target[holder] as object), [field]: value } };
 }
 
 function take<V>(map: Map<string, V>, index: number, remove: (key: string, value: V) => void): void {

@@ -192,9 +192,10 @@ const namespaceObject = namespace
       'v1',
       'Namespace',
       fc.constant({}),
-      fc
-        .constantFrom({}, { 'topology.istio.io/network': 'n1' }, { 'istio.io/dataplane-mode': 'ambient' })
-        .map((value) => ({ name: own, labels: value as Readonly<Record<string, string>> })),
+      fc.constantFrom('PreferClose', 'PreferSameNode', '').map((distribution) => ({
+        name: own,
+        annotations: { 'networking.istio.io/traffic-distribution': distribution },
+      })),
     ),
   )
   .map(withoutNamespace);
@@ -237,8 +238,8 @@ export const WORKLOAD_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>]
   [3, localWorkload],
   [3, pod],
   [4, slice],
-  [1, node],
-  [1, namespaceObject],
+  [2, node],
+  [2, namespaceObject],
 ];
 
 /** A replica as the standalone runner reports it. */

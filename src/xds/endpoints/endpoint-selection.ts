@@ -38,7 +38,7 @@ export function selectEndpoints(
     (endpoint) =>
       endpoint.servicePort === query.port.number &&
       (resolvesNames || endpoint.portName === query.port.name) &&
-      (resolvesNames || isReachable(endpoint)) &&
+      (resolvesNames ? endpoint.address !== '' : isReachable(endpoint)) &&
       (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
       (isSticky || !isDraining(endpoint)) &&

@@ -14,7 +14,7 @@ import {
   slice,
   sliceEndpoint,
 } from '#model/service-model-rig.ts';
-import { type OutboundRig, outboundRig } from '#xds/outbound-rig.ts';
+import { at, type OutboundRig, outboundRig } from '#xds/outbound-rig.ts';
 import { PERMISSIVE_SERVERS } from '#xds/tls/server-mutual-tls.ts';
 
 const CLIENT = proxy('client');
@@ -250,6 +250,13 @@ test('host names are for Envoy to resolve, not for EDS; Unix sockets are for bot
     }),
   );
   deepStrictEqual(addresses(rig, CLIENT, 'outbound|80||x.com'), ['/run/a 0', '192.0.2.1 0']);
+});
+
+test('an endpoint without an address is left out: it is behind a gateway of another network', () => {
+  const endpoints = [{ network: 'n2' }, { address: 'a.example.com' }];
+  const rig = rigWith(serviceEntry('e', { hosts: ['x.com'], resolution: 'DNS', endpoints }));
+  const localities = at(rig.cluster(CLIENT, 'outbound|80||x.com'), 'loadAssignment', 'endpoints');
+  strictEqual((localities as readonly Json[]).flatMap((each) => each['lbEndpoints']).length, 1);
 });
 
 test('a replica on this machine comes and goes', () => {

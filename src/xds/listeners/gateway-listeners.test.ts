@@ -148,7 +148,11 @@ test('AUTO_PASSTHROUGH has a chain for each service port, for mesh TLS only', ()
   const [first, ...others] = chains(mesh([server]), '0.0.0.0_15443');
   const match = first?.['filterChainMatch'] as JsonObject | undefined;
   deepStrictEqual(
-    [match?.['serverNames'], (match?.['applicationProtocols'] as string[]).includes('istio'), others.length],
+    [
+      match?.['serverNames'],
+      (match?.['applicationProtocols'] as string[] | undefined)?.includes('istio'),
+      others.length,
+    ],
     [['outbound_.8000_._.a.default.svc.cluster.local'], true, 1],
   );
 });

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { GatewaySpec } from '#api/gateway.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { SourceCollection } from '#collections/collection.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { kubernetesService, object, port, proxy, serviceEntry } from '#model/service-model-rig.ts';
@@ -12,7 +13,8 @@ import { type RouteRig, routeRig, virtualService } from './route-rig.ts';
 type Step =
   | { readonly kind: 'apply'; readonly object: MeshObject }
   | { readonly kind: 'remove'; readonly object: MeshObject }
-  | { readonly kind: 'connect' | 'disconnect'; readonly proxy: Proxy }
+  | { readonly kind: 'connect'; readonly proxy: Proxy }
+  | { readonly kind: 'disconnect'; readonly proxy: Proxy }
   | { readonly kind: 'settle' };
 
 const NAMESPACES = ['one', 'two'] as const;
@@ -74,8 +76,8 @@ const routing = fc
     name: fc.constantFrom('v', 'w'),
     namespace,
     hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
-    gateways: fc.constantFrom(undefined, ['one/g'], ['mesh', 'one/g']),
-    exportTo: fc.constantFrom(undefined, ['.']),
+    gateways: fc.constantFrom<string[] | undefined>(undefined, ['one/g'], ['mesh', 'one/g']),
+    exportTo: fc.constantFrom<string[] | undefined>(undefined, ['.']),
     http: fc.array(rule, { minLength: 1, maxLength: 2 }),
     delegates: fc.boolean(),
     createdAtMs: fc.nat(2),
@@ -98,7 +100,7 @@ const gateway = fc
   .record({
     number: fc.constantFrom(80, 8080),
     tls: fc.boolean(),
-    hosts: fc.constantFrom(['*'], ['*.example.com'], ['one/x.example.com']),
+    hosts: fc.constantFrom<string[]>(['*'], ['*.example.com'], ['one/x.example.com']),
   })
   .map(({ number, tls, hosts }) => {
     const port = { number, name: 'p', protocol: tls ? 'HTTPS' : 'HTTP' };
@@ -195,8 +197,8 @@ function put(rig: RouteRig, each: MeshObject): void {
   sourceOf(rig, each).set(`${each.namespace}/${each.name}`, each);
 }
 
-function sourceOf(rig: RouteRig, { kind }: MeshObject) {
-  return kind === 'Gateway' ? rig.gateways : rig.of<object>(kind as 'Service');
+function sourceOf(rig: RouteRig, { kind }: MeshObject): SourceCollection<MeshObject> {
+  return (kind === 'Gateway' ? rig.gateways : rig.of(kind as 'Service')) as SourceCollection<MeshObject>;
 }
 
 /** Bytes and causes of everything that the proxies get. */

@@ -169,8 +169,8 @@ const ACTIONS: readonly (readonly [string, HttpRoute, JsonObject])[] = [
     weights,
     {
       route: {
-        ...PLAIN_ACTION,
-        cluster: undefined,
+        timeout: '0s',
+        maxGrpcTimeout: '0s',
         weightedClusters: {
           clusters: [
             {
