@@ -261,8 +261,17 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       const delayMs = order.wakeAtMs - this.#host.clock.nowMs();
       this.#timer = this.#host.clock.schedule(delayMs, () => this.#guard(() => this.#pump()));
     }
-    const isSettled = [...this.#states.values()].every((state) => state.isSettled(this.target(state.type)));
-    if (isSettled && this.#record !== undefined) this.#host.settled(this.#record, this.#epoch.number);
+    this.#reportEpoch();
+  }
+
+  /** Newer changes may be on their way already: what counts is the epoch that all types have behind them. */
+  #reportEpoch(): void {
+    let answered = this.#epoch.number;
+    for (const state of this.#states.values()) {
+      if (state.isSettled(this.target(state.type))) state.answeredEpoch = this.#epoch.number;
+      answered = Math.min(answered, state.answeredEpoch);
+    }
+    if (this.#record !== undefined) this.#host.settled(this.#record, answered);
   }
 
   *#inOrder(): Iterable<TypeState> {
@@ -320,7 +329,7 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       state.commit(target, changes, undefined, nowMs);
       return;
     }
-    state.commit(target, changes, { nonce, version, sentAtMs: nowMs }, nowMs);
+    state.commit(target, changes, { nonce, version, sentAtMs: nowMs, epoch: this.#epoch.number }, nowMs);
     if (state.inFlight.length > MAX_IN_FLIGHT) state.forgetOldest();
     this.#lastNonce.set(state, nonce);
     const sent = state.inFlight.at(-1);

@@ -31,6 +31,8 @@ export interface InFlight {
   readonly nonce: string;
   readonly version: string;
   readonly sentAtMs: number;
+  /** Number of the epoch that it brings the client to. */
+  readonly epoch: number;
   readonly adds: readonly Named[];
   readonly removals: readonly string[];
   /** What the client held before of the names in it; names that it did not hold are absent. */
@@ -80,6 +82,8 @@ export class TypeState {
   mustAnswer = false;
   /** Since when the order of types holds this one back, Unix milliseconds; 0 when it doesn't. */
   blockedSinceMs = 0;
+  /** Number of the last epoch of which the client has answered everything of this type; -1 before the first. */
+  answeredEpoch = -1;
 
   constructor(type: ResourceType, diffs: DiffCache) {
     this.type = type;
@@ -109,7 +113,11 @@ export class TypeState {
 
   /** True when the client has what the target has, as far as it takes it; removals held back don't count. */
   isSettled(target: ResourceMap): boolean {
-    if (this.#inFlight.length > 0 || this.#base !== target || this.mustAnswer) return false;
+    return this.#base === target && this.#isAnswered();
+  }
+
+  #isAnswered(): boolean {
+    if (this.#inFlight.length > 0 || this.mustAnswer) return false;
     for (const exception of this.#exceptions.values()) if (exception.due) return false;
     return true;
   }
@@ -273,6 +281,7 @@ export class TypeState {
     if (at < 0) return undefined;
     const sent = this.#inFlight[at];
     this.#inFlight = this.#inFlight.slice(at + 1);
+    if (sent !== undefined && this.#isAnswered()) this.answeredEpoch = sent.epoch;
     return sent;
   }
 

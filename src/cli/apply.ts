@@ -1,7 +1,7 @@
 /** `lateen apply -f`: puts objects into the running mesh's folder and returns when the mesh has them. */
 import type { Command } from 'commander';
 import { type ApplyAnswer, type ApplyRequest, CONTROL_PATHS } from '#doors/control-protocol.ts';
-import { reportChange } from './change-report.ts';
+import { jsonOutput, reportChange } from './change-report.ts';
 import type { CliContext } from './cli-context.ts';
 import {
   connectMesh,
@@ -17,6 +17,7 @@ import { readWait, type WaitOptions, withWait } from './wait-option.ts';
 interface ApplyOptions extends MeshOption, NamespaceOption, WaitOptions {
   readonly filename: readonly string[];
   readonly recursive?: boolean;
+  readonly output?: string;
   readonly dryRun?: boolean;
 }
 
@@ -27,6 +28,7 @@ export function addApply(program: Command, context: CliContext): void {
     .description('create or change objects of the running mesh')
     .requiredOption('-f, --filename <file...>', 'file, folder, or - for standard input')
     .option('-R, --recursive', 'folders below, too')
+    .option('-o, --output <format>', 'json: the whole answer, findings too')
     .option('--dry-run', 'check only')
     .addHelpText(
       'after',
@@ -36,13 +38,12 @@ export function addApply(program: Command, context: CliContext): void {
 }
 
 async function apply(context: CliContext, options: ApplyOptions): Promise<void> {
-  const client = connectMesh(context, options);
   const request: ApplyRequest = {
     files: await readInputs(context, options.filename, options.recursive === true),
     namespace: givenNamespace(context, options) ?? '',
     dryRun: options.dryRun === true,
     ...readWait(options),
   };
-  const answer = await client.post<ApplyAnswer>(CONTROL_PATHS.apply, request);
-  reportChange(context, answer, request.dryRun ? ' (dry run)' : '');
+  const answer = await connectMesh(context, options).post<ApplyAnswer>(CONTROL_PATHS.apply, request);
+  reportChange(context, answer, { ...jsonOutput(options), suffix: request.dryRun ? ' (dry run)' : '' });
 }

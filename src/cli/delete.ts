@@ -1,7 +1,7 @@
 /** `lateen delete`: takes objects out of the running mesh, and out of the files that they stand in. */
 import type { Command } from 'commander';
 import { type ApplyAnswer, CONTROL_PATHS, type DeleteRequest } from '#doors/control-protocol.ts';
-import { reportChange } from './change-report.ts';
+import { jsonOutput, reportChange } from './change-report.ts';
 import type { CliContext } from './cli-context.ts';
 import {
   connectMesh,
@@ -20,6 +20,7 @@ import { readWait, type WaitOptions, withWait } from './wait-option.ts';
 interface DeleteOptions extends MeshOption, NamespaceOption, WaitOptions {
   readonly filename?: readonly string[];
   readonly recursive?: boolean;
+  readonly output?: string;
   readonly ignoreNotFound?: boolean;
 }
 
@@ -31,6 +32,7 @@ export function addDelete(program: Command, context: CliContext): void {
     .description('remove objects from the running mesh')
     .option('-f, --filename <file...>', 'the objects of these files; - for standard input')
     .option('-R, --recursive', 'folders below, too')
+    .option('-o, --output <format>', 'json: the whole answer, findings too')
     .option('--ignore-not-found', 'objects that are not there are no failure')
     .addHelpText(
       'after',
@@ -44,7 +46,6 @@ export function addDelete(program: Command, context: CliContext): void {
 async function remove(context: CliContext, words: readonly string[], options: DeleteOptions): Promise<void> {
   const { filename = [] } = options;
   if (words.length === 0 && filename.length === 0) throw usageError('what is to go? KIND NAME, or -f FILE');
-  const client = connectMesh(context, options);
   const request: DeleteRequest = {
     refs: words.length === 0 ? [] : readRefs(words, namespaceOf(context, options)),
     files: filename.length === 0 ? [] : await readInputs(context, filename, options.recursive === true),
@@ -52,5 +53,9 @@ async function remove(context: CliContext, words: readonly string[], options: De
     ignoreNotFound: options.ignoreNotFound === true,
     ...readWait(options),
   };
-  reportChange(context, await client.post<ApplyAnswer>(CONTROL_PATHS.remove, request));
+  reportChange(
+    context,
+    await connectMesh(context, options).post<ApplyAnswer>(CONTROL_PATHS.remove, request),
+    jsonOutput(options),
+  );
 }

@@ -15,25 +15,27 @@ export class VerdictStore {
   readonly #folder: string;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `folder` is made when it is not there; it must be its owner's alone. */
+  /** `folder` is made for the first verdict; it must be its owner's alone. */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   /** What was saved last; none when there is no file. Errors: why the file can't be used. */
   async load(): Promise<Result<readonly HeldBack[], string>> {
-    const refusal = await preparePrivateFolder(this.#folder);
-    if (refusal !== undefined) return fail(refusal);
     const path = join(this.#folder, FILE);
-    const text = await readPrivateFile(path);
-    if (text === undefined) return ok([]);
-    return text.ok ? parse(text.value.reveal(), path) : text;
+    try {
+      const text = await readPrivateFile(path);
+      if (text === undefined) return ok([]);
+      return text.ok ? parse(text.value.reveal(), path) : text;
+    } catch (error) {
+      return fail(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
-  /** Saves after whatever is being saved. Errors: rejects with the system's error. */
+  /** Saves after whatever is being saved. Errors: rejects with why it can't be. */
   save(verdicts: readonly HeldBack[]): Promise<void> {
     const content = `${JSON.stringify({ format: FORMAT, heldBack: verdicts }, undefined, 1)}\n`;
-    const saved = this.#last.then(() => writePrivateFile(this.#folder, FILE, content));
+    const saved = this.#last.then(() => this.#write(content));
     this.#last = saved.catch(() => undefined);
     return saved;
   }
@@ -41,6 +43,12 @@ export class VerdictStore {
   /** Resolves when what was given to save is saved or has failed. */
   async idle(): Promise<void> {
     await this.#last;
+  }
+
+  async #write(content: string): Promise<void> {
+    const refusal = await preparePrivateFolder(this.#folder);
+    if (refusal !== undefined) throw new Error(refusal);
+    await writePrivateFile(this.#folder, FILE, content);
   }
 }
 
@@ -50,15 +58,12 @@ export function asStored(verdict: HeldBack): HeldBack {
   return { ...rest, lastGood };
 }
 
+/** Errors: throws for what is no JSON. */
 function parse(text: string, path: string): Result<readonly HeldBack[], string> {
-  try {
-    const { format, heldBack } = JSON.parse(text) as { format?: unknown; heldBack?: unknown };
-    if (format !== FORMAT || !Array.isArray(heldBack) || !heldBack.every(isVerdict))
-      return fail(`${path} is not a file of held-back objects`);
-    return ok(heldBack.map(asStored));
-  } catch (error) {
-    return fail(`${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const { format, heldBack } = JSON.parse(text) as { readonly format?: unknown; readonly heldBack?: unknown };
+  if (format !== FORMAT || !Array.isArray(heldBack) || !heldBack.every(isVerdict))
+    return fail(`${path} is not a file of held-back objects`);
+  return ok(heldBack.map(asStored));
 }
 
 const TEXTS = ['kind', 'namespace', 'name', 'refusedHash', 'envoyVersion', 'reason', 'since'] as const;

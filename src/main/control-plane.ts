@@ -9,12 +9,14 @@ import type { Connection } from '#ads/connections.ts';
 import { KINDS } from '#api/kind-registry.ts';
 import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
-import type { Clock } from '#base/clock.ts';
+import { referenceWarnings } from '#api/reference-check.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, LogLevels } from '#base/logger.ts';
+import { objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
+import type { HeldBackController } from '#controllers/held-back.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
@@ -34,7 +36,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     meshConfig,
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
-    onError: (collection, key, error) => log.error('derivation failed', { collection, key, error: String(error) }),
+    onError: (collection, key, error) =>
+      log.error('derivation failed', { collection, key, error: String(error) }),
   };
   const mesh = createMesh(meshOptions);
   const folder = join(options.stateDir, 'ca');
@@ -49,6 +52,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log: log.scope('ca'),
   });
   if (!authority.ok) throw new Error(authority.error);
+  const heldBack = await openHeldBack({
+    mesh,
+    meshOptions,
+    clock,
+    log: log.scope('heldback'),
+    folder: join(options.stateDir, 'held-back'),
+  });
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -59,11 +69,17 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     authority: authority.value,
     plain: LOOPBACK,
     secure: LOOPBACK,
+    onNack: (event) => heldBack.refused(event),
   });
-  return controlPlane(mesh, door, authority.value, clock);
+  return controlPlane(mesh, door, authority.value, heldBack);
 }
 
-function controlPlane(mesh: Mesh, door: XdsDoor, authority: CertificateAuthority, clock: Clock): ControlPlane {
+function controlPlane(
+  mesh: Mesh,
+  door: XdsDoor,
+  authority: CertificateAuthority,
+  heldBack: HeldBackController,
+): ControlPlane {
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -71,6 +87,7 @@ function controlPlane(mesh: Mesh, door: XdsDoor, authority: CertificateAuthority
     addresses: { xds: `127.0.0.1:${door.plainPort}`, secure: `127.0.0.1:${door.securePort}`, http: '' },
     version: VERSION,
     async apply(batch) {
+      heldBack.applying(batch);
       objects.apply(batch);
       await driver.settled();
     },
@@ -79,7 +96,11 @@ function controlPlane(mesh: Mesh, door: XdsDoor, authority: CertificateAuthority
       onChange(objectsOf(mesh, kind));
       return mesh.engine.watch(objects.of(kind), () => onChange(objectsOf(mesh, kind)));
     },
-    warnings: () => [],
+    warnings(refs) {
+      const wanted = new Set(refs.map(objectKey));
+      const all = referenceWarnings(objects.all());
+      return all.filter(({ resource }) => resource !== undefined && wanted.has(objectKey(resource)));
+    },
     setReplica(replica) {
       replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
       driver.poke();
@@ -100,12 +121,12 @@ function controlPlane(mesh: Mesh, door: XdsDoor, authority: CertificateAuthority
       return { pending: report.waitingFor };
     },
     heldBack: () =>
-      [...mesh.heldBack.all().values()].map(({ kind, namespace, name, reason, since, lastGood }) => {
+      heldBack.list().map(({ kind, namespace, name, reason, since, lastGood }) => {
         return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
       }),
     close: async () => {
-      void clock;
       await door.close();
+      await heldBack[Symbol.asyncDispose]();
     },
   };
 }

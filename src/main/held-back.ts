@@ -26,9 +26,7 @@ export interface HeldBackSettings {
 const root = resolve(import.meta.dirname, '../..');
 
 /** The controller with the verdicts of the last run in force: to be opened before objects are applied. */
-export async function openHeldBack(
-  settings: HeldBackSettings,
-): Promise<HeldBackController> {
+export async function openHeldBack(settings: HeldBackSettings): Promise<HeldBackController> {
   const { mesh, meshOptions, clock, log, folder, findEnvoy = findLocalEnvoy } = settings;
   const oracle = new EnvoyOracle({ findEnvoy, tempDir: tmpdir() });
   const controller = new HeldBackController({

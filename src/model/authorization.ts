@@ -99,10 +99,15 @@ function workloadPolicy(policy: MeshObject<AuthorizationPolicySpec>): WorkloadPo
     namespace: policy.namespace,
     name: policy.name,
     action: action ?? 'ALLOW',
-    dryRun: TRUE_TEXTS.has(policy.annotations[DRY_RUN_ANNOTATION] ?? ''),
+    dryRun: isDryRun(policy.annotations),
     provider: provider?.name ?? '',
     rules: rules ?? [],
   };
+}
+
+/** True for a policy that is evaluated and counted, not enforced. */
+export function isDryRun(annotations: Readonly<Record<string, string>>): boolean {
+  return TRUE_TEXTS.has(annotations[DRY_RUN_ANNOTATION] ?? '');
 }
 
 /** A policy with targets is for those alone: gateways here, services where a waypoint serves them. */

@@ -7,6 +7,7 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
+import { isDryRun } from './authorization.ts';
 
 /** One object held back. Keyed `Kind/namespace/name` in the source collection `heldBack`. */
 export interface HeldBack extends ObjectRef {
@@ -21,6 +22,9 @@ export interface HeldBack extends ObjectRef {
   /** The last form that Envoy took, undefined when there was none. */
   readonly lastGood: MeshObject | undefined;
 }
+
+/** Deeper than any field of a DestinationRule. */
+const MAX_DEPTH = 8;
 
 /**
  * The objects of one kind as the model may see them: a held-back object is replaced by its last good form, or, where
@@ -40,30 +44,65 @@ export function admittedObjects<S>(
 
 /**
  * What stands in for a refused object that never had a good form. Kinds that add routes or settings fall away; kinds
- * that restrict fail closed for what they select: the policy denies everything there under its own name, so that the
- * denial in the log names it.
+ * that restrict fail closed for what they select, in the smallest form of their own kind that does so and under their own
+ * name, so that the denial in the log names the object. No text of the refused spec is in it but what says whom it is for.
  */
-function withoutObject<S>(object: MeshObject<S>): MeshObject<S> | undefined {
-  const spec = object.spec as Readonly<Record<string, unknown>>;
-  const selection = { selector: spec['selector'], targetRefs: spec['targetRefs'], targetRef: spec['targetRef'] };
-  if (object.kind === 'AuthorizationPolicy') {
-    return { ...object, spec: { ...selection, action: 'DENY', rules: [{}] } as S };
-  }
-  if (object.kind === 'PeerAuthentication') {
-    return { ...object, spec: { selector: spec['selector'], mtls: { mode: 'STRICT' } } as S };
-  }
-  if (object.kind === 'DestinationRule' && hasTls(spec)) {
-    return { ...object, spec: { host: spec['host'], trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } } } as S };
-  }
-  return undefined;
+export function withoutObject<S>(object: MeshObject<S>): MeshObject<S> | undefined {
+  const spec = object.spec as Spec;
+  const stands = standIn(object, spec);
+  return stands === undefined ? undefined : { ...object, spec: stands as S };
 }
 
-/** True when a DestinationRule says anything about TLS, at any of its levels. */
-function hasTls(spec: Readonly<Record<string, unknown>>): boolean {
-  const seen = (value: unknown, depth: number): boolean => {
-    if (depth > 8 || typeof value !== 'object' || value === null) return false;
-    if (!Array.isArray(value) && Object.hasOwn(value, 'tls')) return true;
-    return Object.values(value).some((inner) => seen(inner, depth + 1));
-  };
-  return seen(spec, 0);
+type Spec = Readonly<Record<string, unknown>>;
+
+function standIn(object: MeshObject, spec: Spec): Spec | undefined {
+  switch (object.kind) {
+    case 'AuthorizationPolicy':
+      return closedPolicy(object, spec);
+    case 'PeerAuthentication':
+      return { ...pick(spec, ['selector']), mtls: { mode: 'STRICT' } };
+    case 'RequestAuthentication':
+      return { ...pick(spec, ['selector', 'targetRef', 'targetRefs']), jwtRules: keylessRules(spec) };
+    case 'DestinationRule':
+      if (!asksForTls(spec, 0)) return undefined;
+      return {
+        ...pick(spec, ['host', 'exportTo', 'workloadSelector']),
+        trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } },
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** ALLOW grants nothing more, DENY and CUSTOM deny everything; what only watches (AUDIT, a dry run) falls away. */
+function closedPolicy({ annotations }: MeshObject, spec: Spec): Spec | undefined {
+  const action = spec['action'] ?? 'ALLOW';
+  if (action === 'AUDIT' || isDryRun(annotations)) return undefined;
+  const selection = pick(spec, ['selector', 'targetRef', 'targetRefs']);
+  return action === 'ALLOW' ? { ...selection, action } : { ...selection, action: 'DENY', rules: [{}] };
+}
+
+/** The issuers with no key at all: no token of theirs is valid, and requests without a token go on as before. */
+function keylessRules(spec: Spec): readonly Spec[] {
+  const rules = Array.isArray(spec['jwtRules']) ? (spec['jwtRules'] as readonly Spec[]) : [];
+  return rules.map((rule) => ({ ...pick(rule, ['issuer']), jwks: '{"keys":[]}' }));
+}
+
+/** True when a DestinationRule asks for TLS at any of its levels: without it connections might go out in plain text. */
+function asksForTls(value: unknown, depth: number): boolean {
+  if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([key, inner]) =>
+    key === 'tls' ? encrypts(inner as Spec | null) : asksForTls(inner, depth + 1),
+  );
+}
+
+/** DISABLE is the default of the field. */
+function encrypts(tls: Spec | null): boolean {
+  return (tls?.['mode'] ?? 'DISABLE') !== 'DISABLE';
+}
+
+function pick(spec: Spec, fields: readonly string[]): Spec {
+  return Object.fromEntries(
+    fields.flatMap((field) => (spec[field] === undefined ? [] : [[field, spec[field]]])),
+  );
 }

@@ -5,11 +5,12 @@
  * Costs O(ports of the host) per changed host; a listener is computed again only when its claims change.
  * Source: istio pilot/pkg/networking/core/listener.go buildSidecarOutboundListeners.
  */
-import { isIpAddress } from '#base/cidr.ts';
+import { isIp } from '#base/cidr.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
-import { type Service, type ServicePort, serviceKey } from '#model/service.ts';
+import type { Service, ServicePort } from '#model/service.ts';
+import { serviceKey } from '#model/service-hostname.ts';
 import type { OutboundHost } from './outbound-host.ts';
 import { type Viewer, viewerKey } from './viewer.ts';
 
@@ -23,6 +24,10 @@ export interface OutboundClaim {
   readonly listener: string;
   /** '0.0.0.0' where the service has no address of its own. */
   readonly address: string;
+  /** The service's range of addresses, '' when it has none: a listener cannot have one, so its chain matches it. */
+  readonly cidr: string;
+  /** `address` is an endpoint's, of a headless service: the proxy that has this address itself needs no such listener. */
+  readonly isEndpoint: boolean;
   readonly port: number;
   readonly kind: ClaimKind;
   readonly hostname: string;
@@ -31,15 +36,24 @@ export interface OutboundClaim {
   readonly cause: Cause;
 }
 
+export interface OutboundClaimDeps {
+  readonly hosts: Collection<OutboundHost>;
+  readonly viewers: Collection<Viewer>;
+  readonly endpoints: Collection<ServiceEndpoints>;
+}
+
+type ClaimPlace = Pick<OutboundClaim, 'address' | 'cidr' | 'isEndpoint'>;
+
 const ANY_ADDRESS = '0.0.0.0';
+const ANYWHERE: ClaimPlace = { address: ANY_ADDRESS, cidr: '', isEndpoint: false };
 
 /** Derives all claims, and indexes them by `viewer|listener`. */
 export function createOutboundClaims(
   engine: Engine,
-  hosts: Collection<OutboundHost>,
+  deps: OutboundClaimDeps,
 ): { readonly claims: Collection<OutboundClaim>; readonly byListener: Index<OutboundClaim> } {
-  const claims = engine.deriveMany('scope.outboundClaims', hosts, (_fetch, host) =>
-    host.service.ports.flatMap((port) => portClaims(host, port)),
+  const claims = engine.deriveMany('scope.outboundClaims', deps.hosts, (fetch, host) =>
+    host.service.ports.flatMap((port) => portClaims(fetch, deps, host, port)),
   );
   const byListener = engine.index('scope.outboundClaims.byListener', claims, (claim) => [
     viewerKey(claim.viewer, claim.listener),
@@ -47,30 +61,71 @@ export function createOutboundClaims(
   return { claims, byListener };
 }
 
-function portClaims(host: OutboundHost, port: ServicePort): (readonly [string, OutboundClaim])[] {
-  const { service } = host;
+function portClaims(
+  fetch: Fetch,
+  deps: OutboundClaimDeps,
+  host: OutboundHost,
+  port: ServicePort,
+): (readonly [string, OutboundClaim])[] {
+  const { service, viewer } = host;
   const kind = claimKind(port);
   if (kind === undefined || service.resolution === 'ALIAS') return [];
-  const addresses = kind === 'http' ? [ANY_ADDRESS] : claimAddresses(service);
-  return addresses.map((address) => {
-    const listener = `${address}_${port.number}`;
+  const places = kind === 'http' ? [ANYWHERE] : claimPlaces(fetch, deps, host, port);
+  return places.map((place) => {
+    const listener = `${place.address}_${port.number}`;
+    const { hostname, createdAtMs, cause } = service;
     const claim: OutboundClaim = {
-      viewer: host.viewer,
+      viewer,
       listener,
-      address,
+      ...place,
       port: port.number,
       kind,
-      hostname: service.hostname,
-      createdAtMs: service.createdAtMs,
-      cause: service.cause,
+      hostname,
+      createdAtMs,
+      cause,
     };
-    return [`${viewerKey(host.viewer, listener)}|${service.hostname}|${port.name}`, claim];
+    return [`${viewerKey(viewer, listener)}|${hostname}|${port.name}`, claim];
   });
 }
 
-function claimAddresses(service: Service): readonly string[] {
-  const own = service.addresses.filter((address) => address !== ANY_ADDRESS && !address.includes('/'));
-  return own.length === 0 ? [ANY_ADDRESS] : own;
+function claimPlaces(
+  fetch: Fetch,
+  deps: OutboundClaimDeps,
+  { service, viewer }: OutboundHost,
+  port: ServicePort,
+): readonly ClaimPlace[] {
+  const own = service.addresses.filter((address) => address !== ANY_ADDRESS);
+  const isPlain = own.length > 0 ? !own.some(isRange) : service.resolution !== 'NONE';
+  if (isPlain) return own.length === 0 ? [ANYWHERE] : own.map((address) => ({ ...ANYWHERE, address }));
+  // A socket of the proxy's own does not know where the connection was going.
+  if (fetch.get(deps.viewers, viewer)?.hasOriginalDestination !== true) return [ANYWHERE];
+  return own.length > 0 ? own.map(placeOfAddress) : endpointPlaces(fetch, deps, service, port);
+}
+
+function isRange(address: string): boolean {
+  return address.includes('/');
+}
+
+function placeOfAddress(address: string): ClaimPlace {
+  return isRange(address) ? { ...ANYWHERE, cidr: address } : { ...ANYWHERE, address };
+}
+
+/** Of a ServiceEntry that names no endpoints nothing more is known; any other service without them has nobody behind it. */
+function endpointPlaces(
+  fetch: Fetch,
+  deps: OutboundClaimDeps,
+  service: Service,
+  port: ServicePort,
+): readonly ClaimPlace[] {
+  const known = fetch.get(deps.endpoints, serviceKey(service.namespace, service.hostname))?.endpoints ?? [];
+  const ofPort = known.filter((endpoint) => endpoint.servicePort === port.number);
+  if (ofPort.length === 0) return isOpen(service) ? [ANYWHERE] : [];
+  const addresses = new Set(ofPort.map(({ address }) => address));
+  return [...addresses].filter(isIp).map((address) => ({ address, cidr: '', isEndpoint: true }));
+}
+
+function isOpen(service: Service): boolean {
+  return service.registry !== 'Kubernetes' && Object.keys(service.selector).length === 0;
 }
 
 function claimKind(port: ServicePort): ClaimKind | undefined {

@@ -4,7 +4,7 @@ import { TestClock } from '#base/clock.ts';
 import { ReadinessWatch } from './readiness-watch.ts';
 
 /** Lets pending promises run. */
-const turn = (): Promise<void> => new Promise(setImmediate);
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('readiness comes with the first good answer and goes after several bad ones in a row', async () => {
   const clock = new TestClock();

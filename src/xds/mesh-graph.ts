@@ -105,7 +105,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     clusters: createClusters(shared),
     endpoints: createEndpoints({ ...shared, proxies }),
     routes: createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope }),
-    outboundListeners: createOutboundListeners(engine, { hosts: scope.hosts, facts, interner }),
+    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, facts, interner }),
     inbound: createInboundResources(engine, { inbound: inboundScope, authorization, facts, interner }),
     gateways: createGatewayResources({
       engine,

@@ -12,8 +12,12 @@ import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import type { OutboundHost } from '#scope/outbound-host.ts';
-import { createOutboundClaims, type OutboundClaim } from '#scope/outbound-listener.ts';
+import {
+  createOutboundClaims,
+  type OutboundClaim,
+  type OutboundClaimDeps,
+} from '#scope/outbound-listener.ts';
+import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from './encode.ts';
 import {
   buildOutboundListener,
@@ -30,6 +34,8 @@ export interface OutboundListener {
   readonly captured: OutboundListenerInput;
   /** Byte streams of the port, for a socket of its own; undefined when the port carries only HTTP. */
   readonly bound: OutboundListenerInput | undefined;
+  /** The address, where it is that of an endpoint of a headless service and nothing else is there; '' otherwise. */
+  readonly endpointAddress: string;
   readonly causes: readonly Cause[];
 }
 
@@ -37,16 +43,17 @@ export interface OutboundListener {
 export interface OutboundListeners {
   readonly captured: Index<ResourceEntry>;
   readonly inputs: Index<OutboundListener>;
+  /** Listeners for single endpoints by `viewer|address`: the proxy at that address does without them. */
+  readonly ofEndpoints: Index<OutboundListener>;
 }
 
-export interface OutboundListenerDeps {
-  readonly hosts: Collection<OutboundHost>;
+export interface OutboundListenerDeps extends OutboundClaimDeps {
   readonly facts: Collection<ListenerFacts>;
   readonly interner: Interner;
 }
 
 export function createOutboundListeners(engine: Engine, deps: OutboundListenerDeps): OutboundListeners {
-  const { byListener } = createOutboundClaims(engine, deps.hosts);
+  const { byListener } = createOutboundClaims(engine, deps);
   const groups = engine.group('xds.outboundListenerClaims', byListener);
   const listeners = engine.derive('xds.outboundListeners', groups, (fetch, claims) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
@@ -71,6 +78,12 @@ export function createOutboundListeners(engine: Engine, deps: OutboundListenerDe
       listeners,
       (listener) => [listener.viewer],
       (l) => l.name,
+    ),
+    ofEndpoints: engine.index(
+      'xds.outboundListeners.ofEndpoints',
+      listeners,
+      ({ viewer, endpointAddress }) => (endpointAddress === '' ? [] : [viewerKey(viewer, endpointAddress)]),
+      (listener) => listener.name,
     ),
   };
 }
@@ -124,6 +137,7 @@ function outboundListener(
     name: first.listener,
     captured,
     bound: bytes,
+    endpointAddress: ordered.every((claim) => claim.isEndpoint) ? first.address : '',
     causes: ordered.map((claim) => claim.cause),
   };
 }
@@ -139,18 +153,22 @@ function routeName(claims: readonly OutboundClaim[]): string {
   return own ? `${speaking.hostname}:${speaking.port}` : String(speaking.port);
 }
 
-/** TLS is told apart by server name where services share the address; of plain byte services the oldest has the port. */
+/**
+ * TLS is told apart by server name where services share the address, bytes by the range of addresses where a service
+ * has one; of other byte services the oldest has the port.
+ */
 function streamTargets(claims: readonly OutboundClaim[]): StreamTarget[] {
   const targets: StreamTarget[] = [];
   let taken = false;
   for (const claim of claims) {
     if (claim.kind === 'http') continue;
-    const shared = claim.address === '0.0.0.0';
-    if (claim.kind === 'tls' && shared)
-      targets.push(serviceStream(claim.hostname, claim.port, [claim.hostname]));
+    const cidrs = claim.cidr === '' ? [] : [claim.cidr];
+    const sniHosts = claim.kind === 'tls' && claim.address === '0.0.0.0' ? [claim.hostname] : [];
+    if (cidrs.length + sniHosts.length > 0)
+      targets.push(serviceStream(claim.hostname, claim.port, sniHosts, cidrs));
     else if (!taken) {
       taken = true;
-      targets.push(serviceStream(claim.hostname, claim.port, []));
+      targets.push(serviceStream(claim.hostname, claim.port));
     }
   }
   return targets;

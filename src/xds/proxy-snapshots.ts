@@ -4,11 +4,12 @@
  */
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
-import { emptyMap } from '#collections/persistent-map.ts';
+import { emptyMap, type PersistentMap } from '#collections/persistent-map.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import { viewerKey } from '#scope/viewer.ts';
 import type { OutboundClusters } from './clusters/outbound-clusters.ts';
 import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
@@ -36,17 +37,29 @@ const NOTHING = emptyMap<ResourceEntry>();
 
 /** Derives the snapshots, keyed by proxy id. */
 export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): Collection<ProxySnapshot> {
-  return engine.derive('xds.snapshots', deps.proxies, (fetch, proxy) => {
-    const facts = fetch.get(deps.facts, MESH_KEY);
-    if (facts === undefined) return undefined;
-    return proxy.type === 'router' ? gatewaySnapshot(fetch, proxy, deps) : sidecarSnapshot(fetch, proxy, facts, deps);
-  }, { equals: sameSnapshot });
+  return engine.derive(
+    'xds.snapshots',
+    deps.proxies,
+    (fetch, proxy) => {
+      const facts = fetch.get(deps.facts, MESH_KEY);
+      if (facts === undefined) return undefined;
+      return proxy.type === 'router'
+        ? gatewaySnapshot(fetch, proxy, deps)
+        : sidecarSnapshot(fetch, proxy, facts, deps);
+    },
+    { equals: sameSnapshot },
+  );
 }
 
-function sidecarSnapshot(fetch: Fetch, proxy: Proxy, facts: ListenerFacts, deps: ProxySnapshotDeps): ProxySnapshot {
+function sidecarSnapshot(
+  fetch: Fetch,
+  proxy: Proxy,
+  facts: ListenerFacts,
+  deps: ProxySnapshotDeps,
+): ProxySnapshot {
   const viewer = deps.scope.viewerOf(fetch, proxy);
   const inbound = fetch.get(deps.inbound, proxy.id) ?? { listeners: NOTHING, clusters: NOTHING };
-  const { captured, inputs } = deps.outboundListeners;
+  const { inputs } = deps.outboundListeners;
   const bound = proxy.interceptionMode === 'NONE';
   return {
     clusters: merge(fetch.bucket(deps.clusters.clusters, viewer), inbound.clusters),
@@ -54,7 +67,7 @@ function sidecarSnapshot(fetch: Fetch, proxy: Proxy, facts: ListenerFacts, deps:
     listeners: sidecarListeners(deps.interner, {
       proxy,
       facts,
-      captured: bound ? NOTHING : fetch.bucket(captured, viewer),
+      captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps.outboundListeners),
       inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
       inbound: inbound.listeners,
     }),
@@ -63,6 +76,18 @@ function sidecarSnapshot(fetch: Fetch, proxy: Proxy, facts: ListenerFacts, deps:
     secrets: NOTHING,
     extensions: NOTHING,
   };
+}
+
+/** The viewer's listeners, but for those to the proxy's own address: what an application sends itself is not captured. */
+function capturedListeners(
+  fetch: Fetch,
+  proxy: Proxy,
+  viewer: string,
+  { captured, ofEndpoints }: OutboundListeners,
+): PersistentMap<ResourceEntry> {
+  const own = fetch.bucket(ofEndpoints, viewerKey(viewer, proxy.addresses[0] ?? ''));
+  const names = Array.from(own.keys(), (name) => [name, undefined] as const);
+  return fetch.bucket(captured, viewer).patch(names);
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {

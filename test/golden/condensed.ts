@@ -19,10 +19,30 @@ const SDS = {
 const MAX = 4294967295;
 const UNLIMITED = { maxConnections: MAX, maxPendingRequests: MAX, maxRequests: MAX, maxRetries: MAX };
 
+const CIPHERS = [
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'AES256-GCM-SHA384',
+  'AES128-GCM-SHA256',
+];
+const REQUEST_ID = {
+  typedConfig: {
+    '@type': 'type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig',
+    useRequestIdForTraceSampling: true,
+  },
+};
+const INBOUND_LIMITS = { grpcTimeoutHeaderMax: '0s', maxStreamDuration: '0s' };
+
 const FORMS: readonly (readonly [JsonValue, string])[] = [
   [ADS, '(ads)'],
   [SDS, '(sds-grpc)'],
   [UNLIMITED, '(unlimited)'],
+  [CIPHERS, '(mesh ciphers)'],
+  [REQUEST_ID, '(uuid)'],
+  [INBOUND_LIMITS, '(unlimited)'],
+  [[{ upgradeType: 'websocket' }], '(websocket)'],
 ];
 const TYPE_PREFIX = 'type.googleapis.com/';
 
@@ -30,11 +50,14 @@ const TYPE_PREFIX = 'type.googleapis.com/';
 export function condensed(value: JsonValue): JsonValue {
   if (typeof value === 'string' && value.startsWith(TYPE_PREFIX)) return value.slice(TYPE_PREFIX.length);
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(condensed);
   const form = FORMS.find(([one]) => isDeepStrictEqual(one, value));
   if (form !== undefined) return form[1];
-  const { name } = value;
-  if (typeof name === 'string' && isTelemetry(name) && 'typedConfig' in value) return `(${name})`;
+  if (Array.isArray(value)) return value.map(condensed);
+  const { name, typedConfig } = value;
+  if (typeof name === 'string' && typedConfig !== undefined) {
+    if (isTelemetry(name)) return `(${name})`;
+    if (Object.keys(typedConfig as object).length === 1 && Object.keys(value).length === 2) return name;
+  }
   const fields = Object.keys(value).sort();
   return Object.fromEntries(fields.map((field) => [field, condensed(value[field] as JsonValue)]));
 }

@@ -23,6 +23,9 @@ import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
 import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
 
+/** Events that concern something that is there. */
+type Picking = 'delete' | 'hold' | 'holdLastGood' | 'lift' | 'stop' | 'disconnect';
+
 /** One event; `index` picks one of what is there now. */
 export type Command =
   | { readonly do: 'set'; readonly manifest: Manifest }
@@ -225,7 +228,7 @@ export class LivingMesh {
     });
   }
 
-  #pick(what: Extract<Command, { index: number }>['do'], index: number): void {
+  #pick(what: Picking, index: number): void {
     const { heldBack, replicas, proxies } = this.fixture.mesh;
     if (what === 'lift') take(this.heldBack, index, (key) => heldBack.delete(key));
     else if (what === 'stop') take(this.replicas, index, (key) => replicas.delete(key));

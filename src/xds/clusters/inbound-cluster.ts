@@ -4,7 +4,7 @@
  * alone; where the proxy binds the workload's address they go to the application's address.
  * Source: istio pilot/pkg/networking/core/cluster_builder.go buildInboundCluster and buildInboundPassthroughCluster.
  */
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Cluster } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import {
   Cluster_DiscoveryType,
@@ -16,6 +16,7 @@ import type { InboundPort } from '#scope/inbound.ts';
 import { socketAddress } from '../address.ts';
 import { durationFromMs } from '../duration.ts';
 import { packAny } from '../encode.ts';
+import { METADATA_NAMESPACE } from '../filters/peer-labels.ts';
 import { INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
 
 /** What an inbound cluster depends on. */
@@ -25,6 +26,9 @@ export interface InboundClusterInput {
   readonly appAddress: string;
   readonly connectTimeoutMs: number;
 }
+
+type ClusterInit = MessageInitShape<typeof ClusterSchema>;
+type FilterMetadata = NonNullable<NonNullable<ClusterInit['metadata']>['filterMetadata']>;
 
 /** Address that inbound connections are made from, so that capture rules can tell them apart. Istio's convention. */
 const INBOUND_SOURCE = '127.0.0.6';
@@ -41,17 +45,7 @@ export function buildInboundCluster(input: InboundClusterInput): Cluster {
     connectTimeout: durationFromMs(input.connectTimeoutMs),
     circuitBreakers: unlimitedBreakers(),
     commonLbConfig: {},
-    metadata: {
-      filterMetadata: {
-        istio: {
-          services: input.port.services.map(({ host, name: service, namespace }) => ({
-            host,
-            name: service,
-            namespace,
-          })),
-        },
-      },
-    },
+    metadata: { filterMetadata: metadata(input.port) },
   });
   setDestination(cluster, input);
   if (speaksHttp2(input.port.protocol)) cluster.typedExtensionProtocolOptions = http2Options();
@@ -83,6 +77,13 @@ export function buildInboundPassthroughCluster(connectTimeoutMs: number): Cluste
       ),
     },
   });
+}
+
+/** All services for readers of Istio's configuration; the first one alone for our metrics, whose labels cannot read lists. */
+function metadata({ services }: InboundPort): FilterMetadata {
+  const facts = services.map(({ host, name, namespace }) => ({ host, name, namespace }));
+  const [first] = facts;
+  return { istio: { services: facts }, ...(first === undefined ? {} : { [METADATA_NAMESPACE]: first }) };
 }
 
 function setDestination(cluster: Cluster, input: InboundClusterInput): void {

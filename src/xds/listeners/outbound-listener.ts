@@ -73,10 +73,15 @@ export function buildOutboundListener(input: OutboundListenerInput): Listener {
 }
 
 /** The cluster of a service port, as the only target. */
-export function serviceStream(hostname: string, port: number, sniHosts: readonly string[]): StreamTarget {
+export function serviceStream(
+  hostname: string,
+  port: number,
+  sniHosts: readonly string[] = [],
+  destinationCidrs: readonly string[] = [],
+): StreamTarget {
   return {
     sniHosts,
-    destinationCidrs: [],
+    destinationCidrs,
     clusters: [{ cluster: outboundClusterName(port, '', hostname), weight: 1 }],
   };
 }
