@@ -47,7 +47,10 @@ function startClient(node: ClientNode): void {
       send(typeUrl, [], nonce);
       if (typeUrl === TYPE_CLUSTER && !subscribed.has('eds')) {
         subscribed.add('eds');
-        send(TYPE_ENDPOINT, names.filter((name) => name.startsWith('outbound|')));
+        send(
+          TYPE_ENDPOINT,
+          names.filter((name) => name.startsWith('outbound|')),
+        );
         send(TYPE_LISTENER, []);
       }
       if (typeUrl === TYPE_LISTENER && !subscribed.has('rds')) {
@@ -60,7 +63,10 @@ function startClient(node: ClientNode): void {
 }
 
 /** Type, nonce, and where wanted the resources' names of a DeltaDiscoveryResponse. */
-function readResponse(bytes: Uint8Array, wantNames: boolean): { typeUrl: string; nonce: string; names: string[] } {
+function readResponse(
+  bytes: Uint8Array,
+  wantNames: boolean,
+): { typeUrl: string; nonce: string; names: string[] } {
   const reader = new WireReader(bytes);
   const names: string[] = [];
   let typeUrl = '';
@@ -83,4 +89,5 @@ function resourceName(bytes: Uint8Array): string {
   return '';
 }
 
-for await (const line of createInterface({ input: process.stdin })) startClient(JSON.parse(line) as ClientNode);
+for await (const line of createInterface({ input: process.stdin }))
+  startClient(JSON.parse(line) as ClientNode);

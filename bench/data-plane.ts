@@ -12,7 +12,10 @@ const root = join(import.meta.dirname, '..');
 const LIMIT_MS = 60_000;
 
 interface Status {
-  readonly workloads: readonly { readonly ready: boolean; readonly pids: { readonly agent: number; readonly envoy: number } }[];
+  readonly workloads: readonly {
+    readonly ready: boolean;
+    readonly pids: { readonly agent: number; readonly envoy: number };
+  }[];
 }
 
 /** Starts the mesh, reads the memory of one agent and one Envoy, and stops it. */
@@ -26,7 +29,8 @@ export async function measureDataPlane(): Promise<{ agent: number; envoy: number
     const until = performance.now() + LIMIT_MS;
     while (performance.now() < until && mesh.exitCode === null) {
       const workload = (await status(lateen, dir))?.workloads.find((one) => one.ready);
-      if (workload !== undefined) return { agent: rssMiB(workload.pids.agent), envoy: rssMiB(workload.pids.envoy) };
+      if (workload !== undefined)
+        return { agent: rssMiB(workload.pids.agent), envoy: rssMiB(workload.pids.envoy) };
     }
     return { agent: 0, envoy: 0 };
   } finally {
@@ -37,7 +41,9 @@ export async function measureDataPlane(): Promise<{ agent: number; envoy: number
 }
 
 async function status(lateen: string, dir: string): Promise<Status | undefined> {
-  const child = spawn(lateen, ['status', '--dir', dir, '-o', 'json'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(lateen, ['status', '--dir', dir, '-o', 'json'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => {
     text += chunk.toString();

@@ -63,7 +63,10 @@ export function destinationRule(size: MeshSize, i: number): MeshObject {
 }
 
 export function virtualService(size: MeshSize, i: number, weight: number): MeshObject {
-  const to = (subset: string, share: number) => ({ destination: { host: host(size, i), subset }, weight: share });
+  const to = (subset: string, share: number) => ({
+    destination: { host: host(size, i), subset },
+    weight: share,
+  });
   return object('networking.istio.io/v1', 'VirtualService', namespaceOf(size, i), `svc-${i}`, {
     hosts: [host(size, i)],
     http: [
@@ -95,13 +98,21 @@ export function meshObjects(size: MeshSize): MeshObject[] {
 }
 
 /** The xDS node of the n-th sidecar. */
-export function clientNode(size: MeshSize, n: number): { id: string; metadata: Record<string, string>; route: string } {
+export function clientNode(
+  size: MeshSize,
+  n: number,
+): { id: string; metadata: Record<string, string>; route: string } {
   const namespace = namespaceOf(size, n % size.services);
   const index = (n % size.services) * size.endpoints + 1;
   const address = `10.${(index >> 16) & 127}.${(index >> 8) & 255}.${index & 255}`;
   return {
     id: `sidecar~${address}~app-${n}.${namespace}~${namespace}.svc.cluster.local`,
-    metadata: { NAME: `app-${n}`, NAMESPACE: namespace, INSTANCE_IPS: address, INTERCEPTION_MODE: 'REDIRECT' },
+    metadata: {
+      NAME: `app-${n}`,
+      NAMESPACE: namespace,
+      INSTANCE_IPS: address,
+      INTERCEPTION_MODE: 'REDIRECT',
+    },
     route: String(HTTP_PORT),
   };
 }

@@ -51,7 +51,13 @@ class Bench {
   readonly sent: { bytes: number };
   readonly dataPlane: { agent: number; envoy: number };
 
-  constructor(size: MeshSize, mesh: Mesh, door: XdsDoor, sent: { bytes: number }, dataPlane: { agent: number; envoy: number }) {
+  constructor(
+    size: MeshSize,
+    mesh: Mesh,
+    door: XdsDoor,
+    sent: { bytes: number },
+    dataPlane: { agent: number; envoy: number },
+  ) {
     this.size = size;
     this.mesh = mesh;
     this.door = door;
@@ -104,7 +110,10 @@ async function benchSize(size: MeshSize, dataPlane: { agent: number; envoy: numb
     onError: (collection, key, error) => failures.push(`${collection} ${key}: ${String(error)}`),
   });
   const sent = { bytes: 0 };
-  const metrics = { ...noMetrics(), pushed: (measure: { sizeBytes: number }) => void (sent.bytes += measure.sizeBytes) };
+  const metrics = {
+    ...noMetrics(),
+    pushed: (measure: { sizeBytes: number }) => void (sent.bytes += measure.sizeBytes),
+  };
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -124,7 +133,9 @@ async function benchSize(size: MeshSize, dataPlane: { agent: number; envoy: numb
   for (let n = 0; n < size.proxies; n++) clients.stdin.write(`${JSON.stringify(clientNode(size, n))}\n`);
   try {
     await allConnected(door, size.proxies);
-    console.log(`${size.services} services: objects in ${Math.round(loadedMs)} ms, ${size.proxies} proxies after ${Math.round(performance.now() - started)} ms`);
+    console.log(
+      `${size.services} services: objects in ${Math.round(loadedMs)} ms, ${size.proxies} proxies after ${Math.round(performance.now() - started)} ms`,
+    );
     return await runCases(new Bench(size, mesh, door, sent, dataPlane));
   } finally {
     clients.kill();
@@ -136,8 +147,10 @@ async function allConnected(door: XdsDoor, proxies: number): Promise<void> {
   const until = performance.now() + LIMIT_MS;
   for (;;) {
     const full = [...door.ads.connections].filter((connection) => connection.types.size >= 4).length;
-    if (full === proxies && (await door.ads.connections.waitForAck(door.ads.epoch.number, 1000)).isSynced) return;
-    if (performance.now() > until) throw new Error(`only ${full} of ${proxies} proxies have all their configuration`);
+    if (full === proxies && (await door.ads.connections.waitForAck(door.ads.epoch.number, 1000)).isSynced)
+      return;
+    if (performance.now() > until)
+      throw new Error(`only ${full} of ${proxies} proxies have all their configuration`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -154,7 +167,10 @@ async function runCases(bench: Bench): Promise<Figures[]> {
 }
 
 /** Law 4 as numbers: a change costs what it touches, per view, and nothing costs nothing. */
-function assertCounts(size: MeshSize, figures: { route: Figures; endpoint: Figures; nothing: Figures }): void {
+function assertCounts(
+  size: MeshSize,
+  figures: { route: Figures; endpoint: Figures; nothing: Figures },
+): void {
   const namespaces = Math.max(1, Math.floor(size.services / 50));
   const expect = (what: string, value: number, most: number): void => {
     if (value > most) failures.push(`${what}: ${value}, at most ${most}`);
@@ -163,17 +179,28 @@ function assertCounts(size: MeshSize, figures: { route: Figures; endpoint: Figur
   expect('bytes for an unchanged object', figures.nothing.bytes, 0);
   expect('recomputed per route change', figures.route.recomputed, 40 * namespaces + size.proxies + 40);
   expect('encoded per route change', figures.route.encoded, 4 * namespaces + 10);
-  expect('recomputed per endpoint change', figures.endpoint.recomputed, 40 * namespaces + 2 * size.proxies + 80);
+  expect(
+    'recomputed per endpoint change',
+    figures.endpoint.recomputed,
+    40 * namespaces + 2 * size.proxies + 80,
+  );
 }
 
 function report(figures: readonly Figures[]): void {
   const known = existsSync(historyFile)
-    ? readFileSync(historyFile, 'utf8').trim().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Figures)
+    ? readFileSync(historyFile, 'utf8')
+        .trim()
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Figures)
     : [];
   for (const figure of figures) {
     const earlier = known.filter((entry) => entry.case === figure.case && entry.n === figure.n).slice(-5);
     const cpu = earlier.map((entry) => entry.cpuMs).sort((a, b) => a - b)[Math.floor(earlier.length / 2)];
-    const change = cpu === undefined || cpu === 0 ? '' : ` (x${(figure.cpuMs / cpu).toFixed(2)} of the last ${earlier.length})`;
+    const change =
+      cpu === undefined || cpu === 0
+        ? ''
+        : ` (x${(figure.cpuMs / cpu).toFixed(2)} of the last ${earlier.length})`;
     console.log(
       `${figure.case.padEnd(20)} N=${figure.n} lastAck p50 ${figure.lastAckMs.p50} p99 ${figure.lastAckMs.p99} ms, ` +
         `cpu ${figure.cpuMs} ms${change}, recomputed ${figure.recomputed}, encoded ${figure.encoded}, ` +

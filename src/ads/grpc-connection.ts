@@ -14,16 +14,13 @@ interface OpenStream {
   drainedAtMs: number;
 }
 
-/** Certificates in a chain that are looked at. */
-const MAX_CHAIN = 8;
-
 export class GrpcConnection {
   readonly #session: Http2Session;
   readonly #limits: GrpcLimits;
   readonly #startedAtMs: number;
   readonly #maxAgeMs: number;
   readonly #streams: Map<ServerStream, OpenStream> = new Map();
-  #peer: PeerConnection | undefined;
+  readonly peer: PeerConnection;
   #emptySinceMs: number;
   #hadStream = false;
   #pingAtMs: number;
@@ -38,6 +35,9 @@ export class GrpcConnection {
     this.#emptySinceMs = nowMs;
     this.#pingAtMs = nowMs;
     this.#maxAgeMs = limits.maxAgeMs * ageFactor;
+    // Now and not when first asked: where OpenSSL could not verify the client, its error lies in wait for the next read and
+    // would end the connection (Node 26), unless a call like this takes it away.
+    this.peer = describePeer(session);
   }
 
   get streamCount(): number {
@@ -46,12 +46,6 @@ export class GrpcConnection {
 
   get isDraining(): boolean {
     return this.#drainAtMs > 0;
-  }
-
-  /** Read once: a TLS connection's certificates don't change. */
-  get peer(): PeerConnection {
-    this.#peer ??= describePeer(this.#session);
-    return this.#peer;
   }
 
   add(stream: ServerStream, nowMs: number): void {
@@ -141,15 +135,8 @@ function describePeer(session: Http2Session): PeerConnection {
   return { transport: remoteAddress === '' ? 'unix' : 'tcp', remoteAddress, tls: undefined };
 }
 
+/** Only the leaf: its issuers, as Node gives them, are what the server's own store holds, not what the client sent. */
 function readCertificates(socket: TLSSocket): PeerCertificates {
-  const chain: Uint8Array[] = [];
-  let certificate = socket.getPeerCertificate(true);
-  while (certificate?.raw !== undefined && chain.length < MAX_CHAIN) {
-    chain.push(certificate.raw);
-    const issuer = certificate.issuerCertificate;
-    // A root names itself as its issuer.
-    if (issuer === undefined || issuer.fingerprint256 === certificate.fingerprint256) break;
-    certificate = issuer;
-  }
-  return { chain, isVerified: socket.authorized };
+  const leaf = socket.getPeerX509Certificate();
+  return { chain: leaf === undefined ? [] : [leaf.raw], isVerified: socket.authorized };
 }

@@ -16,7 +16,7 @@ export interface PeerConnection {
 
 /** What a TLS client showed; `chain` is empty when it showed nothing. */
 export interface PeerCertificates {
-  /** Leaf first. */
+  /** The leaf; what it was verified with is the transport's business. */
   readonly chain: readonly Uint8Array[];
   /** True when the chain ends in one of the server's client CAs. */
   readonly isVerified: boolean;

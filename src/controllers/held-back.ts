@@ -139,10 +139,10 @@ export class HeldBackController implements AsyncDisposable {
 
   /** The objects held back now, by key. For people and for the gauge lateen_held_back_objects. */
   list(): readonly HeldBack[] {
-    const held = [...this.#verdicts.values()].filter(
-      (verdict) => this.#options.world.object(verdict)?.hash === verdict.refusedHash,
+    const { world } = this.#options;
+    return [...world.verdicts.all().values()].filter(
+      (verdict) => world.object(verdict)?.hash === verdict.refusedHash,
     );
-    return held.sort((a, b) => compareBytes(objectKey(a), objectKey(b)));
   }
 
   /** Takes no more alarms, ends the oracle and with it the alarm under way, and waits until all verdicts are on disk. */
@@ -171,8 +171,9 @@ export class HeldBackController implements AsyncDisposable {
     this.#changes.set(key, ++this.#changeCount);
     this.#lift(key);
     const problem = tooLargeRegex(object);
-    if (problem !== undefined)
-      this.#hold(object, { reason: problem, envoyVersion: '', lastGood: this.#forms.of(object)[0] });
+    if (problem === undefined) return;
+    const found = { reason: problem, envoyVersion: '', lastGood: this.#forms.of(object)[0] };
+    this.#enforce(this.#hold(object, found).verdict);
   }
 
   #lift(key: string): void {
@@ -181,11 +182,15 @@ export class HeldBackController implements AsyncDisposable {
     this.#verdicts.delete(key);
     this.#options.world.verdicts.delete(key);
     this.#options.log.info('an object is no longer held back', { object: printObjectRef(verdict) });
-    this.#save();
+    void this.#save();
   }
 
-  #hold(object: MeshObject, found: Pick<HeldBack, 'reason' | 'envoyVersion' | 'lastGood'>): void {
-    const { world, clock, log } = this.#options;
+  /** `saved` resolves when the verdict is on disk, or could not be put there. */
+  #hold(
+    object: MeshObject,
+    found: Pick<HeldBack, 'reason' | 'envoyVersion' | 'lastGood'>,
+  ): { readonly verdict: HeldBack; readonly saved: Promise<void> } {
+    const { clock, log } = this.#options;
     const { kind, namespace, name, hash } = object;
     const verdict = asStored({
       kind,
@@ -197,21 +202,32 @@ export class HeldBackController implements AsyncDisposable {
       reason: found.reason.slice(0, MAX_REASON_CHARACTERS),
     });
     this.#verdicts.set(objectKey(object), verdict);
-    world.verdicts.set(objectKey(object), verdict);
-    const inForce = found.lastGood === undefined ? 'none' : 'the last good form';
     log.warn('an object is held back: Envoy refuses it', {
       object: printObjectRef(object),
       reason: verdict.reason,
-      inForce,
+      inForce: found.lastGood === undefined ? 'none' : 'the last good form',
     });
-    this.#save();
+    return { verdict, saved: this.#save() };
   }
 
-  #save(): void {
+  /** Verdicts of the last run whose objects are no more; not while the objects are still arriving. */
+  #forgetAbsent(): void {
+    for (const [key, verdict] of this.#verdicts)
+      if (this.#options.world.object(verdict) === undefined) this.#verdicts.delete(key);
+  }
+
+  #enforce(verdict: HeldBack): void {
+    const key = objectKey(verdict);
+    if (this.#verdicts.get(key) === verdict) this.#options.world.verdicts.set(key, verdict);
+  }
+
+  async #save(): Promise<void> {
     const { store, log } = this.#options;
-    store.save([...this.#verdicts.values()]).catch((error: unknown) => {
+    try {
+      await store.save([...this.#verdicts.values()]);
+    } catch (error) {
       log.error('held-back objects could not be saved', { error });
-    });
+    }
   }
 
   async #handle(refusal: Refusal): Promise<void> {
@@ -275,8 +291,12 @@ export class HeldBackController implements AsyncDisposable {
       const others = held(offenders.filter((other) => other !== offender));
       const { object } = offender;
       const lastGood = await this.#lastGood(object, (form) => question([...others, trial(object, form)]));
-      if (world.object(object)?.hash === object.hash)
-        this.#hold(object, { reason: message, envoyVersion, lastGood });
+      if (world.object(object)?.hash !== object.hash) continue;
+      this.#forgetAbsent();
+      const { verdict, saved } = this.#hold(object, { reason: message, envoyVersion, lastGood });
+      // On disk first, so that a restart serves what was served.
+      await saved;
+      this.#enforce(verdict);
     }
     return offenders.length;
   }

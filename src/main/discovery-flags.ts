@@ -65,7 +65,11 @@ export function withDiscoveryFlags(command: Command): Command {
     .option('--clusterID <name>', 'name of this cluster', 'Kubernetes')
     .option('--kubeconfig <file>', 'Kubernetes credentials', '')
     .option('-n, --namespace <namespace>', "the control plane's own namespace", 'istio-system')
-    .option('--log_output_level <levels>', 'debug, info, warn or error; scope:level pairs as in Istio', 'default:info')
+    .option(
+      '--log_output_level <levels>',
+      'debug, info, warn or error; scope:level pairs as in Istio',
+      'default:info',
+    )
     .option('--log_as_json [enabled]', 'log lines as JSON');
   for (const flags of WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
   return command;

@@ -10,21 +10,25 @@ import { VERSION } from './version.ts';
 
 const program = new Command('pilot-discovery').description('Lateen control plane').exitOverride();
 
-withDiscoveryFlags(program.command('discovery').description('run the control plane')).action(async (options) => {
-  const discovery = await openDiscovery(discoveryFlags(options as Record<string, unknown>));
-  const stop = async (): Promise<void> => {
-    await discovery.close();
-    process.exit(0);
-  };
-  process.once('SIGTERM', () => void stop());
-  process.once('SIGINT', () => void stop());
-});
+withDiscoveryFlags(program.command('discovery').description('run the control plane')).action(
+  async (options) => {
+    const discovery = await openDiscovery(discoveryFlags(options as Record<string, unknown>));
+    const stop = async (): Promise<void> => {
+      await discovery.close();
+      process.exit(0);
+    };
+    process.once('SIGTERM', () => void stop());
+    process.once('SIGINT', () => void stop());
+  },
+);
 
 program
   .command('version')
   .description('print the version')
   .option('-s, --short', 'the number alone')
-  .action(({ short }: { short?: boolean }) => console.log(short === true ? VERSION : `version.BuildInfo{Version:"${VERSION}"}`));
+  .action(({ short }: { short?: boolean }) =>
+    console.log(short === true ? VERSION : `version.BuildInfo{Version:"${VERSION}"}`),
+  );
 
 try {
   await program.parseAsync();

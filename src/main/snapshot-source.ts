@@ -13,7 +13,12 @@ export interface EngineSnapshots {
 }
 
 /** Serves snapshots from an engine. */
-export function createSnapshotSource({ engine, driver, proxies, snapshots }: EngineSnapshots): SnapshotSource {
+export function createSnapshotSource({
+  engine,
+  driver,
+  proxies,
+  snapshots,
+}: EngineSnapshots): SnapshotSource {
   const leases = new ProxyLeases({
     set: (id, proxy) => {
       proxies.set(id, proxy);
@@ -27,6 +32,7 @@ export function createSnapshotSource({ engine, driver, proxies, snapshots }: Eng
   return {
     connect: (proxy) => leases.connect(proxy),
     snapshot: (id) => snapshots.get(id),
-    onEpoch: (callback) => engine.watch(snapshots, (changes) => callback(changes.map((change) => change.key))),
+    onEpoch: (callback) =>
+      engine.watch(snapshots, (changes) => callback(changes.map((change) => change.key))),
   };
 }

@@ -69,7 +69,9 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   const { plain, secure } = options;
   const plainDoor = plain === undefined ? undefined : await server.listenTcp(plain.host, plain.port);
   const secureDoor =
-    secure === undefined || authority === undefined ? undefined : await listenSecurely(server, authority, secure);
+    secure === undefined || authority === undefined
+      ? undefined
+      : await listenSecurely(server, authority, secure);
   return {
     ads,
     plainPort: plainDoor?.port ?? 0,
@@ -82,8 +84,13 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
 }
 
 async function listenSecurely(server: GrpcServer, authority: CertificateAuthority, { host, port }: HostPort) {
-  const names = ['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map((value) => ({ type: 'dns', value }) as const);
-  const certificate = await issueServerCertificate(authority.signer, [...names, { type: 'ip', value: '127.0.0.1' }]);
+  const names = ['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map(
+    (value) => ({ type: 'dns', value }) as const,
+  );
+  const certificate = await issueServerCertificate(authority.signer, [
+    ...names,
+    { type: 'ip', value: '127.0.0.1' },
+  ]);
   if (!certificate.ok) throw new Error(`no certificate for the secure port: ${certificate.error}`);
   return server.listenTls(host, port, {
     certificateChain: certificate.value.chainPem,
@@ -109,7 +116,8 @@ function peerAuthenticator(authority: CertificateAuthority | undefined): PeerAut
   return {
     async authenticate(connection, headers) {
       if (connection.transport !== 'tls') return ok({ identity: undefined, isTrusted: false });
-      if (authority === undefined) return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'no authority to check callers with'));
+      if (authority === undefined)
+        return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'no authority to check callers with'));
       const caller = await authority.authenticator.authenticate(callPeer(connection, headers));
       if (!caller.ok) return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'request authenticate failure'));
       return ok({ identity: printWorkloadIdentity(caller.value.identity), isTrusted: true });

@@ -25,6 +25,8 @@ export interface InboundPort {
   readonly port: number;
   /** Port that the application listens on; differs from `port` only where the proxy binds the workload's address. */
   readonly appPort: number;
+  /** The first service's port that leads here: what virtual hosts and spans are named after. */
+  readonly servicePort: number;
   readonly protocol: Protocol;
   readonly mode: MutualTlsMode;
   /** Services that lead here, sorted by host name; the first one names the port in telemetry. */
@@ -100,6 +102,7 @@ function inboundPorts(workload: ProxyWorkload, settings: MutualTlsSettings): Inb
       {
         port,
         appPort: workload.appPorts[String(port)] ?? port,
+        servicePort: first.port.number,
         protocol: first.port.protocol,
         mode: portMode(settings, port),
         services: targets.map(({ service }) => ({

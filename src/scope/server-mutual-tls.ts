@@ -6,7 +6,12 @@
 import type { Collection, Fetch } from '#collections/collection.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
-import { type MutualTlsMode, mutualTlsFor, type PeerAuthenticationModel, portMode } from '#model/peer-authentication.ts';
+import {
+  type MutualTlsMode,
+  mutualTlsFor,
+  type PeerAuthenticationModel,
+  portMode,
+} from '#model/peer-authentication.ts';
 import type { ListenerFacts } from './listener-facts.ts';
 
 export interface ServerMutualTlsDeps {
@@ -27,6 +32,7 @@ export function createServerMutualTls(deps: ServerMutualTlsDeps): ServerMutualTl
   };
   return {
     namespaceMode: (fetch, namespace) => settings(fetch, namespace, {}).mode,
-    endpointMode: (fetch, endpoint) => portMode(settings(fetch, endpoint.namespace, endpoint.labels), endpoint.port),
+    endpointMode: (fetch, endpoint) =>
+      portMode(settings(fetch, endpoint.namespace, endpoint.labels), endpoint.port),
   };
 }

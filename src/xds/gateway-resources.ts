@@ -43,7 +43,12 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
   const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
   const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
   const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
-  const { listeners } = createGatewayListeners({ ...deps, ...scope, scopes, securityOf: gatewaySecurity(deps) });
+  const { listeners } = createGatewayListeners({
+    ...deps,
+    ...scope,
+    scopes,
+    securityOf: gatewaySecurity(deps),
+  });
   return {
     listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
     routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),
@@ -56,6 +61,10 @@ function gatewaySecurity({ authorization, facts }: GatewayResourceDeps): Gateway
     const listenerFacts = fetch.get(facts, MESH_KEY);
     if (listenerFacts === undefined) return { httpFilters: [], networkFilters: [], causes: [] };
     const { facet, causes } = authorizationFor(fetch, authorization, listenerFacts, view);
-    return { httpFilters: buildHttpAuthorization(facet), networkFilters: buildTcpAuthorization(facet), causes };
+    return {
+      httpFilters: buildHttpAuthorization(facet),
+      networkFilters: buildTcpAuthorization(facet),
+      causes,
+    };
   };
 }

@@ -21,6 +21,7 @@ import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
 import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
+import { createEndpointViews } from './endpoints/endpoint-view.ts';
 import { createEndpoints } from './endpoints/outbound-endpoints.ts';
 import { createGatewayResources } from './gateway-resources.ts';
 import { createInboundResources } from './inbound.ts';
@@ -52,6 +53,40 @@ export interface MeshGraph {
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
+  const { meshConfig, proxies } = sources;
+  const models = createModels(engine, sources);
+  const { serviceModel, scope, facts, peerAuthentication, routeModel } = models;
+  const { services, endpoints } = serviceModel;
+  const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
+  const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] =>
+    workloadOf(fetch, proxy).targets;
+  const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
+  const authorization = createAuthorizationScope(engine, {
+    proxies,
+    facts,
+    authorization: models.authorization,
+  });
+  const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
+  const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
+  const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
+  const gateway = { model: routeModel, meshConfig, facts, targetsOf, authorization: models.authorization };
+  const snapshots = createProxySnapshots(engine, {
+    proxies,
+    facts,
+    interner,
+    scope,
+    clusters: createClusters(shared),
+    endpoints: createEndpoints(shared),
+    routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
+    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, facts, interner }),
+    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
+    gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
+  });
+  return { serviceModel, snapshots, interner };
+}
+
+/** What the objects mean, before anybody looks: models by feature, and who sees what. */
+function createModels(engine: Engine, sources: MeshGraphSources) {
   const admitted = <S>(kind: string): Collection<MeshObject<S>> =>
     admittedObjects(engine, sources.objects<S>(kind), sources.heldBack);
   const { meshConfig, proxies } = sources;
@@ -72,52 +107,28 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     ...(sources.clusterId === undefined ? {} : { clusterId: sources.clusterId }),
     ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
   });
-  const scope = createOutboundScope({
-    engine,
-    proxies,
-    serviceModel,
-    destinationRules: admitted('DestinationRule'),
+  const { clusterDomain } = serviceModel;
+  const destinationRules = admitted<object>('DestinationRule');
+  return {
     sidecars,
-    virtualServices,
-  });
-  const facts = createListenerFacts(engine, meshConfig);
-  const peerAuthentication = createPeerAuthenticationModel(engine, admitted('PeerAuthentication'));
-  const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
-  const authorizationModel = createAuthorizationModel(engine, admitted('AuthorizationPolicy'));
-  const authorization = createAuthorizationScope(engine, { proxies, facts, authorization: authorizationModel });
-  const routeModel = createRouteModel({
-    engine,
-    virtualServices,
-    gateways: admitted('Gateway'),
-    meshConfig,
-    clusterDomain: serviceModel.clusterDomain,
-  });
-  const shared = { engine, interner, serviceModel, scope, serverMutualTls };
-  const { services, endpoints } = serviceModel;
-  const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
-  const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] => workloadOf(fetch, proxy).targets;
-  const inboundScope = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
-  const snapshots = createProxySnapshots(engine, {
-    proxies,
-    facts,
-    interner,
-    scope,
-    clusters: createClusters(shared),
-    endpoints: createEndpoints({ ...shared, proxies }),
-    routes: createOutboundRoutes({ engine, interner, model: routeModel, proxies, sidecars, ...scope }),
-    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, facts, interner }),
-    inbound: createInboundResources(engine, { inbound: inboundScope, authorization, facts, interner }),
-    gateways: createGatewayResources({
+    serviceModel,
+    scope: createOutboundScope({
       engine,
-      interner,
-      model: routeModel,
       proxies,
-      scope,
-      meshConfig,
-      facts,
-      targetsOf,
-      authorization: authorizationModel,
+      serviceModel,
+      destinationRules,
+      sidecars,
+      virtualServices,
     }),
-  });
-  return { serviceModel, snapshots, interner };
+    facts: createListenerFacts(engine, meshConfig),
+    peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
+    authorization: createAuthorizationModel(engine, admitted('AuthorizationPolicy')),
+    routeModel: createRouteModel({
+      engine,
+      virtualServices,
+      gateways: admitted('Gateway'),
+      meshConfig,
+      clusterDomain,
+    }),
+  };
 }

@@ -62,7 +62,7 @@ function sidecarSnapshot(
   const { inputs } = deps.outboundListeners;
   const bound = proxy.interceptionMode === 'NONE';
   return {
-    clusters: merge(fetch.bucket(deps.clusters.clusters, viewer), inbound.clusters),
+    clusters: merge(deps.clusters.clustersFor(fetch, proxy), inbound.clusters),
     endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
     listeners: sidecarListeners(deps.interner, {
       proxy,
@@ -93,7 +93,7 @@ function capturedListeners(
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
   const viewer = deps.scope.viewerOf(fetch, proxy);
   return {
-    clusters: fetch.bucket(deps.clusters.clusters, viewer),
+    clusters: deps.clusters.clustersFor(fetch, proxy),
     endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
     listeners: deps.gateways.listeners(fetch, proxy),
     routes: deps.gateways.routes(fetch, proxy),

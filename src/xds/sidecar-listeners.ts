@@ -8,7 +8,11 @@ import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { encodeResource } from './encode.ts';
-import { buildHttpProxyListener, buildVirtualOutbound, HTTP_PROXY_ROUTES } from './listeners/virtual-outbound.ts';
+import {
+  buildHttpProxyListener,
+  buildVirtualOutbound,
+  HTTP_PROXY_ROUTES,
+} from './listeners/virtual-outbound.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { listenerResource, type OutboundListener } from './outbound-listeners.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
@@ -24,7 +28,10 @@ export interface SidecarListenerInput {
 }
 
 /** All listeners of the sidecar by name. */
-export function sidecarListeners(interner: Interner, input: SidecarListenerInput): PersistentMap<ResourceEntry> {
+export function sidecarListeners(
+  interner: Interner,
+  input: SidecarListenerInput,
+): PersistentMap<ResourceEntry> {
   const { proxy, facts } = input;
   let listeners = input.inbound;
   if (proxy.interceptionMode === 'NONE') listeners = withBound(interner, listeners, input);
@@ -71,7 +78,10 @@ function virtualOutbound(interner: Interner, facts: ListenerFacts): Resource {
   return interner.intern('virtualOutbound', facts, (frozen) => {
     const fallback = frozen.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
     const listener = buildVirtualOutbound(frozen);
-    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [BLACK_HOLE_CLUSTER, fallback]);
+    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
+      BLACK_HOLE_CLUSTER,
+      fallback,
+    ]);
   });
 }
 

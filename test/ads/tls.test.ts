@@ -51,7 +51,13 @@ async function ask({ rig, authority, port }: Setting, client?: WorkloadCertifica
   const channel = credentials.createSsl(Buffer.from(authority.root), pem(client?.key), pem(client?.chain), {
     checkServerIdentity: () => undefined,
   });
-  return (await rig.unary(WHO, Buffer.alloc(0), rig.client(`127.0.0.1:${port}`, channel))).toString();
+  return (
+    await rig.unary(
+      WHO,
+      Buffer.alloc(0),
+      rig.client(`127.0.0.1:${port}`, channel, { 'grpc.ssl_target_name_override': 'localhost' }),
+    )
+  ).toString();
 }
 
 test('a client with a certificate of ours is verified, and its certificate is at hand', () =>
@@ -122,9 +128,7 @@ test('TLS below 1.2 and clients that speak no h2 are turned away', () =>
         socket.on('close', () => resolve(answer.split('\r\n')[0] ?? ''));
       });
     assert.equal(await tryTls({ maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }), 'error');
-    assert.ok(
-      ['error', 'HTTP/1.0 403 Forbidden', ''].includes(await tryTls({ ALPNProtocols: ['http/1.1'] })),
-    );
+    assert.equal(await tryTls({ ALPNProtocols: ['http/1.1'] }), 'error');
   }));
 
 test('a stream whose handler closes it at once still tells the client', () =>

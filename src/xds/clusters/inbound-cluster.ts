@@ -13,11 +13,11 @@ import {
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { InboundPort } from '#scope/inbound.ts';
-import { socketAddress } from '../address.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
-import { METADATA_NAMESPACE } from '../filters/peer-labels.ts';
-import { INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
+import { socketAddress } from '#xds/address.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { packAny } from '#xds/encode.ts';
+import { METADATA_NAMESPACE } from '#xds/filters/peer-labels.ts';
+import { INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '#xds/names.ts';
 
 /** What an inbound cluster depends on. */
 export interface InboundClusterInput {

@@ -16,7 +16,7 @@ import {
   StdoutAccessLogSchema,
 } from '#proto/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { ReqWithoutQuerySchema } from '#proto/envoy/extensions/formatter/req_without_query/v3/req_without_query_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 
 /** The part of mesh config that access logs depend on. */
 export interface AccessLogInput {

@@ -8,7 +8,7 @@ import { create } from '@bufbuild/protobuf';
 import { FilterStateValue_SharedWithUpstream as SharedWithUpstream } from '#proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.ts';
 import { ConfigSchema } from '#proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import { httpFilter } from './http-connection-manager.ts';
 import { METADATA_NAMESPACE } from './peer-labels.ts';
 

@@ -6,7 +6,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { PermissionSchema } from '#proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { UriTemplateMatchConfigSchema } from '#proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import { each, type KeyEntry, type Logic } from './authorization-condition.ts';
 import {
   anyValue,

@@ -13,7 +13,7 @@ import { RBAC_Action } from '#proto/envoy/config/rbac/v3/rbac_pb.ts';
 import { RBACSchema as HttpRbacSchema } from '#proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { RBACSchema as NetworkRbacSchema } from '#proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import { buildRule, neverMatches, type RbacPolicy } from './authorization-rule.ts';
 import { httpFilter } from './http-connection-manager.ts';
 

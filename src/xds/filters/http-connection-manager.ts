@@ -22,9 +22,9 @@ import {
 import { UuidRequestIdConfigSchema } from '#proto/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import { adsConfigSource } from '../config-source.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
+import { adsConfigSource } from '#xds/config-source.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { packAny } from '#xds/encode.ts';
 
 export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
 

@@ -39,20 +39,24 @@ interface CallerFacts {
 }
 
 /** Logs, metrics as the source, our own facts for the called side, and mesh ALPN. Built once per facts, by identity. */
-export const callerHttpParts: (facts: CallerFacts) => CallerHttpParts = identityMemo((facts: CallerFacts) => ({
-  accessLog: [
-    ...buildAccessLogs(facts.accessLog, 'http'),
-    ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
-  ],
-  peerFilters: outboundPeerFilters(),
-  alpnFilters: alpnFilters(),
-}));
+export const callerHttpParts: (facts: CallerFacts) => CallerHttpParts = identityMemo(
+  (facts: CallerFacts) => ({
+    accessLog: [
+      ...buildAccessLogs(facts.accessLog, 'http'),
+      ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
+    ],
+    peerFilters: outboundPeerFilters(),
+    alpnFilters: alpnFilters(),
+  }),
+);
 
 /** Logs and metrics of every TCP proxy that calls others. Built once per facts, by identity. */
-export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = identityMemo((facts: CallerFacts) => [
-  ...buildAccessLogs(facts.accessLog, 'tcp'),
-  ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
-]);
+export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = identityMemo(
+  (facts: CallerFacts) => [
+    ...buildAccessLogs(facts.accessLog, 'tcp'),
+    ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
+  ],
+);
 
 /** Bytes to one cluster, or to several by weight. */
 export function outboundTcpFilter(

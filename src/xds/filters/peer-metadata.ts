@@ -15,7 +15,7 @@ import { HeaderMutationSchema } from '#proto/envoy/extensions/filters/http/heade
 import { ConfigSchema as HttpStateSchema } from '#proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { ConfigSchema as NetworkStateSchema } from '#proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import { constant, formatOperators, type Operator } from './format-operator.ts';
 import { httpFilter } from './http-connection-manager.ts';
 import { PEER_HEADER_PREFIX, PEER_LABELS, type PeerLabel, peerHeader, peerState } from './peer-labels.ts';

@@ -20,7 +20,7 @@ import {
   Config_TagSchema,
   ConfigSchema,
 } from '#proto/envoy/extensions/access_loggers/stats/v3/stats_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 import { logTypeFilter } from './access-log.ts';
 import { constant, formatOperators, type Operator } from './format-operator.ts';
 import { METADATA_NAMESPACE, PEER_LABELS, type PeerLabel, peerState } from './peer-labels.ts';

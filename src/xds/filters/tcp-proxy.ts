@@ -8,8 +8,8 @@ import {
   TcpProxySchema,
   UpstreamConnectMode,
 } from '#proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import { durationFromMs } from '../duration.ts';
-import { packAny } from '../encode.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { packAny } from '#xds/encode.ts';
 
 /** One destination of a TCP route; weights are relative. */
 export interface WeightedCluster {

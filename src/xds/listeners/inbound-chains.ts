@@ -5,7 +5,7 @@
  */
 import type { MutualTlsMode } from '#model/peer-authentication.ts';
 import type { Protocol } from '#model/service.ts';
-import { MESH_ALPN, MESH_HTTP_ALPN, MESH_TCP_ALPN } from '../tls/downstream-tls.ts';
+import { MESH_ALPN, MESH_HTTP_ALPN, MESH_TCP_ALPN } from '#xds/tls/downstream-tls.ts';
 
 /** What a chain matches on, and what it leads to. */
 export interface InboundChain {
@@ -55,9 +55,9 @@ const CHAINS: Readonly<Record<MutualTlsMode, Readonly<Record<ProtocolClass, read
     auto: [mesh('http', MESH_HTTP_ALPN), mesh('tcp', [])],
   },
   DISABLE: {
-    http: [plain('http', '')],
-    tcp: [plain('tcp', '')],
-    auto: [plain('http', 'raw_buffer', PLAIN_HTTP_ALPN), plain('tcp', '')],
+    http: [plain('http', 'raw_buffer')],
+    tcp: [plain('tcp', 'raw_buffer')],
+    auto: [plain('http', 'raw_buffer', PLAIN_HTTP_ALPN), plain('tcp', 'raw_buffer')],
   },
 };
 

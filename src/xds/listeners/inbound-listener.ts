@@ -12,13 +12,13 @@ import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_comp
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { InboundPort } from '#scope/inbound.ts';
-import { socketAddress } from '../address.ts';
-import { durationFromMs } from '../duration.ts';
-import { buildListenerAccessLogs } from '../filters/access-log.ts';
-import { inboundChainFilters, type InboundFilterInput } from '../filters/inbound-filters.ts';
-import { buildTcpProxy } from '../filters/tcp-proxy.ts';
-import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '../names.ts';
-import { buildMeshServerTls } from '../tls/downstream-tls.ts';
+import { socketAddress } from '#xds/address.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
+import { inboundChainFilters, type InboundFilterInput } from '#xds/filters/inbound-filters.ts';
+import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
+import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '#xds/names.ts';
+import { buildMeshServerTls } from '#xds/tls/downstream-tls.ts';
 import { inboundChains, type InboundChain, protocolClass } from './inbound-chains.ts';
 import { buildInboundRoutes } from './inbound-routes.ts';
 import { httpInspectorFilter, originalDstFilter, tlsInspectorFilter } from './listener-filters.ts';
@@ -104,8 +104,9 @@ function passthroughChains(input: InboundListenerInput): FilterChain[] {
     buildChain(input, chain, {
       name: chain.carries === 'http' ? 'virtualInbound-catchall-http' : 'virtualInbound',
       cluster: INBOUND_PASSTHROUGH_CLUSTER,
-      label: 'passthrough',
+      label: '0',
       statPrefix: INBOUND_PASSTHROUGH_CLUSTER,
+      port: 0,
       destinationPort: 0,
       hostname: '',
     }),
@@ -122,8 +123,9 @@ function portChains(
     buildChain(input, chain, {
       name,
       cluster: inboundClusterName(port.port),
-      label: String(port.port),
+      label: String(port.servicePort),
       statPrefix: `inbound_0.0.0.0_${port.port};`,
+      port: port.port,
       destinationPort: matchPort ? port.port : 0,
       hostname: port.services[0]?.host ?? '',
     }),
@@ -133,7 +135,10 @@ function portChains(
 interface ChainTarget {
   readonly name: string;
   readonly cluster: string;
+  /** Port in the names of virtual host and span. */
   readonly label: string;
+  /** The workload's port; 0 where any is taken. */
+  readonly port: number;
   readonly statPrefix: string;
   /** 0: not matched on. */
   readonly destinationPort: number;
@@ -147,7 +152,7 @@ function buildChain(input: InboundListenerInput, chain: InboundChain, target: Ch
     mutualTls: chain.terminate,
     cluster: target.cluster,
     statPrefix: target.statPrefix,
-    port: target.destinationPort === 0 ? Number(target.label) || 0 : target.destinationPort,
+    port: target.port,
     routes: () => buildInboundRoutes(target.cluster, target.label, operation),
   });
   const built = create(FilterChainSchema, {

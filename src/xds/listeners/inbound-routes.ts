@@ -6,9 +6,9 @@
 import { create } from '@bufbuild/protobuf';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
-import { durationFromMs } from '../duration.ts';
+import { durationFromMs } from '#xds/duration.ts';
 
-/** `label` names the port in the virtual host (`80`, or `*` for pass-through), `operation` the span. */
+/** `label` names the service port in the virtual host (`80`, or `0` for pass-through), `operation` the span. */
 export function buildInboundRoutes(cluster: string, label: string, operation: string): RouteConfiguration {
   return create(RouteConfigurationSchema, {
     name: cluster,

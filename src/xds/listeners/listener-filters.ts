@@ -11,7 +11,7 @@ import {
 import { HttpInspectorSchema } from '#proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '#proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
 import { TlsInspectorSchema } from '#proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
-import { packAny } from '../encode.ts';
+import { packAny } from '#xds/encode.ts';
 
 /** Restores the destination that iptables redirected away. */
 export function originalDstFilter(): ListenerFilter {

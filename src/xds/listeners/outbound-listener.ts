@@ -11,11 +11,11 @@ import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { ClaimKind } from '#scope/outbound-listener.ts';
-import { socketAddress } from '../address.ts';
-import { durationFromMs } from '../duration.ts';
-import { outboundHttpFilter, outboundTcpFilter } from '../filters/outbound-filters.ts';
-import type { WeightedCluster } from '../filters/tcp-proxy.ts';
-import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER } from '../names.ts';
+import { socketAddress } from '#xds/address.ts';
+import { durationFromMs } from '#xds/duration.ts';
+import { outboundHttpFilter, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import type { WeightedCluster } from '#xds/filters/tcp-proxy.ts';
+import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { httpInspectorFilter, tlsInspectorFilter } from './listener-filters.ts';
 
 /** A TCP or TLS destination: what the connection must look like, and where it goes. */
@@ -53,23 +53,29 @@ export interface ListenerClaim {
 export function buildOutboundListener(input: OutboundListenerInput): Listener {
   const http = input.routeName !== '';
   const tls = input.streams.some((stream) => stream.sniHosts.length > 0);
-  const chains: FilterChain[] = input.streams.map((stream) => streamChain(input, stream));
+  const chains: FilterChain[] = input.streams.filter(isSelective).map((stream) => streamChain(input, stream));
   if (http) chains.push(httpChain(input));
+  const open = input.streams.find((stream) => !isSelective(stream));
+  const openChain = open === undefined ? fallthroughChain(input.facts) : streamChain(input, open);
+  // Beside other chains the one for all the rest is the default chain; alone it is a chain like any other.
+  const isAlone = open !== undefined && chains.length === 0;
   const listener = create(ListenerSchema, {
     name: input.name,
     address: socketAddress(input.address, input.port),
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: chains,
+    filterChains: isAlone ? [openChain] : chains,
     listenerFilters: [...(tls ? [tlsInspectorFilter()] : []), ...(http ? [httpInspectorFilter()] : [])],
     listenerFiltersTimeout: durationFromMs(0),
     continueOnListenerFiltersTimeout: true,
   });
   if (!input.bound) listener.bindToPort = false;
-  const catchesAll = input.streams.some(
-    (stream) => stream.sniHosts.length + stream.destinationCidrs.length === 0,
-  );
-  if (!catchesAll) listener.defaultFilterChain = fallthroughChain(input.facts);
+  if (!isAlone) listener.defaultFilterChain = openChain;
   return listener;
+}
+
+/** The stream is for some of the connections only. */
+function isSelective(stream: StreamTarget): boolean {
+  return stream.sniHosts.length + stream.destinationCidrs.length > 0;
 }
 
 /** The cluster of a service port, as the only target. */

@@ -8,11 +8,11 @@ import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import { socketAddress } from '../address.ts';
-import { buildListenerAccessLogs } from '../filters/access-log.ts';
-import { outboundHttpFilter, outboundTcpFilter } from '../filters/outbound-filters.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '../names.ts';
-import { durationFromMs } from '../duration.ts';
+import { socketAddress } from '#xds/address.ts';
+import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
+import { outboundHttpFilter, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
+import { durationFromMs } from '#xds/duration.ts';
 
 /** Builds `virtualOutbound`. */
 export function buildVirtualOutbound(facts: ListenerFacts): Listener {

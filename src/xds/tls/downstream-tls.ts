@@ -10,8 +10,8 @@ import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { DownstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import { sdsConfigSource } from '../config-source.ts';
-import { packAny } from '../encode.ts';
+import { sdsConfigSource } from '#xds/config-source.ts';
+import { packAny } from '#xds/encode.ts';
 
 /** Secret names that the agent serves: the workload's key and chain, and the roots it trusts. */
 export const WORKLOAD_SECRET = 'default';

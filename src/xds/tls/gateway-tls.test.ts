@@ -18,7 +18,11 @@ interface Outline {
 }
 
 /** The parts of the TLS context that cases differ in. */
-function outline(settings: ServerTlsSettings, carries: 'http' | 'tcp' = 'http', defaults = NO_DEFAULTS): Outline {
+function outline(
+  settings: ServerTlsSettings,
+  carries: 'http' | 'tcp' = 'http',
+  defaults = NO_DEFAULTS,
+): Outline {
   const socket = buildGatewayTls({ settings, carries, defaults });
   const json = toJson(TransportSocketSchema, socket, { registry: envoyRegistry() }) as JsonObject;
   // The shape is Envoy's; the test reads it as it lies.
@@ -29,7 +33,9 @@ function outline(settings: ServerTlsSettings, carries: 'http' | 'tcp' = 'http', 
     certificates: common.tlsCertificateSdsSecretConfigs.map((secret: { name: string }) => secret.name),
     ...(combined === undefined ? {} : { root: combined.validationContextSdsSecretConfig.name }),
     ...(context.requireClientCertificate ? { demands: true } : {}),
-    ...(Object.keys(combined?.defaultValidationContext ?? {}).length === 0 ? {} : { rules: combined.defaultValidationContext }),
+    ...(Object.keys(combined?.defaultValidationContext ?? {}).length === 0
+      ? {}
+      : { rules: combined.defaultValidationContext }),
     ...(common.tlsParams === undefined ? {} : { parameters: common.tlsParams }),
     ...(common.alpnProtocols.join() === 'h2,http/1.1' ? {} : { alpn: common.alpnProtocols }),
   };
@@ -37,7 +43,11 @@ function outline(settings: ServerTlsSettings, carries: 'http' | 'tcp' = 'http', 
 
 const CASES: readonly (readonly [string, ServerTlsSettings, Outline])[] = [
   ['a certificate by name', { mode: 'SIMPLE', credentialName: 'c' }, { certificates: ['kubernetes://c'] }],
-  ['several certificates', { mode: 'SIMPLE', credentialNames: ['rsa', 'ecdsa'] }, { certificates: ['kubernetes://rsa', 'kubernetes://ecdsa'] }],
+  [
+    'several certificates',
+    { mode: 'SIMPLE', credentialNames: ['rsa', 'ecdsa'] },
+    { certificates: ['kubernetes://rsa', 'kubernetes://ecdsa'] },
+  ],
   [
     'a certificate of another namespace keeps its scheme',
     { mode: 'SIMPLE', credentialName: 'kubernetes-gateway://ns/c' },
@@ -60,7 +70,13 @@ const CASES: readonly (readonly [string, ServerTlsSettings, Outline])[] = [
   ],
   [
     'certificates from files',
-    { mode: 'MUTUAL', serverCertificate: '/c.pem', privateKey: '/k.pem', caCertificates: '/ca.pem', caCrl: '/crl.pem' },
+    {
+      mode: 'MUTUAL',
+      serverCertificate: '/c.pem',
+      privateKey: '/k.pem',
+      caCertificates: '/ca.pem',
+      caCrl: '/crl.pem',
+    },
     {
       certificates: ['file-cert:/c.pem~/k.pem'],
       root: 'file-root:/ca.pem',
@@ -68,13 +84,27 @@ const CASES: readonly (readonly [string, ServerTlsSettings, Outline])[] = [
       rules: { crl: { filename: '/crl.pem' } },
     },
   ],
-  ["the workload's own certificate", { mode: 'ISTIO_MUTUAL' }, { certificates: ['default'], root: 'ROOTCA', demands: true }],
+  [
+    "the workload's own certificate",
+    { mode: 'ISTIO_MUTUAL' },
+    { certificates: ['default'], root: 'ROOTCA', demands: true },
+  ],
   [
     'versions and cipher suites, without suites that Envoy would refuse',
-    { mode: 'SIMPLE', credentialName: 'c', minProtocolVersion: 'TLSV1_2', maxProtocolVersion: 'TLSV1_3', cipherSuites: ['AES128-SHA', 'NONSENSE', 'AES128-SHA'] },
+    {
+      mode: 'SIMPLE',
+      credentialName: 'c',
+      minProtocolVersion: 'TLSV1_2',
+      maxProtocolVersion: 'TLSV1_3',
+      cipherSuites: ['AES128-SHA', 'NONSENSE', 'AES128-SHA'],
+    },
     {
       certificates: ['kubernetes://c'],
-      parameters: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3', cipherSuites: ['AES128-SHA'] },
+      parameters: {
+        tlsMinimumProtocolVersion: 'TLSv1_2',
+        tlsMaximumProtocolVersion: 'TLSv1_3',
+        cipherSuites: ['AES128-SHA'],
+      },
     },
   ],
 ];
@@ -93,7 +123,11 @@ test("the mesh's defaults count where the server says nothing", () => {
   deepStrictEqual(
     [
       outline({ mode: 'SIMPLE', credentialName: 'c' }, 'http', defaults as never).parameters,
-      outline({ mode: 'SIMPLE', credentialName: 'c', minProtocolVersion: 'TLSV1_2' }, 'http', defaults as never).parameters,
+      outline(
+        { mode: 'SIMPLE', credentialName: 'c', minProtocolVersion: 'TLSV1_2' },
+        'http',
+        defaults as never,
+      ).parameters,
     ],
     [
       { tlsMinimumProtocolVersion: 'TLSv1_3', ecdhCurves: ['P-256'] },

@@ -1,0 +1,75 @@
+/** A workload's key and certificate as its own proxy gets them: from the agent's SDS over the Unix socket in the state folder. */
+import { once } from 'node:events';
+import { connect } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
+import { SecretSchema, type Secret } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+
+const SOCKET = 'var/run/secrets/workload-spiffe-uds/socket';
+const FETCH = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
+const TYPE_URL = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+const MAX_BYTES = 1 << 20;
+
+/** PEM of all. */
+export interface WorkloadSecret {
+  readonly key: string;
+  readonly chain: string;
+  readonly roots: string;
+}
+
+/** Asks the agent of a replica; `dir` is the mesh's folder. */
+export async function fetchWorkloadSecret(dir: string, namespace: string, replica: string): Promise<WorkloadSecret> {
+  const socket = connectSocket(join(dir, '.lateen', 'run', namespace, replica, SOCKET));
+  await once(socket, 'connect');
+  const session = connect('http://localhost', { createConnection: () => socket });
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': FETCH,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  const ask = (name: string): void => {
+    const request = create(DiscoveryRequestSchema, { typeUrl: TYPE_URL, resourceNames: [name] });
+    stream.write(grpcFrame(toBinary(DiscoveryRequestSchema, request)));
+  };
+  try {
+    ask('default');
+    const own = await nextSecret(stream);
+    ask('ROOTCA');
+    const roots = await nextSecret(stream);
+    return { ...certificateOf(own), roots: rootsOf(roots) };
+  } finally {
+    session.destroy();
+  }
+}
+
+async function nextSecret(stream: NodeJS.ReadableStream): Promise<Secret> {
+  const reader = new GrpcFrameReader(MAX_BYTES);
+  for (;;) {
+    const [chunk] = (await once(stream, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer];
+    for (const message of reader.push(chunk)) {
+      const response = fromBinary(DiscoveryResponseSchema, message);
+      const [resource] = response.resources;
+      if (resource === undefined) throw new Error('the agent has no such secret');
+      return fromBinary(SecretSchema, resource.value);
+    }
+  }
+}
+
+function certificateOf({ type }: Secret): { readonly key: string; readonly chain: string } {
+  if (type.case !== 'tlsCertificate') throw new Error(`${type.case} in place of a certificate`);
+  return { key: inlineText(type.value.privateKey), chain: inlineText(type.value.certificateChain) };
+}
+
+function rootsOf({ type }: Secret): string {
+  if (type.case !== 'validationContext') throw new Error(`${type.case} in place of roots`);
+  return inlineText(type.value.trustedCa);
+}
+
+function inlineText(source: { readonly specifier: { readonly value?: unknown } } | undefined): string {
+  const value = source?.specifier.value;
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
+}
