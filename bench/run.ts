@@ -42,6 +42,7 @@ const sizes: readonly MeshSize[] = short
 const repeats = short ? 3 : 10;
 const LIMIT_MS = 120_000;
 
+const KNOWN_FLAGS = new Set(['--short', '--json', '--no-history']);
 const failures: string[] = [];
 
 class Bench {
@@ -210,6 +211,11 @@ function report(figures: readonly Figures[]): void {
 }
 
 async function main(): Promise<void> {
+  const unknown = process.argv.slice(2).find((arg) => arg.startsWith('--') && !KNOWN_FLAGS.has(arg));
+  if (unknown !== undefined) {
+    console.error(`bench: unknown flag ${unknown}; known: ${[...KNOWN_FLAGS].join(', ')}`);
+    process.exit(2);
+  }
   const dataPlane = await measureDataPlane();
   const figures: Figures[] = [];
   for (const size of sizes) figures.push(...(await benchSize(size, dataPlane)));

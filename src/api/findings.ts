@@ -15,8 +15,11 @@ export class Findings {
   readonly #diagnostics: Diagnostic[] = [];
   readonly #resource: ObjectRef | undefined;
 
+  /** `resource` may be a whole object: only its name is kept, so that a finding never carries what the object says. */
   constructor(resource?: ObjectRef) {
-    this.#resource = resource;
+    if (resource === undefined) return;
+    const { kind, namespace, name } = resource;
+    this.#resource = { kind, namespace, name };
   }
 
   /** All findings so far. */

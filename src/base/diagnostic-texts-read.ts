@@ -122,4 +122,15 @@ export const READ_TEXTS = {
     'the folder {path} cannot be watched: {problem}',
     'Changes are still found, a few seconds late.',
   ),
+
+  LTN1301: error(
+    'the API server does not allow to {verb} {resource}; the mesh is served without them',
+    'Grant the verbs get, list and watch on the resource {plural} of the API group "{group}" to {account}.',
+    'Grant the verbs get, list and watch on the resource {plural} of the core API group to {account}.',
+    'Grant the verbs get, list and watch on {resource}.',
+  ),
+  LTN1302: error(
+    'the cluster serves {resource} in versions that are not known here ({versions}); its objects are not used',
+    'Install the CRDs of a release that serves {known}.',
+  ),
 } as const satisfies Record<string, DiagnosticEntry>;

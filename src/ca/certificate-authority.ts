@@ -41,6 +41,8 @@ export interface CertificateAuthority {
   readonly tokens: TokenAuthenticator;
   readonly signer: Signer;
   readonly metrics: CaMetrics;
+  /** All metrics of the CA by name, the time to expiry as of `nowUnixMs`. */
+  collectMetrics(nowUnixMs: number): ReadonlyMap<string, number>;
   /** The root that workloads trust. */
   readonly rootPem: string;
 }
@@ -71,6 +73,7 @@ export async function openCertificateAuthority(
     signer,
     metrics,
     rootPem: authority.value.rootPem,
+    collectMetrics: (nowUnixMs) => metrics.collect(authority.value, nowUnixMs),
   });
 }
 

@@ -48,7 +48,7 @@ export class EnvoyOracle implements AsyncDisposable {
 
   /**
    * Whether Envoy takes a bootstrap, an encoded `envoy.config.bootstrap.v3.Bootstrap`. Undefined when there is no
-   * answer: no Envoy, out of time, or it was ended by a signal.
+   * answer: no Envoy, out of time, or it failed over something else than the configuration.
    */
   accepts(bootstrap: Uint8Array): Promise<OracleAnswer | undefined> {
     const key = sha256Hex(bootstrap);
@@ -108,9 +108,9 @@ export class EnvoyOracle implements AsyncDisposable {
       const finish = (code: number | null): void => {
         clearTimeout(timer);
         this.#running = undefined;
+        const message = code === null ? undefined : ownWords(output, file);
         if (code === 0) resolve({ accepted: true, message: '' });
-        else if (code === null) resolve(undefined);
-        else resolve({ accepted: false, message: ownWords(output, file) });
+        else resolve(message === undefined ? undefined : { accepted: false, message });
       };
       child.once('error', () => finish(null));
       child.once('close', (code) => finish(code));
@@ -118,10 +118,10 @@ export class EnvoyOracle implements AsyncDisposable {
   }
 }
 
-/** What Envoy says about the configuration, without the file's name and the log line's head. */
-function ownWords(output: string, file: string): string {
+/** What Envoy says about the configuration, without the log line's head; undefined when it failed over something else. */
+function ownWords(output: string, file: string): string | undefined {
   const head = `error initializing configuration '${file}': `;
   const at = output.lastIndexOf(head);
-  const text = at < 0 ? output : output.slice(at + head.length);
-  return text.trim().slice(0, MAX_MESSAGE_CHARACTERS);
+  if (at < 0) return undefined;
+  return output.slice(at + head.length, at + head.length + MAX_MESSAGE_CHARACTERS).trim();
 }

@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { noMetrics } from '#ads/ads-metrics.ts';
 import type { Connection } from '#ads/connections.ts';
 import { KINDS } from '#api/kind-registry.ts';
 import { parseMeshConfig } from '#api/mesh-config.ts';
@@ -20,6 +19,9 @@ import type { HeldBackController } from '#controllers/held-back.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
+import { Readiness } from '#doors/health.ts';
+import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
+import { createMeshMetrics } from './mesh-metrics.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
@@ -59,32 +61,50 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log: log.scope('heldback'),
     folder: join(options.stateDir, 'held-back'),
   });
+  const metrics = createMeshMetrics(mesh, clock, authority.value);
   const door = await openXdsDoor({
     mesh,
     clock,
     rng: systemRng(),
     log,
-    metrics: noMetrics(),
+    metrics: metrics.ads,
     version: VERSION,
     authority: authority.value,
     plain: LOOPBACK,
     secure: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
   });
-  return controlPlane(mesh, door, authority.value, heldBack);
+  const doors = await openDiscoveryDoors({
+    http: LOOPBACK,
+    monitoring: undefined,
+    mesh,
+    door,
+    metrics: metrics.registry,
+    version: VERSION,
+    readiness: new Readiness(),
+    log: log.scope('http'),
+  });
+  return controlPlane({ mesh, door, doors, authority: authority.value, heldBack });
 }
 
-function controlPlane(
-  mesh: Mesh,
-  door: XdsDoor,
-  authority: CertificateAuthority,
-  heldBack: HeldBackController,
-): ControlPlane {
+interface Parts {
+  readonly mesh: Mesh;
+  readonly door: XdsDoor;
+  readonly doors: DiscoveryDoors;
+  readonly authority: CertificateAuthority;
+  readonly heldBack: HeldBackController;
+}
+
+function controlPlane({ mesh, door, doors, authority, heldBack }: Parts): ControlPlane {
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
   return {
-    addresses: { xds: `127.0.0.1:${door.plainPort}`, secure: `127.0.0.1:${door.securePort}`, http: '' },
+    addresses: {
+      xds: `127.0.0.1:${door.plainPort}`,
+      secure: `127.0.0.1:${door.securePort}`,
+      http: `127.0.0.1:${doors.httpPort}`,
+    },
     version: VERSION,
     async apply(batch) {
       heldBack.applying(batch);
@@ -125,6 +145,7 @@ function controlPlane(
         return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
       }),
     close: async () => {
+      await doors[Symbol.asyncDispose]();
       await door.close();
       await heldBack[Symbol.asyncDispose]();
     },

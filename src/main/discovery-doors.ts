@@ -1,43 +1,77 @@
-/** The HTTP doors of pilot-discovery: health and debug, and metrics. */
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { DiscoveryFlags } from './discovery-flags.ts';
-import { parseAddress } from './discovery-flags.ts';
+/**
+ * The HTTP doors of a control plane: `/ready` and `/debug/*` on the HTTP port, `/metrics` and `/version` on the
+ * monitoring port; every port answers all of them, debug pages to callers on this machine only.
+ */
+import type { Logger } from '#base/logger.ts';
+import { configDump } from '#doors/config-dump.ts';
+import { debugRoutes, type DebugSource } from '#doors/debug.ts';
+import { type Readiness, readyRoute } from '#doors/health.ts';
+import { HttpDoor, loopbackKeeper, type Route, textAnswer } from '#doors/http-server.ts';
+import { configPage, endpointPage, registryPage } from '#doors/model-pages.ts';
+import type { MetricRegistry } from '#doors/prometheus-text.ts';
+import { debugConnection, syncStatus } from '#doors/sync-pages.ts';
 import type { Mesh } from './mesh.ts';
-import type { XdsDoor } from './xds-door.ts';
+import type { HostPort, XdsDoor } from './xds-door.ts';
 
 export interface DiscoveryDoorOptions {
-  readonly flags: DiscoveryFlags;
+  readonly http: HostPort | undefined;
+  readonly monitoring: HostPort | undefined;
   readonly mesh: Mesh;
   readonly door: XdsDoor;
-  readonly isReady: () => boolean;
+  readonly metrics: MetricRegistry;
+  readonly version: string;
+  readonly readiness: Readiness;
+  readonly log: Logger;
 }
 
-export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise<AsyncDisposable> {
-  const servers: Server[] = [];
-  for (const flag of [options.flags.httpAddr, options.flags.monitoringAddr]) {
-    const address = parseAddress(flag);
-    if (address === undefined) continue;
-    const server = createServer((request, response) => answer(options, request.url ?? '/', response));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(address.port, address.host, resolve);
-    });
-    servers.push(server);
-  }
+export interface DiscoveryDoors extends AsyncDisposable {
+  /** Port of the HTTP door, 0 when it is shut. */
+  readonly httpPort: number;
+}
+
+/** Opens the doors that have an address. Errors: a port that is taken rejects with the system's error. */
+export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise<DiscoveryDoors> {
+  const { metrics, version, readiness, log } = options;
+  const page = (): { status: number; contentType: string; body: string } => {
+    return { status: 200, contentType: metrics.contentType, body: metrics.print() };
+  };
+  const routes: readonly Route[] = [
+    readyRoute(readiness),
+    { path: '/metrics', access: 'open', answer: page },
+    { path: '/version', access: 'open', answer: () => textAnswer(200, `${version}\n`) },
+    ...debugRoutes(debugSource(options)),
+  ];
+  const doors: HttpDoor[] = [];
+  const open = async (address: HostPort | undefined): Promise<number> => {
+    if (address === undefined) return 0;
+    const door = new HttpDoor({ routes, keeper: loopbackKeeper(), log });
+    doors.push(door);
+    return door.listen(address.host, address.port);
+  };
+  const httpPort = await open(options.http);
+  await open(options.monitoring);
   return {
+    httpPort,
     async [Symbol.asyncDispose]() {
-      for (const server of servers) server.closeAllConnections();
-      await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+      await Promise.all(doors.map((door) => door[Symbol.asyncDispose]()));
     },
   };
 }
 
-function answer(options: DiscoveryDoorOptions, url: string, response: ServerResponse): void {
-  if (url.startsWith('/ready')) {
-    response.statusCode = options.isReady() ? 200 : 503;
-    response.end();
-    return;
-  }
-  response.statusCode = 404;
-  response.end();
+function debugSource({ mesh, door }: DiscoveryDoorOptions): DebugSource {
+  const { serviceModel, snapshots } = mesh.graph;
+  return {
+    syncz: () => Array.from(door.ads.connections, syncStatus),
+    connections: () => Array.from(door.ads.connections, debugConnection),
+    configz: () => configPage(mesh.objects.all()),
+    registryz: () => registryPage(serviceModel.services.all().values()),
+    endpointz: () => endpointPage(serviceModel.services.all(), serviceModel.endpoints.all()),
+    configDump(proxyId) {
+      const named = [...door.ads.connections].find(
+        ({ node: { proxy } }) => `${proxy.name}.${proxy.namespace}` === proxyId,
+      );
+      const snapshot = named === undefined ? undefined : snapshots.get(named.node.proxy.id);
+      return snapshot === undefined ? undefined : configDump(snapshot);
+    },
+  };
 }

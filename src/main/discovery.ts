@@ -1,13 +1,13 @@
 /**
- * The control plane that pilot-discovery runs: mesh, files source, xDS and the HTTP doors, opened in the order in which
- * they can be useful and closed the other way round. Ready means: the folder has been read and its mesh computed.
+ * The control plane that pilot-discovery runs: mesh, its sources (a folder, a cluster), xDS and the HTTP doors, opened in the
+ * order in which they can be useful and closed the other way round. Ready means: all sources have been read and their
+ * mesh computed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { noMetrics } from '#ads/ads-metrics.ts';
 import { defaultMeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
-import { systemClock } from '#base/clock.ts';
+import { type Clock, systemClock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
@@ -17,13 +17,16 @@ import { type CertificateAuthority, openCertificateAuthority } from '#ca/certifi
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
 import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
+import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
-import { openXdsDoor } from './xds-door.ts';
+import { createMeshMetrics } from './mesh-metrics.ts';
+import { type HostPort, openXdsDoor } from './xds-door.ts';
 
 /** A running control plane. */
 export interface Discovery {
@@ -33,12 +36,7 @@ export interface Discovery {
 /** Opens everything. Errors: rejects with a text for people; what was opened until then is closed again. */
 export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   const clock = systemClock();
-  const log = createLogger({
-    clock,
-    levels: logLevels(flags.logLevel),
-    format: flags.logAsJson ? 'json' : 'text',
-    sink: (line) => process.stdout.write(`${line}\n`),
-  });
+  const log = openLog(flags, clock);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
   const meshConfig = readMeshConfig(flags.meshConfig, log);
   const meshOptions: MeshOptions = {
@@ -51,24 +49,21 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   const mesh = createMesh(meshOptions);
   const scope = new AsyncScope();
   try {
-    const ready = { now: false };
+    const readiness = new Readiness();
+    const state = { isComputed: false };
+    readiness.add('configuration', () => state.isComputed);
     const authority = await openAuthority(flags, meshConfig, log);
+    const folder = verdictFolder(flags);
     const heldBack = scope.add(
-      await openHeldBack({
-        mesh,
-        meshOptions,
-        clock,
-        log: log.scope('heldback'),
-        // Another folder is another mesh, whose objects may have the same names.
-        folder: join(stateFolder(), 'held-back', hashHex(resolve(flags.configDir))),
-      }),
+      await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
     );
+    const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
     const door = await openXdsDoor({
       mesh,
       clock,
       rng: systemRng(),
       log,
-      metrics: noMetrics(),
+      metrics: metrics.ads,
       version: VERSION,
       ...(authority === undefined ? {} : { authority }),
       ...listenOn('plain', flags.grpcAddr),
@@ -76,16 +71,53 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
       onNack: (event) => heldBack.refused(event),
     });
     scope.add({ [Symbol.asyncDispose]: () => door.close() });
-    scope.add(await openDiscoveryDoors({ flags, mesh, door, isReady: () => ready.now }));
+    scope.add(
+      await openDiscoveryDoors({
+        http: addressOf(flags.httpAddr),
+        monitoring: addressOf(flags.monitoringAddr),
+        mesh,
+        door,
+        metrics: metrics.registry,
+        version: VERSION,
+        readiness,
+        log: log.scope('http'),
+      }),
+    );
     if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
-    await mesh.driver.settled();
-    ready.now = true;
-    log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
+    const cluster = followCluster({ flags, mesh, meshConfig, heldBack, clock, rng: systemRng(), log });
+    if (cluster !== undefined) scope.add(cluster);
+    const becomeReady = async (): Promise<void> => {
+      await cluster?.source.synced;
+      await mesh.driver.settled();
+      state.isComputed = true;
+      log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
+    };
+    // While a cluster is away the program runs, and can be stopped.
+    await (cluster === undefined ? becomeReady() : void becomeReady());
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
   }
   return { close: () => scope[Symbol.asyncDispose]() };
+}
+
+function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
+  const format = flags.logAsJson ? 'json' : 'text';
+  const sink = (line: string): void => void process.stdout.write(`${line}\n`);
+  return createLogger({ clock, levels: logLevels(flags.logLevel), format, sink });
+}
+
+/** Another folder of objects is another mesh, whose objects may have the same names. */
+function verdictFolder(flags: DiscoveryFlags): string {
+  const mesh = flags.configDir === '' ? `kubernetes ${flags.clusterID}` : resolve(flags.configDir);
+  return join(stateFolder(), 'held-back', hashHex(mesh));
+}
+
+function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | undefined {
+  const target = findKubeTarget(options.flags);
+  if (!target.ok) throw new Error(target.error);
+  if (target.value === undefined) return undefined;
+  return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
 }
 
 async function followFolder(
@@ -111,18 +143,16 @@ async function followFolder(
   return source;
 }
 
-function listenOn<K extends 'plain' | 'secure'>(
-  door: K,
-  flag: string,
-): { [P in K]?: { host: string; port: number } } {
-  const address = parseAddress(flag);
-  if (address === undefined && flag !== '') throw new Error(`'${flag}' is not host:port`);
-  return (address === undefined ? {} : { [door]: address }) as { [P in K]?: { host: string; port: number } };
+function listenOn<K extends 'plain' | 'secure'>(door: K, flag: string): { [P in K]?: HostPort } {
+  const address = addressOf(flag);
+  return (address === undefined ? {} : { [door]: address }) as { [P in K]?: HostPort };
 }
 
-/** Where roots and verdicts stay from one run to the next. */
-function stateFolder(): string {
-  return process.env['LATEEN_STATE_DIR'] ?? join(process.env['HOME'] ?? '.', '.local', 'state', 'lateen');
+/** The address of a flag; undefined when the door is to stay shut. */
+function addressOf(flag: string): HostPort | undefined {
+  const address = parseAddress(flag);
+  if (address === undefined && flag !== '') throw new Error(`'${flag}' is not host:port`);
+  return address;
 }
 
 /** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. */
@@ -165,4 +195,9 @@ function logLevels(text: string): LogLevels {
     if (isLogLevel(level)) levels.set(scope, level);
   }
   return levels;
+}
+
+/** Where roots and verdicts stay from one run to the next. */
+function stateFolder(): string {
+  return process.env['LATEEN_STATE_DIR'] ?? join(process.env['HOME'] ?? '.', '.local', 'state', 'lateen');
 }

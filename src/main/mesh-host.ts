@@ -54,7 +54,11 @@ export async function startMesh(
       rng: systemRng(),
     });
     onStep('Certificates and control plane are ready.');
-    return { ...mesh, pid: process.pid, kill: () => killEverything(folder) };
+    return {
+      ...mesh,
+      pid: process.pid,
+      kill: () => void killLeftOvers(join(folder, STATE_FOLDER_NAME, 'run')),
+    };
   } catch (error) {
     if (hasCode(error, 'ENOENT') && (error as NodeJS.ErrnoException).path === dir) {
       throw new Error(`there is no folder ${dir}`);
@@ -91,10 +95,4 @@ function readMeshConfig(file: string | undefined): ReturnType<typeof localMeshCo
   const found = [...(document?.diagnostic === undefined ? [] : [document.diagnostic]), ...diagnostics];
   if (hasErrors(found)) throw new Error(`mesh config ${file}:\n${found.map(printDiagnostic).join('\n')}`);
   return config;
-}
-
-/** For a user who does not want to wait for the end. */
-function killEverything(dir: string): never {
-  killLeftOvers(join(dir, STATE_FOLDER_NAME, 'run'));
-  process.exit(1);
 }

@@ -3,8 +3,12 @@
  * config may change without touching a listener. Keyed 'mesh' in its collection.
  */
 import { durationMs } from '#api/duration.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { Viewer } from './viewer.ts';
 
 export interface ListenerFacts {
   readonly trustDomains: readonly string[];
@@ -27,6 +31,28 @@ export function createListenerFacts(
   meshConfig: Collection<MeshConfigJson>,
 ): Collection<ListenerFacts> {
   return engine.derive('scope.listenerFacts', meshConfig, (_fetch, config) => listenerFacts(config));
+}
+
+/**
+ * The facts as one viewer's outbound listeners have them: a Sidecar object may have its own word on unknown
+ * destinations. Keyed by viewer. Source: istio pilot/pkg/model/sidecar.go, outboundTrafficPolicy.
+ */
+export function createViewerListenerFacts(
+  engine: Engine,
+  deps: {
+    readonly viewers: Collection<Viewer>;
+    readonly sidecars: Collection<MeshObject<SidecarSpec>>;
+    readonly facts: Collection<ListenerFacts>;
+  },
+): Collection<ListenerFacts> {
+  return engine.derive('scope.viewerListenerFacts', deps.viewers, (fetch, viewer) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    const sidecar = viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
+    const policy = sidecar?.spec.outboundTrafficPolicy;
+    if (facts === undefined || policy === undefined) return facts;
+    const outboundPolicy = policy.mode ?? 'REGISTRY_ONLY';
+    return outboundPolicy === facts.outboundPolicy ? facts : { ...facts, outboundPolicy };
+  });
 }
 
 function listenerFacts(config: MeshConfigJson): ListenerFacts {

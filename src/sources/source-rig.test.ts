@@ -4,11 +4,19 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { type KindInfo, KINDS, kindInfo } from '#api/kind-registry.ts';
 import { ObjectCollections } from '#api/object-collections.ts';
+import { parseDocuments } from '#api/yaml-documents.ts';
 import { systemClock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
+import { seededRng } from '#base/rng.ts';
 import { createEngine } from '#collections/engine.ts';
+import type { KubeObject } from '#kube/api-resource.ts';
+import { ApiServerFixture } from '#kube/api-server-fixture.ts';
+import { KubeClient } from '#kube/kube-client.ts';
 import { FilesSource } from './files.ts';
+import { KubeSource } from './kube.ts';
 import { MemorySource } from './memory.ts';
 import type { ObjectSink, SourceBatch } from './object-sink.ts';
 
@@ -106,9 +114,121 @@ const SEQUENCES: readonly { readonly name: string; readonly steps: readonly Step
       { put: 'list.yaml', text: '# nothing here\n' },
     ],
   },
+  {
+    name: 'kinds of Istio, with labels and annotations',
+    steps: [
+      {
+        put: 'vs.yaml',
+        text: 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, labels: {a: b}, annotations: {x: y}}\nspec: {hosts: [h], http: [{route: [{destination: {host: h}}]}]}\n',
+      },
+      {
+        put: 'ns.yaml',
+        text: 'apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {istio-injection: enabled}}\n',
+      },
+      {
+        put: 'pa.yaml',
+        text: 'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p, namespace: n}\nspec: {mtls: {mode: STRICT}}\n',
+      },
+      {
+        put: 'vs.yaml',
+        text: 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [h], htp: []}\n',
+      },
+      { delete: 'vs.yaml' },
+      { delete: 'ns.yaml' },
+    ],
+  },
 ];
 
+/** What a user does who applies files to a cluster: each object once, the first file that has it wins. */
+class KubeCopy {
+  readonly #server: ApiServerFixture;
+  readonly #files = new Map<string, Map<string, KubeObject>>();
+  #applied = new Map<string, string>();
+
+  constructor(server: ApiServerFixture) {
+    this.#server = server;
+    for (const { group, plural, versions } of KINDS) {
+      if (group.endsWith('istio.io')) server.define({ group, plural, versions });
+    }
+  }
+
+  put(file: string, text: string): void {
+    const documents = [...parseDocuments(text, file)];
+    const objects = new Map<string, KubeObject>();
+    for (const { value } of documents) {
+      const { items } = (value ?? {}) as { readonly items?: readonly KubeObject[] };
+      for (const object of items ?? [value as KubeObject]) {
+        if (object?.kind === undefined || kindInfo(String(object.kind)) === undefined) continue;
+        const namespaced = kindInfo(String(object.kind))?.namespaced === true;
+        const metadata = { ...(namespaced && { namespace: 'default' }), ...object.metadata };
+        const key = `${object.kind}/${metadata.namespace ?? ''}/${metadata.name}`;
+        if (!objects.has(key)) objects.set(key, { ...object, metadata });
+      }
+    }
+    // What cannot be read is not applied, and nobody deletes what was applied before.
+    const isBroken = text === '' || documents.some(({ diagnostic }) => diagnostic !== undefined);
+    const kept = isBroken ? (this.#files.get(file) ?? new Map<string, KubeObject>()) : new Map();
+    this.#files.set(file, new Map([...kept, ...objects]));
+    this.#apply();
+  }
+
+  delete(file: string): void {
+    this.#files.delete(file);
+    this.#apply();
+  }
+
+  #apply(): void {
+    const wanted = new Map<string, KubeObject>();
+    for (const file of [...this.#files.keys()].sort().reverse()) {
+      for (const [key, object] of this.#files.get(file) ?? []) wanted.set(key, object);
+    }
+    for (const [key, object] of wanted) {
+      if (this.#applied.get(key) !== JSON.stringify(object)) {
+        this.#server.put(kindInfo(String(object.kind)) as KindInfo, object);
+      }
+    }
+    for (const key of this.#applied.keys()) {
+      const slash = key.indexOf('/');
+      if (!wanted.has(key))
+        this.#server.remove(kindInfo(key.slice(0, slash)) as KindInfo, key.slice(slash + 1));
+    }
+    this.#applied = new Map([...wanted].map(([key, object]) => [key, JSON.stringify(object)]));
+  }
+}
+
 for (const { name, steps } of SEQUENCES) {
+  test(`a cluster agrees with memory: ${name}`, async () => {
+    await using server = new ApiServerFixture();
+    await server.start();
+    const clock = systemClock();
+    using client = new KubeClient(server.target, { clock, env: {}, userAgent: 'test', perSecond: 1000 });
+    const copy = new KubeCopy(server);
+    const memorySink = new RecordingSink();
+    const kubeSink = new RecordingSink();
+    const memory = new MemorySource(memorySink, { defaultNamespace: 'default' });
+    using source = new KubeSource({
+      client,
+      sink: kubeSink,
+      clock,
+      rng: seededRng(1),
+      revision: 'default',
+      discoverySelectors: [],
+      backoff: { initialMs: 1, maxMs: 20 },
+    });
+    source.start();
+    await source.synced;
+    for (const step of steps) {
+      if ('put' in step) {
+        memory.put(step.put, step.text);
+        copy.put(step.put, step.text);
+      } else {
+        memory.delete(step.delete);
+        copy.delete(step.delete);
+      }
+      await server.until(() => isDeepStrictEqual(kubeSink.seen().objects, memorySink.seen().objects));
+    }
+  });
+
   test(`files and memory agree: ${name}`, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'lateen-rig-'));
     const memorySink = new RecordingSink();

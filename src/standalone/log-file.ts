@@ -9,6 +9,7 @@ import {
   copyFileSync,
   mkdirSync,
   openSync,
+  readFileSync,
   statSync,
   truncateSync,
 } from 'node:fs';
@@ -43,6 +44,18 @@ export class LogFile {
       appendFileSync(this.path, `${line}\n`, { mode: 0o600 });
     } catch {
       // No place for a log line is no reason to stop.
+    }
+  }
+
+  /** The last lines, for a message; few ones, and none when it cannot be read. */
+  lastLines(count: number): readonly string[] {
+    try {
+      const lines = readFileSync(this.path, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '');
+      return lines.slice(-count);
+    } catch {
+      return [];
     }
   }
 

@@ -53,6 +53,7 @@ const APP_GRACE_MS = 5000;
 /** Drain, Envoy's own end, and the agent's. */
 const AGENT_GRACE_MS = 15_000;
 const MAX_COMMAND_NAME = 15;
+const LAST_WORDS = 5;
 
 export class Replica {
   readonly plan: ReplicaPlan;
@@ -114,8 +115,12 @@ export class Replica {
     return this.#proxyWasReady;
   }
 
-  get agentCrashes(): number {
-    return this.#agent.crashes;
+  /** Why its agent ended by itself, with the agent's last words; '' when it did not. An agent tries many times before it does. */
+  get proxyGaveUp(): string {
+    const exit = this.#agent.lastExit;
+    if (exit === undefined || exit.signal !== null) return '';
+    const words = this.#agentLog.lastLines(LAST_WORDS);
+    return [`proxy ${printExit(exit)}`, ...words.map((line) => `  ${line}`)].join('\n');
   }
 
   get restarts(): number {

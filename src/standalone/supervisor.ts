@@ -26,8 +26,6 @@ const LEAVE_TIMEOUT_MS = 1000;
 const IN_FLIGHT_MS = 300;
 const START_RETRY_MS = 2000;
 const TRIM_PERIOD_MS = 5000;
-/** An agent that fell so often without having come up once will not. */
-const HOPELESS_CRASHES = 3;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -71,8 +69,8 @@ export class Supervisor {
   /** What keeps a proxy from ever coming up; '' while there is hope. */
   hopelessReason(): string {
     for (const [replica, reason] of this.#startFailures) return `${replica.subject}: ${reason}`;
-    const hopeless = this.replicas.find((one) => !one.proxyWasReady && one.agentCrashes >= HOPELESS_CRASHES);
-    return hopeless === undefined ? '' : `${hopeless.subject}: ${hopeless.reason}`;
+    const hopeless = this.replicas.find((one) => !one.proxyWasReady && one.proxyGaveUp !== '');
+    return hopeless === undefined ? '' : `${hopeless.subject}: ${hopeless.proxyGaveUp}`;
   }
 
   /** Stops everything; nothing is left when it resolves. */

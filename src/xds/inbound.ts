@@ -9,14 +9,14 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Cause } from '#base/cause.ts';
-import type { InboundScope } from '#scope/inbound.ts';
+import type { Inbound, InboundScope } from '#scope/inbound.ts';
 import type { WorkloadAuthorization } from '#model/authorization.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
 import { encodeResource } from './encode.ts';
 import { buildInboundListeners, type InboundListenerInput } from './listeners/inbound-listener.ts';
-import { INBOUND_PASSTHROUGH_CLUSTER } from './names.ts';
+import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from './names.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER, TYPE_LISTENER } from './resource.ts';
 
 /** Inbound part of one proxy's snapshot; maps by resource name. */
@@ -52,10 +52,17 @@ export function createInboundResources(
 
 function inboundListeners(interner: Interner, input: InboundListenerInput): readonly Resource[] {
   return interner.intern('inboundListeners', input, (frozen) =>
-    buildInboundListeners(frozen).map((listener) =>
-      encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name),
+    buildInboundListeners(frozen).map((listener, i) =>
+      encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, references(frozen.inbound, i)),
     ),
   );
+}
+
+/** Clusters that must outlive the listener: with captured traffic there is one for all ports, else one for each. */
+function references({ interception, ports }: Inbound, index: number): readonly string[] {
+  const clusters = ports.map(({ port }) => inboundClusterName(port));
+  if (interception === 'NONE') return clusters.slice(index, index + 1);
+  return [...clusters, INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER];
 }
 
 function inboundClusters(interner: Interner, scope: InboundScope, facts: ListenerFacts): readonly Resource[] {

@@ -17,7 +17,7 @@ import { createServiceTargets, type ServiceTarget } from '#model/service-target.
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createAuthorizationScope } from '#scope/authorization.ts';
 import { createInboundScope } from '#scope/inbound.ts';
-import { createListenerFacts } from '#scope/listener-facts.ts';
+import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
 import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
@@ -66,19 +66,20 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     facts,
     authorization: models.authorization,
   });
+  const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
   const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
   const gateway = { model: routeModel, meshConfig, facts, targetsOf, authorization: models.authorization };
   const snapshots = createProxySnapshots(engine, {
     proxies,
-    facts,
+    viewerFacts,
     interner,
     scope,
     clusters: createClusters(shared),
     endpoints: createEndpoints(shared),
     routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
-    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, facts, interner }),
+    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
     inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
     gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
   });

@@ -10,7 +10,6 @@ import type { Cause } from '#base/cause.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import {
   createOutboundClaims,
@@ -48,15 +47,16 @@ export interface OutboundListeners {
 }
 
 export interface OutboundListenerDeps extends OutboundClaimDeps {
-  readonly facts: Collection<ListenerFacts>;
+  /** Listener facts by viewer. */
+  readonly viewerFacts: Collection<ListenerFacts>;
   readonly interner: Interner;
 }
 
 export function createOutboundListeners(engine: Engine, deps: OutboundListenerDeps): OutboundListeners {
   const { byListener } = createOutboundClaims(engine, deps);
   const groups = engine.group('xds.outboundListenerClaims', byListener);
-  const listeners = engine.derive('xds.outboundListeners', groups, (fetch, claims) => {
-    const facts = fetch.get(deps.facts, MESH_KEY);
+  const listeners = engine.derive('xds.outboundListeners', groups, (fetch, claims, key) => {
+    const facts = fetch.get(deps.viewerFacts, viewerOf(key));
     return facts === undefined ? undefined : outboundListener(claims, facts);
   });
   const entries = engine.derive(
@@ -70,7 +70,7 @@ export function createOutboundListeners(engine: Engine, deps: OutboundListenerDe
     captured: engine.index(
       'xds.outboundListeners.captured',
       entries,
-      viewerOf,
+      (_entry, key) => [viewerOf(key)],
       (entry) => entry.resource.name,
     ),
     inputs: engine.index(
@@ -101,8 +101,8 @@ export function listenerResource(interner: Interner, input: OutboundListenerInpu
   );
 }
 
-function viewerOf(_entry: ResourceEntry, key: string): string[] {
-  return [key.slice(0, key.indexOf('|'))];
+function viewerOf(key: string): string {
+  return key.slice(0, key.indexOf('|'));
 }
 
 /** Names that must be at the proxy before the listener: its route table and its clusters. */

@@ -5,7 +5,6 @@
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { emptyMap, type PersistentMap } from '#collections/persistent-map.ts';
-import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
@@ -22,7 +21,8 @@ import { merge, sidecarListeners } from './sidecar-listeners.ts';
 
 export interface ProxySnapshotDeps {
   readonly proxies: Collection<Proxy>;
-  readonly facts: Collection<ListenerFacts>;
+  /** Listener facts by viewer. */
+  readonly viewerFacts: Collection<ListenerFacts>;
   readonly interner: Interner;
   readonly scope: Pick<OutboundScope, 'viewerOf'>;
   readonly clusters: OutboundClusters;
@@ -41,7 +41,7 @@ export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): C
     'xds.snapshots',
     deps.proxies,
     (fetch, proxy) => {
-      const facts = fetch.get(deps.facts, MESH_KEY);
+      const facts = fetch.get(deps.viewerFacts, deps.scope.viewerOf(fetch, proxy));
       if (facts === undefined) return undefined;
       return proxy.type === 'router'
         ? gatewaySnapshot(fetch, proxy, deps)

@@ -9,7 +9,7 @@ import { arbitraryStep, runHistory, type Variant } from './model-history.ts';
 import { arbitraryWorld } from './world-arbitrary.ts';
 
 const DELTA: Variant = { isDelta: true, createClient: () => new DeltaClientModel() };
-const numRuns = Number(process.env['ADS_MODEL_RUNS'] ?? 250);
+const numRuns = Number(process.env['ADS_MODEL_RUNS'] ?? 150);
 
 function history(refusals: boolean) {
   const steps = fc.array(arbitraryStep({ refusals, reconnects: true }), { maxLength: 30 });

@@ -9,7 +9,7 @@ import { SotwClientModel } from './sotw-client-model.ts';
 import { arbitraryWorld } from './world-arbitrary.ts';
 
 const SOTW: Variant = { isDelta: false, createClient: () => new SotwClientModel() };
-const numRuns = Number(process.env['ADS_MODEL_RUNS'] ?? 150);
+const numRuns = Number(process.env['ADS_MODEL_RUNS'] ?? 80);
 
 function history(has: { readonly refusals: boolean; readonly reconnects: boolean }) {
   const steps = fc.array(arbitraryStep(has), { maxLength: 30 });

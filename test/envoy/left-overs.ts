@@ -1,5 +1,5 @@
 /** What a mesh on one machine may leave behind when it ends, and must not: processes, sockets, files. Read from /proc. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { childrenOf, startTicks } from '#standalone/process-table.ts';
 
@@ -32,11 +32,10 @@ export function* leftOvers(dir: string, scratch: string, family: readonly KnownP
   for (const line of read('/proc/net/unix').split('\n')) {
     if (line.includes(scratch)) yield `Unix socket: ${line}`;
   }
-  for (const name of readdirSync(join(dir, '.lateen'))) {
+  for (const name of list(join(dir, '.lateen'))) {
     if (!KEPT.includes(name)) yield `file ${name} in the state folder`;
   }
-  const users = join(scratch, 'lateen');
-  for (const name of readdirSync(users)) yield `file ${name} in the user's folder`;
+  for (const name of list(join(scratch, 'lateen'))) yield `file ${name} in the user's folder`;
 }
 
 function commandLine(pid: number): string {
@@ -49,6 +48,11 @@ function workingDirectory(pid: number): string {
   } catch {
     return '';
   }
+}
+
+/** Nothing for a folder that never came to be. */
+function list(path: string): readonly string[] {
+  return existsSync(path) ? readdirSync(path) : [];
 }
 
 function read(path: string): string {

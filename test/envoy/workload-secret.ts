@@ -1,5 +1,6 @@
 /** A workload's key and certificate as its own proxy gets them: from the agent's SDS over the Unix socket in the state folder. */
 import { once } from 'node:events';
+import { symlinkSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
@@ -13,6 +14,13 @@ const FETCH = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
 const TYPE_URL = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
 const MAX_BYTES = 1 << 20;
 
+/** Where a mesh lies. */
+export interface MeshPlace {
+  readonly dir: string;
+  /** A folder with a short path. */
+  readonly scratch: string;
+}
+
 /** PEM of all. */
 export interface WorkloadSecret {
   readonly key: string;
@@ -20,9 +28,12 @@ export interface WorkloadSecret {
   readonly roots: string;
 }
 
-/** Asks the agent of a replica; `dir` is the mesh's folder. */
-export async function fetchWorkloadSecret(dir: string, namespace: string, replica: string): Promise<WorkloadSecret> {
-  const socket = connectSocket(join(dir, '.lateen', 'run', namespace, replica, SOCKET));
+/** Asks the agent of a replica, `namespace/name-N`. */
+export async function fetchWorkloadSecret(mesh: MeshPlace, replica: string): Promise<WorkloadSecret> {
+  // The address of a socket holds 107 bytes, and the agent uses a relative one.
+  const path = join(mesh.scratch, `${replica.replaceAll('/', '-')}.sds`);
+  symlinkSync(join(mesh.dir, '.lateen', 'run', replica, SOCKET), path);
+  const socket = connectSocket(path);
   await once(socket, 'connect');
   const session = connect('http://localhost', { createConnection: () => socket });
   const stream = session.request({

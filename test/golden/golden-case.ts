@@ -22,6 +22,8 @@ export interface GoldenHeader {
   readonly meshConfig?: object;
   /** Resources that the case is about, by part: names, `*` in them stands for anything. */
   readonly show: Readonly<Partial<Record<SnapshotPart, readonly string[]>>>;
+  /** Of listeners only filter chains with these names are shown; all when absent. */
+  readonly chains?: readonly string[];
   /** Replicas of LocalWorkloads that run: `namespace` and `ready` have defaults. */
   readonly replicas?: readonly (Pick<LocalReplica, 'workload' | 'address'> & Partial<LocalReplica>)[];
   /** Files of the samples folder that belong to the mesh. */
@@ -39,7 +41,7 @@ export interface GoldenCase {
 export const GOLDEN_FOLDER: string = import.meta.dirname;
 const SAMPLES = join(GOLDEN_FOLDER, '../../samples');
 const INPUT = '.in.yaml';
-const HEADER_FIELDS: readonly string[] = ['proxies', 'meshConfig', 'show', 'replicas', 'samples'];
+const HEADER_FIELDS: readonly string[] = ['proxies', 'meshConfig', 'show', 'chains', 'replicas', 'samples'];
 
 /** Folders of cases. */
 export function goldenFeatures(): readonly string[] {

@@ -22,19 +22,19 @@ function outputsOf(golden: GoldenCase): ReadonlyMap<string, string> {
   const snapshots = golden.header.proxies.map(({ name }) => [name, fixture.snapshot(name)] as const);
   const files = new Map<string, string>();
   for (const [part, patterns] of Object.entries(golden.header.show) as [SnapshotPart, readonly string[]][]) {
-    const shown = shownResources(part, patterns, snapshots);
+    const shown = withChains(golden.header.chains, shownResources(part, patterns, snapshots));
     const text = stringify(shown, { lineWidth: 0, aliasDuplicateObjects: false });
     files.set(join(GOLDEN_FOLDER, golden.feature, `${golden.name}.${part}.yaml`), text);
   }
   return files;
 }
 
-/** The resources by proxy and name. A pattern that finds nothing at any proxy is a mistake, unless it says `!`. */
+/** The resources by proxy and name. A pattern that finds nothing at any proxy is a mistake. */
 function shownResources(
   part: SnapshotPart,
   patterns: readonly string[],
   snapshots: readonly (readonly [string, PlainSnapshot])[],
-): Record<string, JsonValue> {
+): JsonValue {
   for (const pattern of patterns) {
     const isFound = snapshots.some(([, snapshot]) =>
       Object.keys(snapshot[part]).some((name) => matches(pattern, name)),
@@ -56,6 +56,21 @@ function shownResources(
     ] as const;
   });
   return Object.fromEntries(proxies);
+}
+
+/** Leaves out the filter chains that the case is not about. */
+function withChains(patterns: readonly string[] | undefined, value: JsonValue): JsonValue {
+  if (patterns === undefined || typeof value !== 'object' || value === null || Array.isArray(value))
+    return value;
+  const fields = Object.entries(value).map(([field, inner]) => {
+    if (field !== 'filterChains' || !Array.isArray(inner))
+      return [field, withChains(patterns, inner)] as const;
+    const kept = (inner as { readonly name?: string }[]).filter(({ name = '' }) =>
+      patterns.some((pattern) => matches(pattern, name)),
+    );
+    return [field, kept as JsonValue] as const;
+  });
+  return Object.fromEntries(fields);
 }
 
 function matches(pattern: string, name: string): boolean {

@@ -48,7 +48,8 @@ export function buildInboundCluster(input: InboundClusterInput): Cluster {
     metadata: { filterMetadata: metadata(input.port) },
   });
   setDestination(cluster, input);
-  if (speaksHttp2(input.port.protocol)) cluster.typedExtensionProtocolOptions = http2Options();
+  const options = upstreamProtocol(input.port.protocol);
+  if (options !== undefined) cluster.typedExtensionProtocolOptions = httpOptions(options);
   return cluster;
 }
 
@@ -69,10 +70,7 @@ export function buildInboundPassthroughCluster(connectTimeoutMs: number): Cluste
         HttpProtocolOptionsSchema,
         create(HttpProtocolOptionsSchema, {
           commonHttpProtocolOptions: { idleTimeout: durationFromMs(300_000) },
-          upstreamProtocolOptions: {
-            case: 'useDownstreamProtocolConfig',
-            value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
-          },
+          upstreamProtocolOptions: AS_DOWNSTREAM,
         }),
       ),
     },
@@ -129,17 +127,27 @@ function unlimitedBreakers(): NonNullable<Cluster['circuitBreakers']> {
   return create(ClusterSchema, { circuitBreakers: { thresholds: [limits] } }).circuitBreakers!;
 }
 
-function speaksHttp2(protocol: InboundPort['protocol']): boolean {
-  return protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPCWeb';
+type UpstreamProtocol = NonNullable<
+  MessageInitShape<typeof HttpProtocolOptionsSchema>['upstreamProtocolOptions']
+>;
+
+/** The application is spoken to as the client spoke. */
+const AS_DOWNSTREAM: UpstreamProtocol = {
+  case: 'useDownstreamProtocolConfig',
+  value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+};
+const HTTP2: UpstreamProtocol = {
+  case: 'explicitHttpConfig',
+  value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } },
+};
+
+function upstreamProtocol(protocol: InboundPort['protocol']): UpstreamProtocol | undefined {
+  if (protocol === 'Unsupported') return AS_DOWNSTREAM;
+  return protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPCWeb' ? HTTP2 : undefined;
 }
 
-function http2Options(): Cluster['typedExtensionProtocolOptions'] {
-  const options = create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: {
-      case: 'explicitHttpConfig',
-      value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } },
-    },
-  });
+function httpOptions(upstreamProtocolOptions: UpstreamProtocol): Cluster['typedExtensionProtocolOptions'] {
+  const options = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions });
   return {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': packAny(HttpProtocolOptionsSchema, options),
   };

@@ -7,7 +7,11 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
-import type { Filter, FilterChain } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type {
+  Filter,
+  FilterChain,
+  ListenerFilter,
+} from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
@@ -19,9 +23,14 @@ import { inboundChainFilters, type InboundFilterInput } from '#xds/filters/inbou
 import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '#xds/names.ts';
 import { buildMeshServerTls } from '#xds/tls/downstream-tls.ts';
-import { inboundChains, type InboundChain, protocolClass } from './inbound-chains.ts';
+import { inboundChains, type InboundChain } from './inbound-chains.ts';
 import { buildInboundRoutes } from './inbound-routes.ts';
-import { httpInspectorFilter, originalDstFilter, tlsInspectorFilter } from './listener-filters.ts';
+import {
+  httpInspectorFilter,
+  originalDstFilter,
+  type PortCondition,
+  tlsInspectorFilter,
+} from './listener-filters.ts';
 
 /** Everything that inbound listeners are built from. */
 export type InboundListenerInput = InboundFilterInput;
@@ -35,10 +44,7 @@ export function buildInboundListeners(input: InboundListenerInput): Listener[] {
 
 function buildVirtualInbound(input: InboundListenerInput): Listener {
   const { facts, inbound } = input;
-  const sniffed = inbound.ports
-    .filter((port) => protocolClass(port.protocol) !== 'auto')
-    .map((port) => port.port);
-  const noTls = inbound.ports.filter((port) => port.mode === 'DISABLE').map((port) => port.port);
+  const others = { protocol: 'Unsupported', mode: inbound.mode } as const;
   return create(ListenerSchema, {
     ...listenerHead('virtualInbound', '0.0.0.0', facts.inboundPort),
     accessLog: buildListenerAccessLogs(facts.accessLog),
@@ -49,24 +55,48 @@ function buildVirtualInbound(input: InboundListenerInput): Listener {
     ],
     listenerFilters: [
       originalDstFilter(),
-      tlsInspectorFilter([...noTls, facts.inboundPort]),
-      httpInspectorFilter([...sniffed, facts.inboundPort]),
+      ...inspectorFor(tlsInspectorFilter, input, needsTlsInspector(others), needsTlsInspector),
+      ...inspectorFor(httpInspectorFilter, input, needsHttpInspector(others), needsHttpInspector),
     ],
     continueOnListenerFiltersTimeout: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
   });
 }
 
+type ServedPort = Pick<InboundPort, 'protocol' | 'mode'>;
+
+function needsTlsInspector({ protocol, mode }: ServedPort): boolean {
+  return inboundChains(protocol, mode).some(({ transport }) => transport === 'tls');
+}
+
+function needsHttpInspector({ protocol, mode }: ServedPort): boolean {
+  return inboundChains(protocol, mode).some(({ alpn }) => alpn.includes('http/1.1'));
+}
+
+/**
+ * An inspector waits for the client's first bytes, so it looks only where a chain asks for what it finds: on all ports
+ * but the listed ones where ports without a service need it, else on the listed ones alone.
+ */
+function inspectorFor(
+  filter: (condition: PortCondition) => ListenerFilter,
+  { facts, inbound }: InboundListenerInput,
+  isDefault: boolean,
+  needs: (port: ServedPort) => boolean,
+): ListenerFilter[] {
+  const listed = inbound.ports.filter((port) => needs(port) !== isDefault).map(({ port }) => port);
+  if (isDefault) return [filter({ except: [...listed, facts.inboundPort] })];
+  return listed.length === 0 ? [] : [filter({ only: listed })];
+}
+
 /** One port on the workload's own address. */
 function buildBoundListener(input: InboundListenerInput, port: InboundPort): Listener {
   const name = `${input.inbound.bindAddress}_${port.port}`;
-  const sniffs = protocolClass(port.protocol) === 'auto';
   return create(ListenerSchema, {
     ...listenerHead(name, input.inbound.bindAddress, port.port),
     filterChains: portChains(input, port, name, false),
     listenerFilters: [
-      ...(port.mode === 'DISABLE' ? [] : [tlsInspectorFilter()]),
-      ...(sniffs ? [httpInspectorFilter()] : []),
+      ...(needsTlsInspector(port) ? [tlsInspectorFilter()] : []),
+      ...(needsHttpInspector(port) ? [httpInspectorFilter()] : []),
     ],
     continueOnListenerFiltersTimeout: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
@@ -107,6 +137,7 @@ function passthroughChains(input: InboundListenerInput): FilterChain[] {
       label: '0',
       statPrefix: INBOUND_PASSTHROUGH_CLUSTER,
       port: 0,
+      retries: true,
       destinationPort: 0,
       hostname: '',
     }),
@@ -126,6 +157,8 @@ function portChains(
       label: String(port.servicePort),
       statPrefix: `inbound_0.0.0.0_${port.port};`,
       port: port.port,
+      // A stream of gRPC cannot be begun again.
+      retries: port.protocol !== 'GRPC' && port.protocol !== 'GRPCWeb',
       destinationPort: matchPort ? port.port : 0,
       hostname: port.services[0]?.host ?? '',
     }),
@@ -140,6 +173,7 @@ interface ChainTarget {
   /** The workload's port; 0 where any is taken. */
   readonly port: number;
   readonly statPrefix: string;
+  readonly retries: boolean;
   /** 0: not matched on. */
   readonly destinationPort: number;
   readonly hostname: string;
@@ -153,7 +187,7 @@ function buildChain(input: InboundListenerInput, chain: InboundChain, target: Ch
     cluster: target.cluster,
     statPrefix: target.statPrefix,
     port: target.port,
-    routes: () => buildInboundRoutes(target.cluster, target.label, operation),
+    routes: () => buildInboundRoutes({ ...target, operation }),
   });
   const built = create(FilterChainSchema, {
     name: target.name,

@@ -8,8 +8,21 @@ import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.t
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { durationFromMs } from '#xds/duration.ts';
 
-/** `label` names the service port in the virtual host (`80`, or `0` for pass-through), `operation` the span. */
-export function buildInboundRoutes(cluster: string, label: string, operation: string): RouteConfiguration {
+const RETRY_POLICY = { retryOn: 'reset-before-request', numRetries: 2 } as const;
+
+/** What the routes of one port depend on. */
+export interface InboundRouteInput {
+  readonly cluster: string;
+  /** Names the service port in the virtual host: `80`, or `0` for pass-through. */
+  readonly label: string;
+  /** Name of the span. */
+  readonly operation: string;
+  readonly retries: boolean;
+}
+
+/** Builds the route configuration. */
+export function buildInboundRoutes(input: InboundRouteInput): RouteConfiguration {
+  const { cluster, label, operation } = input;
   return create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,
@@ -27,7 +40,7 @@ export function buildInboundRoutes(cluster: string, label: string, operation: st
               value: {
                 clusterSpecifier: { case: 'cluster', value: cluster },
                 timeout: durationFromMs(0),
-                retryPolicy: { retryOn: 'reset-before-request', numRetries: 2 },
+                ...(input.retries ? { retryPolicy: RETRY_POLICY } : {}),
                 maxStreamDuration: {
                   maxStreamDuration: durationFromMs(0),
                   grpcTimeoutHeaderMax: durationFromMs(0),

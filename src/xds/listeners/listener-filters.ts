@@ -18,38 +18,43 @@ export function originalDstFilter(): ListenerFilter {
   return listenerFilter(
     'envoy.filters.listener.original_dst',
     packAny(OriginalDstSchema, create(OriginalDstSchema)),
-    [],
   );
 }
 
-/** Reads SNI and ALPN; not for connections to `exceptPorts`. */
-export function tlsInspectorFilter(exceptPorts: readonly number[] = []): ListenerFilter {
-  const config = create(TlsInspectorSchema, { initialReadBufferSize: 512 });
-  return listenerFilter(
-    'envoy.filters.listener.tls_inspector',
-    packAny(TlsInspectorSchema, config),
-    exceptPorts,
-  );
+/** Connections to which ports a filter looks at: to all but some, or to some only. */
+export type PortCondition = { readonly except: readonly number[] } | { readonly only: readonly number[] };
+
+/** Reads SNI and ALPN. */
+export function tlsInspectorFilter(condition?: PortCondition): ListenerFilter {
+  const config = packAny(TlsInspectorSchema, create(TlsInspectorSchema, { initialReadBufferSize: 512 }));
+  return listenerFilter('envoy.filters.listener.tls_inspector', config, condition);
 }
 
-/** Tells HTTP from other plain text; not for connections to `exceptPorts`. */
-export function httpInspectorFilter(exceptPorts: readonly number[] = []): ListenerFilter {
+/** Tells HTTP from other plain text. */
+export function httpInspectorFilter(condition?: PortCondition): ListenerFilter {
   const config = packAny(HttpInspectorSchema, create(HttpInspectorSchema));
-  return listenerFilter('envoy.filters.listener.http_inspector', config, exceptPorts);
+  return listenerFilter('envoy.filters.listener.http_inspector', config, condition);
 }
 
 function listenerFilter(
   name: string,
   typedConfig: ReturnType<typeof packAny>,
-  exceptPorts: readonly number[],
+  condition?: PortCondition,
 ): ListenerFilter {
   const filter = create(ListenerFilterSchema, {
     name,
     configType: { case: 'typedConfig', value: typedConfig },
   });
-  const predicate = anyPort(exceptPorts);
-  if (predicate !== undefined) filter.filterDisabled = predicate;
+  const disabled = condition === undefined ? undefined : disabledBy(condition);
+  if (disabled !== undefined) filter.filterDisabled = disabled;
   return filter;
+}
+
+function disabledBy(condition: PortCondition): ListenerFilterChainMatchPredicate | undefined {
+  if ('except' in condition) return anyPort(condition.except);
+  const only = anyPort(condition.only);
+  if (only === undefined) return undefined;
+  return create(ListenerFilterChainMatchPredicateSchema, { rule: { case: 'notMatch', value: only } });
 }
 
 /** A predicate that holds for connections to one of the ports. */

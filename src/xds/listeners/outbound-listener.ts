@@ -120,10 +120,10 @@ function prefixRange(cidr: string): { addressPrefix: string; prefixLen: number }
 
 /** Where connections go that no chain takes. */
 function fallthroughChain(facts: ListenerFacts): FilterChain {
-  const open = facts.outboundPolicy === 'ALLOW_ANY';
-  const cluster = open ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
+  const cluster = facts.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
   return create(FilterChainSchema, {
-    name: open ? 'PassthroughFilterChain' : 'BlackHoleFilterChain',
+    // Istio's name for it under either policy; EnvoyFilters match it.
+    name: 'PassthroughFilterChain',
     filterChainMatch: {},
     filters: [outboundTcpFilter(facts, cluster, [{ cluster, weight: 1 }])],
   });

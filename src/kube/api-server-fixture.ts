@@ -1,0 +1,297 @@
+/**
+ * An API server for tests, on loopback: list with pages, watch with resume, bookmarks and compaction, permissions, tokens,
+ * discovery, CRDs. It can be cut, stopped and started again. Nothing is validated.
+ */
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { type ApiResource, type KubeObject, nameKey, resourceName } from './api-resource.ts';
+import type { KubeTarget } from './kube-target.ts';
+
+/** HTTP/2's compatible classes differ in what the fixture does not use, but for `stream`. */
+type Response = ServerResponse & { readonly stream?: ServerHttp2Stream };
+
+interface Logged {
+  readonly version: number;
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  readonly object: KubeObject;
+}
+
+interface Watcher {
+  readonly resource: string;
+  readonly response: Response;
+}
+
+/** A CRD's name and served versions. */
+export interface ServedKind {
+  readonly group: string;
+  readonly plural: string;
+  readonly versions: readonly string[];
+}
+
+/** Started, then stopped (and started again on the same port, if wanted). */
+export class ApiServerFixture implements AsyncDisposable {
+  readonly requests: string[] = [];
+  readonly forbidden = new Set<string>();
+  /** When set, other tokens get 401. */
+  token: string | undefined;
+  /** Key and certificate (PEM): HTTPS with HTTP/2. */
+  readonly #tls: { readonly key: string; readonly cert: string } | undefined;
+  readonly #objects = new Map<string, Map<string, KubeObject>>();
+  readonly #log = new Map<string, Logged[]>();
+  readonly #crds = new Map<string, ServedKind>();
+  readonly #pages = new Map<string, readonly KubeObject[]>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #sockets = new Set<Socket>();
+  #version = 100;
+  /** Watches from before this version are refused. */
+  #compactedAt = 0;
+  #server: Server | Http2SecureServer | undefined;
+  #port = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(tls?: { readonly key: string; readonly cert: string }) {
+    this.#tls = tls;
+  }
+
+  get target(): KubeTarget {
+    const isTls = this.#tls !== undefined;
+    return {
+      server: `${isTls ? 'https' : 'http'}://127.0.0.1:${this.#port}`,
+      tls: { insecure: false, ...(this.#tls && { ca: this.#tls.cert }) },
+      credential: { kind: 'none' },
+      namespace: 'default',
+    };
+  }
+
+  /** Open watches by resource name. */
+  get watches(): readonly string[] {
+    return [...this.#watchers].map(({ resource }) => resource).sort();
+  }
+
+  /** Connections that are open. */
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
+
+  async start(): Promise<void> {
+    const onRequest = (request: IncomingMessage, response: Response): void => this.#answer(request, response);
+    this.#server =
+      this.#tls === undefined
+        ? createHttpServer(onRequest)
+        : createSecureServer(
+            this.#tls,
+            onRequest as unknown as NonNullable<Parameters<typeof createSecureServer>[1]>,
+          );
+    this.#server.on(this.#tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => this.#server?.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server?.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Defines a kind, as a CRD does; again with other versions to change it. */
+  define(kind: ServedKind): void {
+    this.#crds.set(resourceName(kind), kind);
+    this.put(CRDS, { metadata: { name: resourceName(kind) }, spec: { group: kind.group } });
+  }
+
+  undefine(kind: Pick<ServedKind, 'group' | 'plural'>): void {
+    const name = resourceName(kind);
+    this.#crds.delete(name);
+    this.remove(CRDS, `/${name}`);
+    for (const key of [...(this.#objects.get(name)?.keys() ?? [])]) this.remove(kind, key);
+    this.cut(name);
+  }
+
+  /** Creates or replaces. */
+  put(resource: Pick<ApiResource, 'group' | 'plural'>, object: KubeObject): void {
+    const name = resourceName(resource);
+    const objects = this.#objects.get(name) ?? new Map<string, KubeObject>();
+    this.#objects.set(name, objects);
+    const old = objects.get(nameKey(object));
+    this.#version += 1;
+    const uid = old?.metadata.uid ?? `uid-${this.#version}`;
+    const metadata = { ...object.metadata, uid, resourceVersion: String(this.#version) };
+    const stored = { ...object, metadata };
+    objects.set(nameKey(object), stored);
+    this.#tell(name, {
+      version: this.#version,
+      type: old === undefined ? 'ADDED' : 'MODIFIED',
+      object: stored,
+    });
+  }
+
+  /** Deletes by `namespace/name`. */
+  remove(resource: Pick<ApiResource, 'group' | 'plural'>, key: string): void {
+    const name = resourceName(resource);
+    const old = this.#objects.get(name)?.get(key);
+    if (old === undefined) return;
+    this.#objects.get(name)?.delete(key);
+    this.#version += 1;
+    const metadata = { ...old.metadata, resourceVersion: String(this.#version) };
+    this.#tell(name, { version: this.#version, type: 'DELETED', object: { ...old, metadata } });
+  }
+
+  /** Forgets history: watches that resume from before now get 410. */
+  compact(): void {
+    this.#compactedAt = this.#version;
+    this.#log.clear();
+  }
+
+  /** Breaks the watches of a resource, or all, in the middle of a line. */
+  cut(resource?: string): void {
+    for (const watcher of this.#watchers) {
+      if (resource !== undefined && watcher.resource !== resource) continue;
+      this.#watchers.delete(watcher);
+      watcher.response.write('{"type":"ADD');
+      const { stream } = watcher.response;
+      if (stream === undefined) watcher.response.socket?.destroy();
+      else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
+  /** Tells every watch how far it has come. */
+  bookmark(): void {
+    for (const { response } of this.#watchers) {
+      writeLine(response, {
+        type: 'BOOKMARK',
+        object: { metadata: { resourceVersion: String(this.#version) } },
+      });
+    }
+  }
+
+  /** Sends a line to the watches of a resource, whatever it is. */
+  inject(resource: string, line: unknown): void {
+    for (const watcher of this.#watchers)
+      if (watcher.resource === resource) writeLine(watcher.response, line);
+  }
+
+  /** Resolves once the condition holds, looked at after each request. Errors: rejects after five seconds. */
+  async until(condition: () => boolean): Promise<void> {
+    const endMs = performance.now() + 5000;
+    while (!condition()) {
+      if (performance.now() > endMs) throw new Error(`not seen: ${condition}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 20);
+        this.#waiting.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  #tell(resource: string, event: Logged): void {
+    const log = this.#log.get(resource) ?? [];
+    this.#log.set(resource, log);
+    log.push(event);
+    for (const watcher of this.#watchers)
+      if (watcher.resource === resource) writeLine(watcher.response, event);
+  }
+
+  #answer(request: IncomingMessage, response: Response): void {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    this.requests.push(`${url.pathname}${url.search}`);
+    if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
+      refuse(response, 401, 'Unauthorized', 'Unauthorized');
+    } else {
+      const [, root = '', ...rest] = url.pathname.split('/');
+      const [group = '', version = '', plural = ''] = root === 'api' ? ['', ...rest] : rest;
+      if (plural !== '') this.#serve({ group, plural }, url.searchParams, response);
+      else this.#discover(group, version, response);
+    }
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  #discover(group: string, version: string, response: Response): void {
+    const kinds = [...this.#crds.values()].filter((kind) => kind.group === group);
+    const inVersion = kinds.filter((kind) => kind.versions.includes(version));
+    if (kinds.length === 0 || (version !== '' && inVersion.length === 0)) {
+      refuse(response, 404, 'NotFound', 'the server could not find the requested resource');
+    } else if (version === '') {
+      const versions = [...new Set(kinds.flatMap((kind) => kind.versions))];
+      reply(response, 200, { kind: 'APIGroup', versions: versions.map((name) => ({ version: name })) });
+    } else reply(response, 200, { resources: inVersion.map(({ plural }) => ({ name: plural })) });
+  }
+
+  #serve(resource: Pick<ApiResource, 'group' | 'plural'>, query: URLSearchParams, response: Response): void {
+    const name = resourceName(resource);
+    const isCustom = resource.group.endsWith('istio.io');
+    if (isCustom && !this.#crds.has(name)) refuse(response, 404, 'NotFound', 'not served');
+    else if (this.forbidden.has(name)) {
+      const scope = `API group "${resource.group}" at the cluster scope`;
+      const text = `${name} is forbidden: User "u" cannot list resource "${resource.plural}" in ${scope}`;
+      refuse(response, 403, 'Forbidden', text);
+    } else if (query.get('watch') === 'true')
+      this.#watch(name, Number(query.get('resourceVersion')), response);
+    else this.#list(name, query, response);
+  }
+
+  #list(name: string, query: URLSearchParams, response: Response): void {
+    const limit = Number(query.get('limit') ?? '0') || Infinity;
+    const token = query.get('continue') ?? '';
+    const items = token === '' ? [...(this.#objects.get(name)?.values() ?? [])] : this.#pages.get(token);
+    if (items === undefined) {
+      refuse(response, 410, 'Expired', 'the continue token is too old');
+      return;
+    }
+    // A page has no kind and apiVersion on its items, and later pages show the state of the first one.
+    const version = token === '' ? String(this.#version) : (token.split('/')[0] as string);
+    const rest = items.slice(limit);
+    const next = rest.length === 0 ? '' : `${version}/${rest.length}/${name}`;
+    if (next !== '') this.#pages.set(next, rest);
+    reply(response, 200, {
+      metadata: { resourceVersion: version, continue: next },
+      items: items.slice(0, limit),
+    });
+  }
+
+  #watch(name: string, from: number, response: Response): void {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    if (from < this.#compactedAt) {
+      const object = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' };
+      writeLine(response, { type: 'ERROR', object });
+      response.end();
+      return;
+    }
+    response.flushHeaders();
+    for (const event of this.#log.get(name) ?? []) if (event.version > from) writeLine(response, event);
+    const watcher: Watcher = { resource: name, response };
+    this.#watchers.add(watcher);
+    response.on('close', () => this.#watchers.delete(watcher));
+    response.on('error', () => {});
+  }
+}
+
+const CRDS = { group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' };
+
+function writeLine(response: Response, value: unknown): void {
+  response.write(`${JSON.stringify(value)}\n`);
+}
+
+function reply(response: Response, status: number, value: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(value));
+}
+
+function refuse(response: Response, code: number, reason: string, message: string): void {
+  reply(response, code, { kind: 'Status', status: 'Failure', code, reason, message });
+}

@@ -1,0 +1,115 @@
+/**
+ * The objects of a Kubernetes cluster as a source of the mesh: finds the API server (kubeconfig, or the service account of
+ * the pod), follows it, and keeps trying while it is away. With a folder of objects as well, Istio's kinds come from the folder and
+ * services from the cluster, as with Istio's --configDir.
+ */
+import { join } from 'node:path';
+import type { KindInfo } from '#api/kind-registry.ts';
+import type { Clock } from '#base/clock.ts';
+import { printDiagnostic } from '#base/diagnostic-catalog.ts';
+import type { Logger } from '#base/logger.ts';
+import type { Rng } from '#base/rng.ts';
+import { type Result, ok } from '#base/result.ts';
+import type { HeldBackController } from '#controllers/held-back.ts';
+import { readInCluster } from '#kube/in-cluster.ts';
+import { KubeClient } from '#kube/kube-client.ts';
+import type { KubeTarget } from '#kube/kube-target.ts';
+import { readKubeconfig } from '#kube/kubeconfig.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { KubeSource } from '#sources/kube.ts';
+import type { SourceBatch } from '#sources/object-sink.ts';
+import type { DiscoveryFlags } from './discovery-flags.ts';
+import type { Mesh } from './mesh.ts';
+import { VERSION } from './version.ts';
+
+export interface KubeFeedOptions {
+  readonly flags: DiscoveryFlags;
+  readonly target: KubeTarget;
+  readonly mesh: Mesh;
+  readonly meshConfig: MeshConfigJson;
+  readonly heldBack: Pick<HeldBackController, 'applying'>;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+}
+
+/** A cluster that is followed until disposed of. */
+export interface KubeFeed extends Disposable {
+  readonly source: KubeSource;
+  /** What /ready says until the first lists are complete: what is missing, and why. */
+  waitingFor(): string;
+}
+
+/** The API server to follow; undefined when none is asked for. Errors: a text for people. */
+export function findKubeTarget(flags: DiscoveryFlags): Result<KubeTarget | undefined, string> {
+  if (!flags.registries.includes('Kubernetes')) return ok(undefined);
+  if (flags.kubeconfig !== '') return readKubeconfig(flags.kubeconfig);
+  const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '' } = process.env;
+  if (host !== '') return readInCluster({ host, port });
+  if (flags.configDir !== '') return ok(undefined);
+  const { KUBECONFIG = '', HOME = '.' } = process.env;
+  return readKubeconfig(KUBECONFIG === '' ? join(HOME, '.kube', 'config') : KUBECONFIG);
+}
+
+/** Starts to follow. */
+export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
+  const { flags, target, mesh, meshConfig, heldBack, clock, rng, log } = options;
+  const client = new KubeClient(target, {
+    clock,
+    env: process.env,
+    userAgent: `lateen-discovery/${VERSION}`,
+  });
+  const told = new Set<string>();
+  const source = new KubeSource({
+    client,
+    clock,
+    rng,
+    revision: process.env['REVISION'] || 'default',
+    discoverySelectors: meshConfig.discoverySelectors ?? [],
+    isFollowed: (info: KindInfo) => flags.configDir === '' || !info.group.endsWith('istio.io'),
+    sink: {
+      apply(batch) {
+        heldBack.applying(batch);
+        mesh.objects.apply(batch);
+        mesh.driver.poke();
+        tellNews(batch, told, log);
+      },
+    },
+  });
+  source.start();
+  const problems = watchProblems(source, clock, log);
+  return {
+    source,
+    waitingFor: () => ['first lists of the Kubernetes API', ...source.state.problems].join('; '),
+    [Symbol.dispose]() {
+      problems[Symbol.dispose]();
+      source[Symbol.dispose]();
+      client[Symbol.dispose]();
+    },
+  };
+}
+
+/** A batch repeats all findings of its source: each is logged when it comes, not each time. */
+function tellNews(batch: SourceBatch, told: Set<string>, log: Logger): void {
+  const lines = batch.diagnostics.map(printDiagnostic);
+  for (const line of lines) if (!told.has(line)) log.warn(line);
+  told.clear();
+  for (const line of lines) told.add(line);
+}
+
+const PROBLEM_LOG_MS = 10_000;
+
+/** Logs what fails now when it changed, looked at every few seconds. */
+function watchProblems(source: KubeSource, clock: Clock, log: Logger): Disposable {
+  let last = '';
+  let timer: Disposable;
+  const look = (): void => {
+    const problems = source.state.problems.join('; ');
+    if (problems !== last && problems !== '') log.warn('the API server cannot be read', { problems });
+    if (problems !== last && problems === '') log.info('the API server can be read again');
+    last = problems;
+    timer = clock.schedule(PROBLEM_LOG_MS, look);
+  };
+  timer = clock.schedule(1000, look);
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}

@@ -1,0 +1,308 @@
+/**
+ * One stock Envoy on loopback that is fed snapshot after snapshot over live delta ADS, with secrets for every name that
+ * it asks for. Its listeners are not bound, so that any snapshot can be tried on any machine; names are not looked up.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromBinary, type JsonValue } from '@bufbuild/protobuf';
+import { noMetrics } from '#ads/ads-metrics.ts';
+import { AdsServer } from '#ads/ads-server.ts';
+import { GrpcServer } from '#ads/grpc-server.ts';
+import type { NackEvent } from '#ads/nack-event.ts';
+import { systemClock } from '#base/clock.ts';
+import { silentLogger } from '#base/logger.ts';
+import { ok } from '#base/result.ts';
+import { seededRng } from '#base/rng.ts';
+import { emptyMap, mapOf, type PersistentMap } from '#collections/persistent-map.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { encodeResource } from '#xds/encode.ts';
+import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
+import { type ResourceEntry, TYPE_LISTENER, TYPE_SECRET } from '#xds/resource.ts';
+import { FakeSource } from '../ads/fake-world.ts';
+import { DELTA_METHOD } from '../ads/grpc-rig.ts';
+import { createTestAuthority } from '../envoy/workload-certificates.ts';
+import { plainResource, SNAPSHOT_PARTS } from './mesh-fixture.ts';
+
+const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
+const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
+const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/default';
+const LIMIT_MS = 15_000;
+
+interface Certificates {
+  readonly root: string;
+  readonly key: string;
+  readonly chain: string;
+}
+
+/** What Envoy holds, from its own dump. */
+interface Holdings {
+  readonly active: ReadonlySet<string>;
+  readonly warming: readonly string[];
+  readonly refused: readonly string[];
+}
+
+export class EnvoyFeed implements AsyncDisposable {
+  readonly nacks: NackEvent[] = [];
+  readonly #ads: AdsServer;
+  readonly #sds: AdsServer;
+  readonly #source: FakeSource = new FakeSource();
+  readonly #secrets: FakeSource = new FakeSource();
+  readonly #grpc: GrpcServer;
+  readonly #folder: string = mkdtempSync(join(tmpdir(), 'lateen-feed-'));
+  readonly #certificates: Certificates;
+  #envoy: ChildProcess | undefined;
+  #adminPort = 0;
+  #log = '';
+
+  private constructor(certificates: Certificates) {
+    this.#certificates = certificates;
+    const clock = systemClock();
+    const log = silentLogger();
+    const metrics = noMetrics();
+    const onNack = (event: NackEvent): void => void this.nacks.push(event);
+    const admission = { admit: (_peer: unknown, proxy: Parameters<FakeSource['connect']>[0]) => ok(proxy) };
+    const common = { admission, clock, log, metrics, controlPlane: 'lateen', onNack };
+    this.#ads = new AdsServer({ ...common, source: this.#source });
+    this.#sds = new AdsServer({ ...common, source: this.#secrets });
+    // Secrets are for callers with an identity only.
+    const authenticator = { authenticate: async () => ok({ identity: SPIFFE_ID, isTrusted: true }) };
+    this.#grpc = new GrpcServer({
+      authenticator,
+      clock,
+      rng: seededRng(1),
+      log,
+      metrics,
+      limits: { graceMs: 200 },
+    });
+    this.#grpc.stream(DELTA_METHOD, (stream, peer) => this.#ads.serveDelta(stream, peer));
+    this.#grpc.stream(SDS_METHOD, (stream, peer) => this.#sds.serveSotw(stream, peer));
+  }
+
+  /** Starts Envoy with nothing but where to ask. */
+  static async start(envoyPath: string): Promise<EnvoyFeed> {
+    const authority = await createTestAuthority();
+    const { key, chain } = await authority.issue(SPIFFE_ID, {
+      CN: 'app',
+    });
+    const feed = new EnvoyFeed({ root: authority.root, key, chain });
+    await feed.#spawn(envoyPath);
+    return feed;
+  }
+
+  /** Gives Envoy a snapshot, and waits until it holds exactly that, warm. Throws when it does not, with what it said. */
+  async accept(snapshot: ProxySnapshot): Promise<void> {
+    const secrets = this.#secretsFor(snapshot);
+    this.nacks.length = 0;
+    this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
+    this.#source.publish({ ...snapshot, listeners: unbound(snapshot.listeners), secrets }, NODE_ID);
+    const expected = [...snapshot.clusters.keys(), ...snapshot.listeners.keys()];
+    const endMs = performance.now() + LIMIT_MS;
+    for (;;) {
+      const { active, warming, refused } = await this.#holdings();
+      const problems = [...this.nacks.map((nack) => JSON.stringify(nack)), ...refused];
+      if (problems.length > 0) throw new Error(`Envoy refused: ${problems.join('\n')}`);
+      const missing = expected.filter((name) => !active.has(name));
+      const isExact = missing.length === 0 && active.size === new Set(expected).size && warming.length === 0;
+      if (isExact && this.#ads.connections.synced(NODE_ID)) return;
+      if (performance.now() > endMs) {
+        const extra = [...active].filter((name) => !expected.includes(name));
+        throw new Error(`Envoy lacks ${missing}; warms ${warming}; still has ${extra}\n${this.#log}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const envoy = this.#envoy;
+    if (envoy !== undefined && envoy.exitCode === null) {
+      const exited = new Promise((resolve) => envoy.once('exit', resolve));
+      envoy.kill('SIGKILL');
+      await exited;
+    }
+    this.#ads[Symbol.dispose]();
+    this.#sds[Symbol.dispose]();
+    await this.#grpc[Symbol.asyncDispose]();
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  async #spawn(envoyPath: string): Promise<void> {
+    const { port } = await this.#grpc.listenTcp('127.0.0.1', 0);
+    const config = join(this.#folder, 'envoy.json');
+    const adminFile = join(this.#folder, 'admin');
+    writeFileSync(config, JSON.stringify(bootstrap(port)));
+    const args = [
+      '-c',
+      config,
+      '--admin-address-path',
+      adminFile,
+      '--use-dynamic-base-id',
+      '--concurrency',
+      '1',
+      '-l',
+      'warning',
+    ];
+    this.#envoy = spawn(envoyPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#envoy.stderr?.on('data', (chunk: Buffer) => {
+      this.#log = (this.#log + chunk.toString()).slice(-10_000);
+    });
+    const endMs = performance.now() + LIMIT_MS;
+    while (this.#adminPort === 0) {
+      if (performance.now() > endMs) throw new Error(`Envoy did not start\n${this.#log}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      this.#adminPort = readPort(adminFile);
+    }
+  }
+
+  async #holdings(): Promise<Holdings> {
+    const dump = JSON.parse(await this.#admin('/config_dump')) as { readonly configs: readonly DumpPart[] };
+    const active = new Set<string>();
+    const warming: string[] = [];
+    const refused: string[] = [];
+    for (const part of dump.configs) {
+      for (const { cluster } of part.dynamic_active_clusters ?? []) active.add(cluster.name);
+      for (const { cluster } of part.dynamic_warming_clusters ?? []) warming.push(cluster.name);
+      for (const listener of part.dynamic_listeners ?? []) {
+        if (listener.active_state !== undefined) active.add(listener.name);
+        if (listener.warming_state !== undefined) warming.push(listener.name);
+        if (listener.error_state !== undefined) refused.push(JSON.stringify(listener.error_state));
+      }
+    }
+    return { active, warming, refused };
+  }
+
+  #admin(path: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const request = get({ host: '127.0.0.1', port: this.#adminPort, path, agent: false }, (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        response.on('end', () => resolve(body));
+      });
+      request.on('error', (cause) => reject(new Error(`Envoy is gone\n${this.#log}`, { cause })));
+    });
+  }
+
+  /** A secret for every name that the snapshot refers to: roots for what sounds like roots, else key and certificate. */
+  #secretsFor(snapshot: ProxySnapshot): PersistentMap<ResourceEntry> {
+    const names = new Set<string>();
+    for (const part of SNAPSHOT_PARTS) {
+      for (const { resource } of snapshot[part].values())
+        collectSecrets(plainResource(part, resource), names);
+    }
+    return mapOf(Array.from(names, (name) => [name, this.#secret(name)] as const));
+  }
+
+  #secret(name: string): ResourceEntry {
+    const { root, key, chain } = this.#certificates;
+    const inline = (text: string) => ({ specifier: { case: 'inlineString', value: text } }) as const;
+    const isRoot = name === 'ROOTCA' || name.endsWith('-cacert') || name.startsWith('file-root:');
+    const message = create(SecretSchema, {
+      name,
+      type: isRoot
+        ? { case: 'validationContext', value: { trustedCa: inline(root) } }
+        : { case: 'tlsCertificate', value: { certificateChain: inline(chain), privateKey: inline(key) } },
+    });
+    return { resource: encodeResource(SecretSchema, message, TYPE_SECRET, name), causes: [] };
+  }
+}
+
+interface DumpPart {
+  readonly dynamic_active_clusters?: readonly { readonly cluster: { readonly name: string } }[];
+  readonly dynamic_warming_clusters?: readonly { readonly cluster: { readonly name: string } }[];
+  readonly dynamic_listeners?: readonly {
+    readonly name: string;
+    readonly active_state?: unknown;
+    readonly warming_state?: unknown;
+    readonly error_state?: unknown;
+  }[];
+}
+
+const NONE: PersistentMap<ResourceEntry> = emptyMap();
+const EMPTY: ProxySnapshot = {
+  clusters: NONE,
+  endpoints: NONE,
+  listeners: NONE,
+  routes: NONE,
+  nameTable: NONE,
+  secrets: NONE,
+  extensions: NONE,
+};
+
+/** The listeners without sockets: everything else of them is checked. */
+function unbound(listeners: PersistentMap<ResourceEntry>): PersistentMap<ResourceEntry> {
+  return mapOf(
+    Array.from(listeners, ([name, { resource, causes }]) => {
+      const message = fromBinary(ListenerSchema, resource.bytes);
+      message.bindToPort = false;
+      const encoded = encodeResource(ListenerSchema, message, TYPE_LISTENER, name, resource.references);
+      return [name, { resource: encoded, causes }] as const;
+    }),
+  );
+}
+
+/** Names beside an `sdsConfig`, at any depth. */
+function collectSecrets(value: JsonValue, names: Set<string>): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (Array.isArray(value)) {
+    for (const item of value) collectSecrets(item, names);
+    return;
+  }
+  if ('sdsConfig' in value && typeof value['name'] === 'string') names.add(value['name']);
+  for (const inner of Object.values(value)) collectSecrets(inner, names);
+}
+
+function readPort(file: string): number {
+  try {
+    return Number(readFileSync(file, 'utf8').split(':').at(-1)) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+function bootstrap(port: number): unknown {
+  const loopback = { socket_address: { address: '127.0.0.1', port_value: port } };
+  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
+  const cluster = (name: string) => ({
+    name,
+    type: 'STATIC',
+    connect_timeout: '1s',
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback } }] }],
+    },
+  });
+  return {
+    node: { id: NODE_ID, cluster: 'app.default' },
+    admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
+    // Nobody answers there: host names of the cases must not leave the machine.
+    typed_dns_resolver_config: {
+      name: 'envoy.network.dns_resolver.cares',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig',
+        resolvers: [{ socket_address: { address: '127.0.0.1', port_value: 1 } }],
+        query_timeout_seconds: 1,
+        query_tries: 1,
+      },
+    },
+    dynamic_resources: {
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    static_resources: { clusters: [cluster('xds-grpc'), cluster('sds-grpc')] },
+  };
+}
