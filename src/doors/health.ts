@@ -1,4 +1,5 @@
 /** Readiness: the parts of a process that must be up before it is sent work. Kubernetes' probe asks /ready. */
+import { type Route, textAnswer } from './http-server.ts';
 
 /** Parts by name, each saying whether it is ready. */
 export class Readiness {
@@ -19,4 +20,18 @@ export class Readiness {
       return reason === '' ? name : `${name} (${reason})`;
     });
   }
+}
+
+/** `/ready`: 200 when everything is, else 503 with the names of what is missing. Source: istio pilot/pkg/bootstrap, istiodReadyHandler. */
+export function readyRoute(readiness: Readiness): Route {
+  return {
+    path: '/ready',
+    access: 'open',
+    answer: () => {
+      const missing = readiness.missing();
+      return missing.length === 0
+        ? textAnswer(200, '')
+        : textAnswer(503, `not ready: ${missing.join(', ')}\n`);
+    },
+  };
 }

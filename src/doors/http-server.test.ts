@@ -1,54 +1,56 @@
-/** Pages over a real socket: who gets which, and that one bad request or page harms only itself. */
+/** Routes over a real socket: who gets which, and that one bad request or page harms only itself. */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
-import {
-  type DoorCaller,
-  type HttpServer,
-  jsonPage,
-  loopbackKeeper,
-  type PageHandler,
-  startHttpServer,
-} from './http-server.ts';
+import { silentLogger } from '#base/logger.ts';
+import { debugRoutes, type DebugSource } from './debug.ts';
+import { Readiness, readyRoute } from './health.ts';
+import { type DoorCaller, HttpDoor, loopbackKeeper, textAnswer } from './http-server.ts';
 
-let server: HttpServer;
-const errors: string[] = [];
+const readiness = new Readiness();
+let isReady = false;
+readiness.add('clusters', () => true);
+readiness.add('config', () => isReady);
 
-const PAGES = new Map<string, PageHandler>([
-  ['/ready', () => ({ status: 503, type: 'text/plain', body: 'not yet' })],
-  ['/debug/syncz', (query) => jsonPage([{ proxy: query.get('proxyID') }])],
-  [
-    '/broken',
-    () => {
-      throw new Error('a secret path');
+const source: DebugSource = {
+  syncz: () => [],
+  connections: () => [{ connectionId: 'a-1', connectedAt: 'now', address: '10.0.0.1:1', watches: ['cds'] }],
+  configz: () => [{ kind: 'Gateway' }],
+  registryz: () => [],
+  endpointz: () => [],
+  configDump: async (proxyId) => (proxyId === 'a.b' ? { configs: [] } : undefined),
+  more: [{ name: 'extra', help: 'More.', read: () => textAnswer(200, 'extra\n') }],
+};
+
+const failures: string[] = [];
+const door = new HttpDoor({
+  keeper: loopbackKeeper(),
+  log: { ...silentLogger(), error: (_message, fields) => failures.push(String(fields?.['path'])) },
+  routes: [
+    readyRoute(readiness),
+    ...debugRoutes(source),
+    {
+      path: '/broken',
+      access: 'open',
+      answer: () => {
+        throw new Error('a secret path');
+      },
     },
   ],
-]);
+});
+let port = 0;
 
 before(async () => {
-  const onError = (path: string): unknown => errors.push(path);
-  server = await startHttpServer({
-    host: '127.0.0.1',
-    port: 0,
-    localPrefix: '/debug',
-    pages: PAGES,
-    onError,
-  });
+  port = await door.listen('127.0.0.1', 0);
 });
 
-after(() => server[Symbol.asyncDispose]());
+after(() => door[Symbol.asyncDispose]());
 
 function ask(path: string, options: { method?: string; host?: string } = {}): Promise<[number, string]> {
   return new Promise((resolve, reject) => {
     const headers = options.host === undefined ? {} : { headers: { host: options.host } };
-    const target = {
-      host: '127.0.0.1',
-      port: server.port,
-      path,
-      method: options.method ?? 'GET',
-      agent: false,
-    };
+    const target = { host: '127.0.0.1', port, path, method: options.method ?? 'GET', agent: false };
     const call = request({ ...target, ...headers }, (response) => {
       let body = '';
       response.on('data', (chunk: Buffer) => (body += chunk.toString()));
@@ -60,40 +62,63 @@ function ask(path: string, options: { method?: string; host?: string } = {}): Pr
 }
 
 const CASES: readonly (readonly [string, Parameters<typeof ask>, readonly [number, string]])[] = [
-  ['a page says its status and text', ['/ready'], [503, 'not yet']],
-  ['a query does not change the page', ['/ready?probe=1'], [503, 'not yet']],
+  ['readiness says what is missing', ['/ready'], [503, 'not ready: config\n']],
+  ['a query does not change the route', ['/ready?probe=1'], [503, 'not ready: config\n']],
   ['HEAD has no body', ['/ready', { method: 'HEAD' }], [503, '']],
   ['there is nothing else', ['/other'], [404, 'not found\n']],
-  ['a path that climbs is resolved first', ['/debug/../ready'], [503, 'not yet']],
+  ['a path that climbs is resolved first', ['/debug/../ready'], [503, 'not ready: config\n']],
   ['only reading is possible', ['/ready', { method: 'POST' }], [405, 'method not allowed\n']],
   ['a page that fails does not tell why', ['/broken'], [500, 'internal error\n']],
   [
     'debug pages are for callers on this machine',
-    ['/debug/syncz?proxyID=a.b'],
-    [200, '[\n  {\n    "proxy": "a.b"\n  }\n]\n'],
+    ['/debug/configz'],
+    [200, '[\n  {\n    "kind": "Gateway"\n  }\n]\n'],
   ],
-  [
-    'by whichever of its names',
-    ['/debug/syncz', { host: 'LOCALHOST:8080' }],
-    [200, '[\n  {\n    "proxy": null\n  }\n]\n'],
-  ],
+  ['by whichever of its names', ['/debug/syncz', { host: 'LOCALHOST:8080' }], [200, '[]\n']],
   [
     'but not by a name that somebody else points here',
     ['/debug/syncz', { host: 'evil.example' }],
     [403, 'not for you\n'],
   ],
-  ['which open pages do not mind', ['/ready', { host: 'evil.example' }], [503, 'not yet']],
+  ['which open routes do not mind', ['/ready', { host: 'evil.example' }], [503, 'not ready: config\n']],
+  ['a dump needs a proxy', ['/debug/config_dump'], [400, 'You must provide a proxyID in the query string\n']],
+  ['that is connected', ['/debug/config_dump?proxyID=a.b'], [200, '{\n  "configs": []\n}\n']],
+  [
+    'and says so when it is not',
+    ['/debug/config_dump?proxyID=x'],
+    [404, 'Proxy not connected to this Pilot instance. It may be connected to another instance.\n'],
+  ],
+  ['other parts add pages of their own', ['/debug/extra'], [200, 'extra\n']],
 ];
 
 for (const [what, question, answer] of CASES) {
   test(what, async () => assert.deepStrictEqual(await ask(...question), answer));
 }
 
-test('failed pages are told to the owner', () => assert.deepStrictEqual([...new Set(errors)], ['/broken']));
+test('when all parts are ready, so is the process', async () => {
+  isReady = true;
+  assert.deepStrictEqual(await ask('/ready'), [200, '']);
+  isReady = false;
+});
+
+test('connections are counted, and named in full only where asked', async () => {
+  const [, short] = await ask('/debug/connections');
+  const [, full] = await ask('/debug/adsz');
+  const client = { connectionId: 'a-1', connectedAt: 'now', address: '10.0.0.1:1' };
+  assert.deepStrictEqual(JSON.parse(short), { totalClients: 1, clients: [client] });
+  assert.deepStrictEqual(JSON.parse(full), { totalClients: 1, clients: [{ ...client, watches: ['cds'] }] });
+});
+
+test('the index lists every page', async () => {
+  const [, text] = await ask('/debug');
+  assert.equal(text.split('\n').filter((line) => line.startsWith('/debug/')).length, 8);
+});
+
+test('failed pages are logged', () => assert.deepStrictEqual([...new Set(failures)], ['/broken']));
 
 test('garbage is answered with 400, and the door stays open', async () => {
   const text = await new Promise<string>((resolve, reject) => {
-    const socket = connect(server.port, '127.0.0.1', () => socket.write('\0\0garbage\r\n\r\n'));
+    const socket = connect(port, '127.0.0.1', () => socket.write('\0\0garbage\r\n\r\n'));
     let seen = '';
     socket.on('data', (chunk: Buffer) => (seen += chunk.toString()));
     socket.on('close', () => resolve(seen));
@@ -107,7 +132,7 @@ test('addresses of this machine and of others', () => {
   const keeper = loopbackKeeper();
   const from = (remoteAddress: string, host = 'localhost') => {
     const caller: DoorCaller = { remoteAddress, host, authorization: '' };
-    return keeper.mayPass(caller, '/debug/syncz', new URLSearchParams());
+    return keeper.mayPass({ path: '/debug', query: new URLSearchParams(), caller });
   };
   const addresses = [
     '127.0.0.1',

@@ -1,19 +1,17 @@
 /**
- * The plain HTTP server under health, metrics and debug pages: a table of pages, and bounds on everything that a client may
- * take. Reads only: GET and HEAD, bodies are not read. Pages below `localPrefix` ask a DoorKeeper first.
+ * The plain HTTP server under health, metrics and debug pages: a table of routes, and bounds on everything that a client may
+ * take. Reads only: GET and HEAD, bodies are not read. Routes that are not for everybody ask a DoorKeeper first.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Logger } from '#base/logger.ts';
 
-/** What a page answers. */
-export interface PageAnswer {
-  readonly status: number;
-  /** Content type. */
-  readonly type: string;
-  readonly body: string;
+/** A request as routes see it. */
+export interface DoorRequest {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly caller: DoorCaller;
 }
-
-export type PageHandler = (query: URLSearchParams) => PageAnswer | Promise<PageAnswer>;
 
 /** Who asks, as far as a plain connection tells. */
 export interface DoorCaller {
@@ -24,27 +22,31 @@ export interface DoorCaller {
   readonly authorization: string;
 }
 
-/** Decides who may see what is not for everybody; `path` and `query` say what is asked for. */
+export interface DoorAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Decides who may see what is not for everybody. */
 export interface DoorKeeper {
-  mayPass(caller: DoorCaller, path: string, query: URLSearchParams): boolean | Promise<boolean>;
+  mayPass(request: DoorRequest): boolean | Promise<boolean>;
 }
 
-export interface HttpServerOptions {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  /** By exact path. */
-  readonly pages: ReadonlyMap<string, PageHandler>;
-  /** Pages whose path begins like this are guarded. */
-  readonly localPrefix?: string;
-  /** Default: callers on this machine only. */
-  readonly keeper?: DoorKeeper;
-  /** Told of a page that failed; the client learns nothing of why. */
-  readonly onError?: (path: string, error: unknown) => void;
+export interface Route {
+  /** Exact path. */
+  readonly path: string;
+  /** `guarded` routes ask the DoorKeeper. */
+  readonly access: 'open' | 'guarded';
+  answer(request: DoorRequest): DoorAnswer | Promise<DoorAnswer>;
 }
 
-export interface HttpServer extends AsyncDisposable {
-  readonly port: number;
+export interface HttpDoorOptions {
+  readonly routes: readonly Route[];
+  readonly keeper: DoorKeeper;
+  readonly log: Logger;
+  /** Default: 256. */
+  readonly maxConnections?: number;
 }
 
 const MAX_CONNECTIONS = 256;
@@ -55,24 +57,82 @@ const LIMITS = {
   keepAliveTimeout: 5_000,
 };
 
-/** Opens a door. Errors: rejects with the system's error when the address is taken. */
-export function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const server = createServer(LIMITS, (request, response) => void serve(options, request, response));
-  server.maxConnections = MAX_CONNECTIONS;
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      server.on('error', (error) => options.onError?.('', error));
-      const { port } = server.address() as AddressInfo;
-      resolve({ port, [Symbol.asyncDispose]: () => close(server) });
-    });
-  });
+/** A text answer. */
+export function textAnswer(status: number, body: string): DoorAnswer {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
-/** A value as JSON, indented as people read it. */
-export function jsonPage(value: unknown): PageAnswer {
-  return { status: 200, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+/** A JSON answer, indented as people read it. */
+export function jsonAnswer(value: unknown): DoorAnswer {
+  return { status: 200, contentType: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+export class HttpDoor implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #options: HttpDoorOptions;
+
+  constructor(options: HttpDoorOptions) {
+    this.#options = options;
+    this.#routes = new Map(options.routes.map((route) => [route.path, route]));
+    this.#server = createServer(LIMITS, (request, response) => void this.#serve(request, response));
+    this.#server.maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+  }
+
+  /** Returns the port. Port 0 takes a free one. Errors: rejects with the system's error when the address is taken. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.log.error('an HTTP door failed', { error }));
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let answer: DoorAnswer;
+    try {
+      answer = await this.#answer(request);
+    } catch (error) {
+      this.#options.log.error('an HTTP request failed', { path: request.url ?? '', error });
+      answer = textAnswer(500, 'internal error\n');
+    }
+    const body = Buffer.from(answer.body);
+    response.writeHead(answer.status, {
+      'content-type': answer.contentType,
+      'content-length': body.length,
+      'x-content-type-options': 'nosniff',
+      // Nobody reads what a request carries, so its connection can't be used again.
+      ...(hasBody(request) ? { connection: 'close' } : {}),
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  async #answer(request: IncomingMessage): Promise<DoorAnswer> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return textAnswer(405, 'method not allowed\n');
+    const target = URL.parse(request.url ?? '/', 'http://door');
+    if (target === null) return textAnswer(400, 'bad request\n');
+    const route = this.#routes.get(target.pathname);
+    if (route === undefined) return textAnswer(404, 'not found\n');
+    const asked: DoorRequest = {
+      path: target.pathname,
+      query: target.searchParams,
+      caller: callerOf(request),
+    };
+    if (route.access === 'guarded' && !(await this.#options.keeper.mayPass(asked))) {
+      return textAnswer(403, 'not for you\n');
+    }
+    return route.answer(asked);
+  }
 }
 
 /**
@@ -80,56 +140,7 @@ export function jsonPage(value: unknown): PageAnswer {
  * name at 127.0.0.1 (DNS rebinding) reads nothing.
  */
 export function loopbackKeeper(): DoorKeeper {
-  return { mayPass: (caller) => isLoopback(caller.remoteAddress) && isLoopbackName(caller.host) };
-}
-
-async function close(server: Server): Promise<void> {
-  if (!server.listening) return;
-  const closed = new Promise((resolve) => server.close(resolve));
-  server.closeAllConnections();
-  await closed;
-}
-
-async function serve(
-  options: HttpServerOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  let answer: PageAnswer;
-  try {
-    answer = await answerTo(options, request);
-  } catch (error) {
-    options.onError?.(request.url ?? '', error);
-    answer = textPage(500, 'internal error');
-  }
-  const body = Buffer.from(answer.body);
-  response.writeHead(answer.status, {
-    'content-type': answer.type,
-    'content-length': body.length,
-    'x-content-type-options': 'nosniff',
-    // Nobody reads what a request carries, so its connection can't be used again.
-    ...(hasBody(request) ? { connection: 'close' } : {}),
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
-}
-
-async function answerTo(options: HttpServerOptions, request: IncomingMessage): Promise<PageAnswer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return textPage(405, 'method not allowed');
-  const target = URL.parse(request.url ?? '/', 'http://door');
-  if (target === null) return textPage(400, 'bad request');
-  const { pathname, searchParams } = target;
-  const page = options.pages.get(pathname);
-  if (page === undefined) return textPage(404, 'not found');
-  if (options.localPrefix !== undefined && pathname.startsWith(options.localPrefix)) {
-    const keeper = options.keeper ?? loopbackKeeper();
-    if (!(await keeper.mayPass(callerOf(request), pathname, searchParams)))
-      return textPage(403, 'not for you');
-  }
-  return page(searchParams);
-}
-
-function textPage(status: number, text: string): PageAnswer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
+  return { mayPass: ({ caller }) => isLoopback(caller.remoteAddress) && isLoopbackName(caller.host) };
 }
 
 function hasBody(request: IncomingMessage): boolean {

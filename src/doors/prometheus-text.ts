@@ -4,26 +4,40 @@
  */
 import { sortedBy } from '#base/bytes-order.ts';
 
-/** Labels of one series, in the order in which they are printed. */
-export type Labels = Readonly<Record<string, string>>;
+/** A value per label of a metric. */
+export type LabelValues = Readonly<Record<string, string>>;
+
+export interface MetricOptions {
+  readonly name: string;
+  readonly help: string;
+  /** Names of the labels, in the order in which they are printed; each change says a value for each. */
+  readonly labels?: readonly string[];
+}
+
+export interface HistogramOptions extends MetricOptions {
+  /** Upper bounds, ascending, without +Inf. */
+  readonly buckets: readonly number[];
+}
 
 /** Series per metric. */
 const MAX_SERIES = 2_000;
 
-/** Series by their printed labels; `T` is what is kept of each. */
+/** The series of one metric by their printed labels; `T` is what is kept of each. */
 class SeriesTable<T> {
-  readonly #series: Map<string, T> = new Map();
+  readonly #labels: readonly string[];
   readonly #create: () => T;
   readonly #onDropped: () => void;
+  readonly #series: Map<string, T> = new Map();
 
-  constructor(create: () => T, onDropped: () => void) {
+  constructor(labels: readonly string[], create: () => T, onDropped: () => void) {
+    this.#labels = labels;
     this.#create = create;
     this.#onDropped = onDropped;
   }
 
   /** Undefined when there are too many already. */
-  at(labels: Labels): T | undefined {
-    const key = printLabels(labels);
+  at(values: LabelValues): T | undefined {
+    const key = this.#key(values);
     let series = this.#series.get(key);
     if (series === undefined) {
       if (this.#series.size >= MAX_SERIES) {
@@ -36,58 +50,70 @@ class SeriesTable<T> {
     return series;
   }
 
-  delete(labels: Labels): void {
-    this.#series.delete(printLabels(labels));
+  delete(values: LabelValues): void {
+    this.#series.delete(this.#key(values));
   }
 
   sorted(): readonly (readonly [string, T])[] {
-    return sortedBy(this.#series, ([labels]) => labels);
+    return sortedBy(this.#series, ([key]) => key);
   }
+
+  #key(values: LabelValues): string {
+    return this.#labels.map((label) => `${label}="${escapeValue(values[label] ?? '')}"`).join(',');
+  }
+}
+
+interface Value {
+  value: number;
 }
 
 /** A number per series that only grows. */
 export class Counter {
-  readonly #table: SeriesTable<{ value: number }>;
+  readonly #name: string;
+  readonly #table: SeriesTable<Value>;
 
-  constructor(onDropped: () => void) {
-    this.#table = new SeriesTable(() => ({ value: 0 }), onDropped);
+  constructor({ name, labels = [] }: MetricOptions, onDropped: () => void) {
+    this.#name = name;
+    this.#table = new SeriesTable(labels, () => ({ value: 0 }), onDropped);
   }
 
-  add(by: number, labels: Labels = {}): void {
-    const series = this.#table.at(labels);
+  increment(values: LabelValues = {}, by = 1): void {
+    const series = this.#table.at(values);
     if (series !== undefined) series.value += by;
   }
 
-  print(name: string): string[] {
-    return this.#table.sorted().map(([labels, { value }]) => sample(name, labels, value));
+  print(): string[] {
+    return this.#table.sorted().map(([labels, { value }]) => sample(this.#name, labels, value));
   }
 }
 
 /** A number per series that goes up and down. */
 export class Gauge {
-  readonly #table: SeriesTable<{ value: number }>;
+  readonly #name: string;
+  readonly #table: SeriesTable<Value>;
 
-  constructor(onDropped: () => void) {
-    this.#table = new SeriesTable(() => ({ value: 0 }), onDropped);
+  constructor({ name, labels = [] }: MetricOptions, onDropped: () => void) {
+    this.#name = name;
+    this.#table = new SeriesTable(labels, () => ({ value: 0 }), onDropped);
   }
 
-  set(value: number, labels: Labels = {}): void {
-    const series = this.#table.at(labels);
+  set(value: number, values: LabelValues = {}): void {
+    const series = this.#table.at(values);
     if (series !== undefined) series.value = value;
   }
 
-  add(by: number, labels: Labels = {}): void {
-    const series = this.#table.at(labels);
+  add(by: number, values: LabelValues = {}): void {
+    const series = this.#table.at(values);
     if (series !== undefined) series.value += by;
   }
 
   /** Forgets a series whose thing is gone. */
-  remove(labels: Labels): void {
-    this.#table.delete(labels);
+  remove(values: LabelValues): void {
+    this.#table.delete(values);
   }
 
-  print(name: string): string[] {
-    return this.#table.sorted().map(([labels, { value }]) => sample(name, labels, value));
+  print(): string[] {
+    return this.#table.sorted().map(([labels, { value }]) => sample(this.#name, labels, value));
   }
 }
 
@@ -99,17 +125,19 @@ interface Distribution {
 
 /** How the values of each series spread over buckets. */
 export class Histogram {
+  readonly #name: string;
   readonly #buckets: readonly number[];
   readonly #table: SeriesTable<Distribution>;
 
-  /** `buckets`: upper bounds, ascending, without +Inf. */
-  constructor(buckets: readonly number[], onDropped: () => void) {
+  constructor({ name, buckets, labels = [] }: HistogramOptions, onDropped: () => void) {
+    const create = (): Distribution => ({ counts: buckets.map(() => 0), sum: 0, count: 0 });
+    this.#name = name;
     this.#buckets = buckets;
-    this.#table = new SeriesTable(() => ({ counts: buckets.map(() => 0), sum: 0, count: 0 }), onDropped);
+    this.#table = new SeriesTable(labels, create, onDropped);
   }
 
-  observe(value: number, labels: Labels = {}): void {
-    const series = this.#table.at(labels);
+  observe(value: number, values: LabelValues = {}): void {
+    const series = this.#table.at(values);
     if (series === undefined) return;
     const bucket = this.#buckets.findIndex((bound) => value <= bound);
     if (bucket >= 0) series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
@@ -117,11 +145,12 @@ export class Histogram {
     series.count++;
   }
 
-  print(name: string): string[] {
-    return this.#table.sorted().flatMap(([labels, series]) => this.#printSeries(name, labels, series));
+  print(): string[] {
+    return this.#table.sorted().flatMap(([labels, series]) => this.#printSeries(labels, series));
   }
 
-  #printSeries(name: string, labels: string, { counts, sum, count }: Distribution): string[] {
+  #printSeries(labels: string, { counts, sum, count }: Distribution): string[] {
+    const name = this.#name;
     const before = labels === '' ? '' : `${labels},`;
     let below = 0;
     const lines = this.#buckets.map((bound, i) => {
@@ -134,50 +163,54 @@ export class Histogram {
 }
 
 interface Registered {
-  readonly help: string;
+  readonly options: MetricOptions;
   readonly type: 'counter' | 'gauge' | 'histogram';
-  print(name: string): string[];
+  readonly metric: { print(): string[] };
 }
 
-/** All metrics of a process. Errors: a name registered twice is a bug and throws. */
+/** All metrics of a process. Errors: a name that is registered twice is a bug and throws. */
 export class MetricRegistry {
+  readonly contentType: string = 'text/plain; version=0.0.4; charset=utf-8';
   readonly #metrics: Map<string, Registered> = new Map();
+  readonly #collectors: (() => void)[] = [];
   #droppedCount = 0;
 
   constructor() {
     const help = 'Values not counted because their metric has too many series.';
-    this.read('lateen_metric_series_dropped_total', help, 'counter', () => this.#droppedCount);
+    const dropped = this.gauge({ name: 'lateen_metric_series_dropped', help });
+    this.onCollect(() => dropped.set(this.#droppedCount));
   }
 
-  counter(name: string, help: string): Counter {
-    const counter = new Counter(this.#onDropped);
-    this.#register(name, { help, type: 'counter', print: (as) => counter.print(as) });
-    return counter;
+  counter(options: MetricOptions): Counter {
+    const metric = new Counter(options, this.#onDropped);
+    this.#register({ options, type: 'counter', metric });
+    return metric;
   }
 
-  gauge(name: string, help: string): Gauge {
-    const gauge = new Gauge(this.#onDropped);
-    this.#register(name, { help, type: 'gauge', print: (as) => gauge.print(as) });
-    return gauge;
+  gauge(options: MetricOptions): Gauge {
+    const metric = new Gauge(options, this.#onDropped);
+    this.#register({ options, type: 'gauge', metric });
+    return metric;
   }
 
-  histogram(name: string, help: string, buckets: readonly number[]): Histogram {
-    const histogram = new Histogram(buckets, this.#onDropped);
-    this.#register(name, { help, type: 'histogram', print: (as) => histogram.print(as) });
-    return histogram;
+  histogram(options: HistogramOptions): Histogram {
+    const metric = new Histogram(options, this.#onDropped);
+    this.#register({ options, type: 'histogram', metric });
+    return metric;
   }
 
-  /** A value that is read at each scrape instead of being counted. */
-  read(name: string, help: string, type: 'counter' | 'gauge', value: () => number): void {
-    this.#register(name, { help, type, print: (as) => [sample(as, '', value())] });
+  /** Called before each scrape, for values that are read rather than counted. */
+  onCollect(collect: () => void): void {
+    this.#collectors.push(collect);
   }
 
   /** The text form, ordered by name. */
   print(): string {
-    const lines = sortedBy(this.#metrics, ([name]) => name).flatMap(([name, metric]) => [
-      `# HELP ${name} ${metric.help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}`,
-      `# TYPE ${name} ${metric.type}`,
-      ...metric.print(name),
+    for (const collect of this.#collectors) collect();
+    const lines = sortedBy(this.#metrics, ([name]) => name).flatMap(([name, { options, type, metric }]) => [
+      `# HELP ${name} ${options.help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}`,
+      `# TYPE ${name} ${type}`,
+      ...metric.print(),
     ]);
     return `${lines.join('\n')}\n`;
   }
@@ -186,9 +219,10 @@ export class MetricRegistry {
     this.#droppedCount++;
   };
 
-  #register(name: string, metric: Registered): void {
+  #register(registered: Registered): void {
+    const { name } = registered.options;
     if (this.#metrics.has(name)) throw new Error(`metric ${name} is registered twice`);
-    this.#metrics.set(name, metric);
+    this.#metrics.set(name, registered);
   }
 }
 
@@ -199,13 +233,6 @@ function sample(name: string, labels: string, value: number): string {
 function printNumber(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return '+Inf';
   return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value);
-}
-
-/** The labels as they are printed, which also tell series apart. */
-function printLabels(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${escapeValue(value)}"`)
-    .join(',');
 }
 
 function escapeValue(value: string): string {

@@ -10,7 +10,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { makeDemoFolder } from '#cli/demo-folder.ts';
-import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
+import { ControlClient } from '#cli/control-client.ts';
+import {
+  type ApplyAnswer,
+  type ApplyRequest,
+  CONTROL_PATHS,
+  type DeleteRequest,
+  type MeshStatus,
+  type ReplicaStatus,
+} from '#doors/control-protocol.ts';
+import { UserFolder } from '#standalone/user-folder.ts';
+import type { Change } from './valid-changes.ts';
 import { familyOf, leftOvers } from './left-overs.ts';
 import { freePort } from './static-envoy.ts';
 
@@ -61,6 +71,10 @@ export interface BookinfoMesh {
   applyText(yaml: string): Promise<void>;
   status(): Promise<MeshStatus>;
   replica(workload: string): Promise<ReplicaStatus>;
+  /** Resolves when every replica is ready. */
+  ready(): Promise<void>;
+  /** Applies or removes over the control socket, as the command line does, without starting a program for it. */
+  change(change: Change, wait: boolean): Promise<void>;
   /** A request to the gateway over a connection that is kept. */
   page(what?: PageRequest): Promise<Page>;
   /** Headers of a browser in which this user has signed in. */
@@ -124,7 +138,8 @@ function bookinfoMesh(
     if (result.code === 0) return result.stdout;
     throw new Error(`lateen ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`);
   };
-  const status = async (): Promise<MeshStatus> => JSON.parse(await run(['status', '-o', 'json'])) as MeshStatus;
+  const status = async (): Promise<MeshStatus> =>
+    JSON.parse(await run(['status', '-o', 'json'])) as MeshStatus;
   const page = (what: PageRequest = {}): Promise<Page> => fetchPage(gatewayPort, agent, what);
   return {
     scratch,
@@ -142,6 +157,15 @@ function bookinfoMesh(
     async applyText(yaml) {
       await run(['apply', '--wait', '-f', '-'], yaml);
     },
+    async ready() {
+      const until = performance.now() + START_LIMIT_MS;
+      for (;;) {
+        const { workloads, gateways } = await status();
+        if ([...workloads, ...gateways].every((one) => one.ready)) return;
+        if (performance.now() > until) throw new Error(`not ready: ${JSON.stringify(workloads)}`);
+      }
+    },
+    change: (one, wait) => sendChange(controlClient(place), one, wait),
     async replica(workload) {
       const { workloads, gateways } = await status();
       const found = [...workloads, ...gateways].find(({ name }) => name === workload);
@@ -150,7 +174,12 @@ function bookinfoMesh(
     },
     async signIn(user) {
       const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-      const answer = await page({ method: 'POST', path: '/login', headers, body: `username=${user}&passwd=x` });
+      const answer = await page({
+        method: 'POST',
+        path: '/login',
+        headers,
+        body: `username=${user}&passwd=x`,
+      });
       return { cookie: answer.headers['set-cookie']?.[0]?.split(';')[0] ?? '' };
     },
     stop() {
@@ -158,6 +187,38 @@ function bookinfoMesh(
       return stopBookinfo(place);
     },
   };
+}
+
+function controlClient({ scratch, dir }: Place): ControlClient {
+  const folder = new UserFolder(join(scratch, 'lateen'), process.getuid?.() ?? 0);
+  const entry = folder.meshes().find((one) => one.dir === dir);
+  if (entry === undefined) throw new Error(`no mesh of ${dir} is known`);
+  return new ControlClient(entry);
+}
+
+/** Fails when the mesh does not take the change whole. */
+async function sendChange(
+  client: ControlClient,
+  { name, yaml, remove }: Change,
+  wait: boolean,
+): Promise<void> {
+  const common = { namespace: '', wait, timeoutMs: REQUEST_LIMIT_MS };
+  const answer =
+    remove === undefined
+      ? await client.post<ApplyAnswer>(CONTROL_PATHS.apply, {
+          ...common,
+          files: [{ name, text: yaml ?? '' }],
+          dryRun: false,
+        } satisfies ApplyRequest)
+      : await client.post<ApplyAnswer>(CONTROL_PATHS.remove, {
+          ...common,
+          refs: [remove],
+          files: [],
+          ignoreNotFound: false,
+        } satisfies DeleteRequest);
+  const { accepted, diagnostics, pending, heldBack } = answer;
+  if (accepted && pending.length + heldBack.length === 0) return;
+  throw new Error(`${name}: ${JSON.stringify({ accepted, diagnostics, pending, heldBack })}`);
 }
 
 /** Ends the program as Ctrl-C does and looks for what is left. */
@@ -210,7 +271,15 @@ function fetchPage(port: number, agent: Agent, what: PageRequest): Promise<Page>
   const { method = 'GET', path = '/productpage', headers = {}, body } = what;
   const started = performance.now();
   return new Promise((resolve, reject) => {
-    const call = request({ host: '127.0.0.1', port, agent, method, path, headers, timeout: REQUEST_LIMIT_MS });
+    const call = request({
+      host: '127.0.0.1',
+      port,
+      agent,
+      method,
+      path,
+      headers,
+      timeout: REQUEST_LIMIT_MS,
+    });
     call.on('error', reject);
     call.on('timeout', () => call.destroy(new Error(`no answer to ${path} in ${REQUEST_LIMIT_MS} ms`)));
     call.on('response', (answer) => {

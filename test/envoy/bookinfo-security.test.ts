@@ -31,9 +31,12 @@ after(async () => deepStrictEqual(await (mesh as BookinfoMesh | undefined)?.stop
 /** Status of a plain HTTP request to a sidecar's inbound port, or how the connection ended. */
 function plainRequest(): Promise<number | string> {
   return new Promise((resolve) => {
-    const call = get({ host: address, port: 9080, path: '/health', agent: false, timeout: LIMIT_MS }, (answer) => {
-      answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
-    });
+    const call = get(
+      { host: address, port: 9080, path: '/health', agent: false, timeout: LIMIT_MS },
+      (answer) => {
+        answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+      },
+    );
     call.on('timeout', () => call.destroy(new Error('no answer')));
     call.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
   });
@@ -76,7 +79,9 @@ describe('mutual TLS', () => {
 });
 
 /** Opens TLS to the sidecar as the product page's proxy does, and reads /health over it. */
-async function meshCall(own: Partial<WorkloadSecret>): Promise<{ certificate: PeerCertificate; answer: string }> {
+async function meshCall(
+  own: Partial<WorkloadSecret>,
+): Promise<{ certificate: PeerCertificate; answer: string }> {
   const socket = connectTls({
     host: address,
     port: 9080,
@@ -150,7 +155,9 @@ async function sample(
   const response = await fetch(`http://${host}:${STATUS_PORT}/stats/prometheus`);
   const lines = (await response.text()).split('\n').filter((line) => line.startsWith(`${metric}{`));
   const samples = lines.map((line) =>
-    Object.fromEntries(Array.from(line.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g), ([, name, value]) => [name, value])),
+    Object.fromEntries(
+      Array.from(line.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g), ([, name, value]) => [name, value]),
+    ),
   );
   const isWanted = (labels: Record<string, string>): boolean =>
     Object.entries(wanted).every(([name, value]) => labels[name] === value);
@@ -198,7 +205,10 @@ describe('metrics', () => {
       // The calls of the tests above, made with its certificate alone, are told apart by what a certificate does not say.
       source_version: 'v1',
     });
-    deepStrictEqual({ ...labels }, { ...EDGE, reporter: 'destination', connection_security_policy: 'mutual_tls' });
+    deepStrictEqual(
+      { ...labels },
+      { ...EDGE, reporter: 'destination', connection_security_policy: 'mutual_tls' },
+    );
   });
 
   test('istio_requests_total of an edge has the labels of Istio, told by the caller', async () => {

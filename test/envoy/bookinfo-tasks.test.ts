@@ -26,7 +26,9 @@ type Stars = 'none' | 'black' | 'red';
 
 function starsOf({ status, body }: Page): Stars | string {
   if (status !== 200 || body.includes('unavailable')) return `status ${status}: ${body.slice(-400)}`;
-  const colors = new Set([...body.matchAll(/class="stars" style="color: ([a-z]+)"/g)].map(([, color]) => color));
+  const colors = new Set(
+    [...body.matchAll(/class="stars" style="color: ([a-z]+)"/g)].map(([, color]) => color),
+  );
   return colors.size === 0 ? 'none' : [...colors].sort().join(' and ');
 }
 

@@ -25,7 +25,9 @@ export function* leftOvers(dir: string, scratch: string, family: readonly KnownP
   for (const { pid, ticks } of family) {
     if (ticks !== '' && startTicks(pid) === ticks) yield `process ${pid}: ${commandLine(pid)}`;
   }
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)) {
+  for (const pid of readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)) {
     const about = [commandLine(pid), read(`/proc/${pid}/environ`), workingDirectory(pid)].join('\0');
     if (pid !== process.pid && about.includes(dir)) yield `process ${pid}: ${commandLine(pid)}`;
   }

@@ -7,7 +7,10 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { SecretSchema, type Secret } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import { DiscoveryRequestSchema, DiscoveryResponseSchema } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+import {
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
 
 const SOCKET = 'var/run/secrets/workload-spiffe-uds/socket';
 const FETCH = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';

@@ -40,7 +40,8 @@ interface Certificates {
 
 /** What Envoy holds, from its own dump. */
 interface Holdings {
-  readonly active: ReadonlySet<string>;
+  /** Versions of active clusters and listeners by name. */
+  readonly active: ReadonlyMap<string, string>;
   readonly warming: readonly string[];
   readonly refused: readonly string[];
 }
@@ -93,24 +94,28 @@ export class EnvoyFeed implements AsyncDisposable {
     return feed;
   }
 
-  /** Gives Envoy a snapshot, and waits until it holds exactly that, warm. Throws when it does not, with what it said. */
+  /**
+   * Gives Envoy a snapshot, and waits until all of it is active and acknowledged. Throws when it does not get there, with
+   * what Envoy said. What the last snapshot had may stay for a while: the server drains it.
+   */
   async accept(snapshot: ProxySnapshot): Promise<void> {
     const secrets = this.#secretsFor(snapshot);
     this.nacks.length = 0;
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
-    this.#source.publish({ ...snapshot, listeners: unbound(snapshot.listeners), secrets }, NODE_ID);
-    const expected = [...snapshot.clusters.keys(), ...snapshot.listeners.keys()];
+    const listeners = unbound(snapshot.listeners);
+    this.#source.publish({ ...snapshot, listeners, secrets }, NODE_ID);
+    const expected = [...snapshot.clusters, ...listeners];
     const endMs = performance.now() + LIMIT_MS;
     for (;;) {
       const { active, warming, refused } = await this.#holdings();
       const problems = [...this.nacks.map((nack) => JSON.stringify(nack)), ...refused];
       if (problems.length > 0) throw new Error(`Envoy refused: ${problems.join('\n')}`);
-      const missing = expected.filter((name) => !active.has(name));
-      const isExact = missing.length === 0 && active.size === new Set(expected).size && warming.length === 0;
-      if (isExact && this.#ads.connections.synced(NODE_ID)) return;
+      const missing = expected.filter(([name, { resource }]) => active.get(name) !== resource.version);
+      const isDone = missing.length + warming.length === 0 && this.#ads.connections.synced(NODE_ID);
+      if (isDone) return;
       if (performance.now() > endMs) {
-        const extra = [...active].filter((name) => !expected.includes(name));
-        throw new Error(`Envoy lacks ${missing}; warms ${warming}; still has ${extra}\n${this.#log}`);
+        const names = missing.map(([name]) => name);
+        throw new Error(`Envoy lacks ${names.join(', ')}; warms ${warming.join(', ')}\n${this.#log}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -159,14 +164,16 @@ export class EnvoyFeed implements AsyncDisposable {
 
   async #holdings(): Promise<Holdings> {
     const dump = JSON.parse(await this.#admin('/config_dump')) as { readonly configs: readonly DumpPart[] };
-    const active = new Set<string>();
+    const active = new Map<string, string>();
     const warming: string[] = [];
     const refused: string[] = [];
     for (const part of dump.configs) {
-      for (const { cluster } of part.dynamic_active_clusters ?? []) active.add(cluster.name);
+      for (const { cluster, version_info } of part.dynamic_active_clusters ?? [])
+        active.set(cluster.name, version_info);
       for (const { cluster } of part.dynamic_warming_clusters ?? []) warming.push(cluster.name);
       for (const listener of part.dynamic_listeners ?? []) {
-        if (listener.active_state !== undefined) active.add(listener.name);
+        if (listener.active_state !== undefined)
+          active.set(listener.name, listener.active_state.version_info);
         if (listener.warming_state !== undefined) warming.push(listener.name);
         if (listener.error_state !== undefined) refused.push(JSON.stringify(listener.error_state));
       }
@@ -210,11 +217,14 @@ export class EnvoyFeed implements AsyncDisposable {
 }
 
 interface DumpPart {
-  readonly dynamic_active_clusters?: readonly { readonly cluster: { readonly name: string } }[];
+  readonly dynamic_active_clusters?: readonly {
+    readonly version_info: string;
+    readonly cluster: { readonly name: string };
+  }[];
   readonly dynamic_warming_clusters?: readonly { readonly cluster: { readonly name: string } }[];
   readonly dynamic_listeners?: readonly {
     readonly name: string;
-    readonly active_state?: unknown;
+    readonly active_state?: { readonly version_info: string };
     readonly warming_state?: unknown;
     readonly error_state?: unknown;
   }[];
