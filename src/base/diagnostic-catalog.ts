@@ -7,6 +7,7 @@
 import type { Diagnostic, Severity } from './diagnostic.ts';
 import { CORE_TEXTS } from './diagnostic-texts-core.ts';
 import { ISTIO_TEXTS } from './diagnostic-texts-istio.ts';
+import { MESH_TEXTS } from './diagnostic-texts-mesh.ts';
 import { READ_TEXTS } from './diagnostic-texts-read.ts';
 import { RULE_TEXTS } from './diagnostic-texts-rules.ts';
 import { type ObjectRef, printObjectRef } from './object-ref.ts';
@@ -21,7 +22,7 @@ export interface DiagnosticEntry {
   readonly since: string;
 }
 
-const CATALOG = { ...READ_TEXTS, ...RULE_TEXTS, ...CORE_TEXTS, ...ISTIO_TEXTS } as const;
+const CATALOG = { ...READ_TEXTS, ...RULE_TEXTS, ...CORE_TEXTS, ...MESH_TEXTS, ...ISTIO_TEXTS } as const;
 
 /** Every code of the catalogue. */
 export type DiagnosticCode = keyof typeof CATALOG;

@@ -7,58 +7,15 @@ import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
 import { after, before, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import type { AuthorizationRule } from '#api/authorization-policy.ts';
-import type { AuthorizationAction, WorkloadPolicy } from '#model/authorization.ts';
+import type { WorkloadPolicy } from '#model/authorization.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { inboundChainFilters } from '#xds/filters/inbound-filters.ts';
-import type { PathNormalization } from '#xds/filters/http-connection-manager.ts';
 import { buildInboundRoutes } from '#xds/listeners/inbound-routes.ts';
 import { FACTS, INBOUND, testCluster, testListener, waitFor, workloadEnvironment } from './mesh-pair.ts';
+import { type Call, type Caller, type PolicyCase, from, policy, to, when } from './policy-case.ts';
 import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
 import { type Answer, callHttp, callTcp, startEchoApp, startHttpApp, type TestApp } from './test-apps.ts';
 import { createTestAuthority, type WorkloadCertificate } from './workload-certificates.ts';
-
-/** Who calls: nobody known, or the workload with this SPIFFE id. */
-type Caller = 'plain' | `spiffe://${string}`;
-
-interface Call {
-  readonly from?: Caller;
-  readonly method?: string;
-  readonly path?: string;
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** Status for HTTP; for TCP 200 is an echo and 403 a closed connection. */
-  readonly expect: number;
-}
-
-interface PolicyCase {
-  readonly name: string;
-  readonly policies: readonly WorkloadPolicy[];
-  readonly carries?: 'http' | 'tcp';
-  readonly paths?: PathNormalization;
-  readonly trustDomains?: readonly string[];
-  readonly calls: readonly Call[];
-}
-
-function policy(
-  name: string,
-  action: AuthorizationAction,
-  rules: readonly AuthorizationRule[],
-  more: Partial<WorkloadPolicy> = {},
-): WorkloadPolicy {
-  return { namespace: 'bookinfo', name, action, dryRun: false, provider: '', rules, ...more };
-}
-
-const from = (
-  source: NonNullable<NonNullable<AuthorizationRule['from']>[number]['source']>,
-): AuthorizationRule => ({
-  from: [{ source }],
-});
-const to = (
-  operation: NonNullable<NonNullable<AuthorizationRule['to']>[number]['operation']>,
-): AuthorizationRule => ({
-  to: [{ operation }],
-});
-const when = (key: string, ...values: string[]): AuthorizationRule => ({ when: [{ key, values }] });
 
 /** Longer than a TLS record's head: with less, Envoy waits for more before it knows that this is no TLS. */
 const PING = 'ping ping';
@@ -312,7 +269,7 @@ before(async () => {
           cluster: one.carries === 'tcp' ? 'echo' : 'app',
           statPrefix: 'inbound',
           port,
-          routes: () => buildInboundRoutes('app', '80', 'x'),
+          routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
         },
       );
     listeners.push(

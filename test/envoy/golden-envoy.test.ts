@@ -2,9 +2,15 @@
  * Every golden case is taken by the real Envoy: the whole snapshot of each of its proxies, over live delta ADS. Nothing may
  * be refused, and everything must become active: a resource that warms for ever is a failure too.
  */
+import { rejects } from 'node:assert';
 import { after, before, test } from 'node:test';
-import { EnvoyFeed } from '../support/envoy-feed.ts';
+import { create } from '@bufbuild/protobuf';
+import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { encodeResource } from '#xds/encode.ts';
+import { TYPE_CLUSTER } from '#xds/resource.ts';
 import { goldenCases, goldenFeatures } from '../golden/golden-case.ts';
+import { EnvoyFeed } from '../support/envoy-feed.ts';
+import { meshFixture } from '../support/mesh-fixture.ts';
 import { envoyPath } from './agent-fixture.ts';
 
 let feed: EnvoyFeed;
@@ -21,3 +27,14 @@ for (const golden of goldenFeatures().flatMap(goldenCases)) {
     for (const { name } of golden.header.proxies) await feed.accept(fixture.entries(name));
   });
 }
+
+test('what Envoy refuses is found out', async () => {
+  const fixture = meshFixture();
+  fixture.connect({ name: 'client' });
+  const snapshot = fixture.entries('client');
+  // Proto validation: a timeout must be positive.
+  const cluster = create(ClusterSchema, { name: 'bad', connectTimeout: { seconds: -1n, nanos: 0 } });
+  const resource = encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, 'bad');
+  const clusters = snapshot.clusters.set('bad', { resource, causes: [] });
+  await rejects(feed.accept({ ...snapshot, clusters }), /Envoy refused: .*bad/s);
+});

@@ -204,6 +204,7 @@ test('a rolling change and a change of the count under load: no failed request',
     void one.then(() => pending.delete(one));
   };
   const timer = setInterval(send, 10);
+  context.after(() => clearInterval(timer));
   rig.write('mesh.yaml', meshYaml(port, 'two'));
   await until(ask, ({ generation }) => generation === 'two', 15_000);
   await until(replicas, (all) => all.filter(({ name }) => name === 'server').length === 1, 15_000);

@@ -20,6 +20,14 @@ import {
   waitFor,
   workloadEnvironment,
 } from './mesh-pair.ts';
+import {
+  DESTINATION_SIDE,
+  findSeries,
+  HTTP_OK,
+  series,
+  SOURCE_SIDE,
+  UNKNOWN_SOURCE,
+} from './metric-series.ts';
 import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
 import { callHttp, callTcp, startEchoApp, startHttp2App, startHttpApp, type TestApp } from './test-apps.ts';
 import { createTestAuthority, type WorkloadCertificate } from './workload-certificates.ts';
@@ -201,63 +209,6 @@ after(async () => {
   for (const app of apps) await app.close();
   outside?.close();
 });
-
-const SOURCE_SIDE = {
-  source_workload: 'productpage-v1',
-  source_workload_namespace: 'front',
-  source_app: 'productpage',
-  source_version: 'v1',
-  source_canonical_service: 'productpage',
-  source_canonical_revision: 'v1',
-  source_cluster: 'Kubernetes',
-  source_principal: 'spiffe://cluster.local/ns/front/sa/productpage-account',
-};
-const DESTINATION_SIDE = {
-  destination_workload: 'reviews-v1',
-  destination_workload_namespace: 'bookinfo',
-  destination_app: 'reviews',
-  destination_version: 'v1',
-  destination_canonical_service: 'reviews',
-  destination_canonical_revision: 'v1',
-  destination_cluster: 'Kubernetes',
-  destination_principal: 'spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews',
-  destination_service: 'reviews.bookinfo.svc.cluster.local',
-  destination_service_name: 'reviews',
-  destination_service_namespace: 'bookinfo',
-};
-const HTTP_OK = {
-  request_protocol: 'http',
-  response_code: '200',
-  response_flags: '-',
-  grpc_response_status: '',
-};
-const UNKNOWN_SOURCE = {
-  ...Object.fromEntries(Object.keys(SOURCE_SIDE).map((label) => [label, 'unknown'])),
-  source_canonical_revision: 'latest',
-};
-
-type Labels = Readonly<Record<string, string>>;
-
-/** Series of one metric: labels, and the value. */
-async function series(envoy: StaticEnvoy, metric: string): Promise<readonly (readonly [Labels, number])[]> {
-  const text = await envoy.admin('/stats/prometheus');
-  return text.split('\n').flatMap((line) => {
-    const match = /^envoy_wasmcustom_(\w+)\{(.*)\} (\d+(?:\.\d+)?)$/.exec(line);
-    if (match === null || match[1] !== metric) return [];
-    const labels: Record<string, string> = {};
-    for (const [, name = '', value = ''] of (match[2] ?? '').matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g))
-      labels[name] = value;
-    return [[labels, Number(match[3])] as const];
-  });
-}
-
-/** Waits for a series with these labels among others; returns all its labels and its value. */
-function findSeries(envoy: StaticEnvoy, metric: string, labels: Labels): Promise<readonly [Labels, number]> {
-  return waitFor(`${metric} ${JSON.stringify(labels)}`, async () => {
-    const all = await series(envoy, metric);
-    return all.find(([have]) => Object.entries(labels).every(([name, value]) => have[name] === value));
-  });
-}
 
 async function call(
   host: string,

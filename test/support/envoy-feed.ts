@@ -42,6 +42,8 @@ interface Certificates {
 interface Holdings {
   /** Versions of active clusters and listeners by name. */
   readonly active: ReadonlyMap<string, string>;
+  /** Number of active listeners. */
+  readonly listeners: number;
   readonly warming: readonly string[];
   readonly refused: readonly string[];
 }
@@ -99,20 +101,26 @@ export class EnvoyFeed implements AsyncDisposable {
    * what Envoy said. What the last snapshot had may stay for a while: the server drains it.
    */
   async accept(snapshot: ProxySnapshot): Promise<void> {
+    // Listeners begin anew each time: one that is updated in place keeps its old version in Envoy's dump.
+    await this.#reach(EMPTY);
     const secrets = this.#secretsFor(snapshot);
-    this.nacks.length = 0;
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
     const listeners = unbound(snapshot.listeners);
-    this.#source.publish({ ...snapshot, listeners, secrets }, NODE_ID);
-    const expected = [...snapshot.clusters, ...listeners];
+    await this.#reach({ ...snapshot, listeners, secrets });
+  }
+
+  async #reach(snapshot: ProxySnapshot): Promise<void> {
+    this.nacks.length = 0;
+    this.#source.publish(snapshot, NODE_ID);
+    const expected = [...snapshot.clusters, ...snapshot.listeners];
     const endMs = performance.now() + LIMIT_MS;
     for (;;) {
-      const { active, warming, refused } = await this.#holdings();
+      const { active, listeners, warming, refused } = await this.#holdings();
       const problems = [...this.nacks.map((nack) => JSON.stringify(nack)), ...refused];
       if (problems.length > 0) throw new Error(`Envoy refused: ${problems.join('\n')}`);
       const missing = expected.filter(([name, { resource }]) => active.get(name) !== resource.version);
-      const isDone = missing.length + warming.length === 0 && this.#ads.connections.synced(NODE_ID);
-      if (isDone) return;
+      const isThere = missing.length + warming.length === 0 && listeners === snapshot.listeners.size;
+      if (isThere && this.#ads.connections.synced(NODE_ID)) return;
       if (performance.now() > endMs) {
         const names = missing.map(([name]) => name);
         throw new Error(`Envoy lacks ${names.join(', ')}; warms ${warming.join(', ')}\n${this.#log}`);
@@ -145,6 +153,8 @@ export class EnvoyFeed implements AsyncDisposable {
       '--admin-address-path',
       adminFile,
       '--use-dynamic-base-id',
+      '--drain-time-s',
+      '1',
       '--concurrency',
       '1',
       '-l',
@@ -167,18 +177,21 @@ export class EnvoyFeed implements AsyncDisposable {
     const active = new Map<string, string>();
     const warming: string[] = [];
     const refused: string[] = [];
+    let listeners = 0;
     for (const part of dump.configs) {
       for (const { cluster, version_info } of part.dynamic_active_clusters ?? [])
         active.set(cluster.name, version_info);
       for (const { cluster } of part.dynamic_warming_clusters ?? []) warming.push(cluster.name);
       for (const listener of part.dynamic_listeners ?? []) {
-        if (listener.active_state !== undefined)
+        if (listener.active_state !== undefined) {
           active.set(listener.name, listener.active_state.version_info);
+          listeners++;
+        }
         if (listener.warming_state !== undefined) warming.push(listener.name);
         if (listener.error_state !== undefined) refused.push(JSON.stringify(listener.error_state));
       }
     }
-    return { active, warming, refused };
+    return { active, listeners, warming, refused };
   }
 
   #admin(path: string): Promise<string> {

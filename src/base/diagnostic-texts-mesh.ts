@@ -1,0 +1,40 @@
+/**
+ * Texts of findings that only the whole mesh shows (LTN29xx, LTN50xx): objects that are well formed by themselves and
+ * clash with others. Part of the catalogue in diagnostic-catalog.ts.
+ */
+import type { DiagnosticEntry } from './diagnostic-catalog.ts';
+
+function warning(text: string, ...cures: readonly string[]): DiagnosticEntry {
+  return { severity: 'warning', text, cures, since: '0.1' };
+}
+
+/** Findings about objects among others. */
+export const MESH_TEXTS = {
+  LTN2901: {
+    severity: 'error',
+    text: 'policies with action CUSTOM are not enforced yet: what this one selects is denied (provider {provider})',
+    cures: ['Use ALLOW or DENY, or remove the policy.'],
+    since: '0.1',
+  },
+  LTN5001: warning(
+    'the delegate {delegate} is not exported to the namespace of the VirtualService that names it',
+    'Add the namespace to exportTo of the delegate.',
+  ),
+  LTN5002: warning(
+    'a rule of this delegate can never match under {root}, whose match excludes it',
+    'Make the match of the delegate narrower than the match that delegates to it.',
+  ),
+  LTN5003: warning('a delegate of a delegate is ignored', 'Delegate from the first VirtualService only.'),
+  LTN5010: warning(
+    'port {port} is already used with protocol {protocol} by an older Gateway; this server is left out',
+    'Use another port, or the same protocol.',
+  ),
+  LTN5011: warning(
+    'the https port name {portName} on port {port} is taken by another server of this Gateway; this one is left out',
+    'Give each https server a port name of its own.',
+  ),
+  LTN5012: warning(
+    'the TLS host {host} is already taken on port {port}; this server is left out',
+    'Keep one server per host and port.',
+  ),
+} as const satisfies Record<string, DiagnosticEntry>;

@@ -1,0 +1,129 @@
+/**
+ * The inputs of a case of suite xds (README there): Kubernetes objects, resources of Istio, mesh config, proxies. Other suites
+ * use the same inputs by name.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeObject } from '#api/decode-object.ts';
+import { defaultMeshConfig, type MeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import { parseDocuments } from '#api/yaml-documents.ts';
+import type { ProxyFacts } from '../support/mesh-fixture.ts';
+import type { Capability } from './suite.ts';
+
+/** Resources without a creation time are of this moment. */
+const CREATED_AT_MS = Date.parse('2023-11-14T22:13:20Z');
+
+/** A proxy as case.json describes it. */
+interface ProxyDescriptor {
+  readonly name: string;
+  readonly type: 'sidecar' | 'router' | 'waypoint';
+  readonly ip: string;
+  readonly namespace: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly serviceAccount?: string;
+  readonly network?: string;
+  readonly locality?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly proxyConfig?: Readonly<Record<string, unknown>>;
+}
+
+interface CaseJson {
+  readonly name: string;
+  readonly tags?: readonly string[];
+  readonly proxies?: readonly ProxyDescriptor[];
+  readonly meshConfig?: unknown;
+  readonly meshNetworks?: unknown;
+  readonly clusters?: Readonly<Record<string, string>>;
+  readonly ambient?: boolean;
+}
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** Everything that a case gives to a control plane. */
+export interface CaseInputs {
+  readonly name: string;
+  readonly folder: string;
+  readonly tags: readonly string[];
+  readonly needs: readonly Capability[];
+  readonly objects: readonly MeshObject[];
+  readonly meshConfig: MeshConfig;
+  readonly proxies: readonly ProxyFacts[];
+}
+
+/** Folders of cases below `dir`/xds/cases, by name. */
+export function caseFolders(dir: string): readonly string[] {
+  const root = join(dir, 'xds', 'cases');
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'case.json')))
+    .map((entry) => join(root, entry.name))
+    .sort();
+}
+
+/** Reads one case. What our decoder refuses is left out, as an API server would have refused it. */
+export function readCase(folder: string): CaseInputs {
+  const info = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) as CaseJson;
+  const documents = ['k8s.yaml', 'istio.yaml'].flatMap((file) => readDocuments(join(folder, file)));
+  const objects = documents.flatMap((document) => {
+    const { object } = decodeObject(document, { defaultNamespace: 'default' });
+    if (object === undefined) return [];
+    const isOfIstio = object.apiVersion.includes('istio.io/');
+    return [isOfIstio && object.createdAtMs === 0 ? { ...object, createdAtMs: CREATED_AT_MS } : object];
+  });
+  const meshConfig =
+    info.meshConfig === undefined ? defaultMeshConfig() : parseMeshConfig(info.meshConfig).config;
+  return {
+    name: info.name,
+    folder,
+    tags: info.tags ?? [],
+    needs: needsOf(info, documents),
+    objects,
+    meshConfig,
+    proxies: (info.proxies ?? []).map(proxyFacts),
+  };
+}
+
+function readDocuments(file: string): readonly Document[] {
+  if (!existsSync(file)) return [];
+  return [...parseDocuments(readFileSync(file, 'utf8'), file)].flatMap(({ value }) => {
+    const items = (value as { readonly items?: unknown } | undefined)?.items;
+    return (Array.isArray(items) ? items : [value]) as readonly Document[];
+  });
+}
+
+function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capability[] {
+  const groups = documents.map(({ apiVersion }) => String(apiVersion).split('/')[0]);
+  const kinds = documents.map(({ kind }) => String(kind));
+  const found: readonly (readonly [Capability, boolean])[] = [
+    ['multicluster', info.clusters !== undefined || info.meshNetworks !== undefined],
+    ['gateway-api', groups.includes('gateway.networking.k8s.io')],
+    ['ambient', info.ambient === true],
+    ['telemetry', kinds.includes('Telemetry')],
+    [
+      'security',
+      kinds.some((kind) => /^(RequestAuthentication|AuthorizationPolicy|PeerAuthentication)$/.test(kind)),
+    ],
+  ];
+  return found.filter(([, isNeeded]) => isNeeded).map(([capability]) => capability);
+}
+
+function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
+  const { name, type, ip, namespace, metadata = {}, proxyConfig = {} } = descriptor;
+  const [region = '', zone = '', subzone = ''] = (descriptor.locality ?? '').split('/');
+  return {
+    name,
+    type: type as 'sidecar' | 'router',
+    ip,
+    namespace,
+    labels: descriptor.labels ?? {},
+    serviceAccount: descriptor.serviceAccount ?? '',
+    network: descriptor.network ?? '',
+    locality: { region, zone, subzone },
+    interceptionMode: (metadata['INTERCEPTION_MODE'] ?? 'REDIRECT') as NonNullable<
+      ProxyFacts['interceptionMode']
+    >,
+    dnsCapture: metadata['DNS_CAPTURE'] === 'true',
+    httpProxyPort: Number(metadata['HTTP_PROXY_PORT'] ?? 0),
+    proxyConfig: proxyConfig as NonNullable<ProxyFacts['proxyConfig']>,
+  };
+}
