@@ -199,7 +199,8 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     const isExpired = !isFirst && request.nonce !== '' && request.nonce !== this.#lastNonce.get(state);
     if (!isFirst && request.nonce !== '') this.#answer(state, request, isExpired);
     const target = this.target(state.type);
-    const versionOf = wireVersions(state.type, this.target(CDS));
+    const clusters = this.#host.diffs.lookup(this.target(CDS), isFirst ? target.size : 0);
+    const versionOf = wireVersions(state.type, clusters);
     this.#dialect.subscribe(request, {
       state,
       target,

@@ -3,6 +3,7 @@
  * message object, and a response is a small head in front of bytes that all streams share. Requests are hostile
  * input: names are counted and measured while reading.
  */
+import { isAscii } from 'node:buffer';
 import { decodeUtf8, WireError, WireReader, WireWriter } from '#base/proto-wire.ts';
 
 /** What a client said of a response that it refused (google.rpc.Status). */
@@ -117,7 +118,7 @@ function readName(reader: WireReader): string {
 
 /** Names are nearly always ASCII, for which latin1 is the quickest way; anything else is decoded strictly. */
 function decodeName(bytes: Uint8Array): string {
-  for (const byte of bytes) if (byte >= 0x80) return decodeUtf8(bytes);
+  if (!isAscii(bytes)) return decodeUtf8(bytes);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 

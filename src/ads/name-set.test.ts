@@ -43,7 +43,7 @@ test('it holds what a Set would hold', () => {
           set.delete(item);
           model.delete(item);
         }
-        if (kind === 'compact') set.compact(map);
+        if (kind === 'compact') set.compact(map, map);
         if (kind === 'rebase') {
           const next = resources(names);
           set.rebase(map, next, diffs.between(map, next));

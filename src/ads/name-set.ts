@@ -2,7 +2,7 @@
  * The names that a stream subscribed to. A sidecar names thousands of clusters' endpoints, nearly always just those that
  * its snapshot holds: then the set is a reference to that shared map and the few differences.
  */
-import type { ResourceDiff, ResourceMap } from './snapshot-diff.ts';
+import type { Lookup, ResourceDiff, ResourceMap } from './snapshot-diff.ts';
 
 /** Below this many own names a plain set is as good. */
 const COMPACT_FROM = 128;
@@ -47,18 +47,17 @@ export class NameSet {
     yield* this.#added;
   }
 
-  /** Rests the set on `map` if that leaves far fewer names of its own. O(names): for after a large subscription. */
-  compact(map: ResourceMap): void {
+  /** Rests the set on `map` (and `lookup`, the same) if that leaves far fewer names of its own. O(names): for after a large subscription. */
+  compact(map: ResourceMap, lookup: Lookup): void {
     const own = this.#added.size + this.#dropped.size;
     if (own < COMPACT_FROM || own * 4 < this.size) return;
     const names = new Set(this);
-    let outside = 0;
-    for (const name of names) if (!map.has(name)) outside++;
-    const missing = map.size - (names.size - outside);
-    if ((outside + missing) * 2 > own) return;
+    const outside = [...names].filter((name) => lookup.get(name) === undefined);
+    const missing = map.size - (names.size - outside.length);
+    if ((outside.length + missing) * 2 > own) return;
     this.clear();
     this.#base = map;
-    for (const name of names) if (!map.has(name)) this.#added.add(name);
+    for (const name of outside) this.#added.add(name);
     if (missing > 0) for (const name of map.keys()) if (!names.has(name)) this.#dropped.add(name);
   }
 

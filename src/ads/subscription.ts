@@ -152,14 +152,15 @@ export class TypeState {
    * answered too, though the client has it: a cluster may be warming for it.
    */
   subscribe(names: readonly string[], target: ResourceMap, claims: Claims): void {
+    const lookup = this.#diffs.lookup(target, names.length);
     for (const name of names) {
-      const entry = target.get(name);
+      const entry = lookup.get(name);
       // The snapshot's string, so that thousands of streams don't keep thousands of copies of each name.
       const shared = entry?.resource.name === name ? entry.resource.name : name;
       this.names.add(shared);
       this.#compareClaim(shared, entry, claims);
     }
-    if (!this.isWildcard) this.names.compact(this.#base);
+    if (!this.isWildcard) this.names.compact(this.#base, this.#diffs.lookup(this.#base, names.length));
   }
 
   /** The client forgets these names. Under a wildcard it wants to be told whether they belong to that. */
@@ -328,7 +329,8 @@ export class TypeState {
 
   #compareClaim(name: string, entry: ResourceEntry | undefined, claims: Claims): void {
     const claim = claims.versions.get(name);
-    if (entry !== undefined && claim === claims.versionOf(name, entry)) this.#exceptions.delete(name);
+    const isHeld = entry !== undefined && claim !== undefined && claim === claims.versionOf(name, entry);
+    if (isHeld) this.#exceptions.delete(name);
     else this.#exceptions.set(name, claim === undefined ? ASKED : { ...ASKED, held: [HELD_UNKNOWN] });
   }
 
@@ -336,9 +338,10 @@ export class TypeState {
     let hasStandIn = false;
     const adds: Named[] = [];
     const removals: string[] = [];
+    const lookup = this.#diffs.lookup(target, this.#exceptions.size);
     for (const [name, exception] of this.#exceptions) {
       const { held, due, refused } = exception;
-      let wanted = target.get(name);
+      let wanted = lookup.get(name);
       if (wanted === undefined && due) {
         wanted = rules.standIn(name, held.length > 0 ? held : heldOf(this.#base.get(name)));
         hasStandIn ||= wanted !== undefined;

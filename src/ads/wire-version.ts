@@ -5,11 +5,11 @@
  */
 import type { ResourceEntry } from '#xds/resource.ts';
 import { EDS, type ResourceType } from './resource-type.ts';
-import type { ResourceMap } from './snapshot-diff.ts';
+import type { Lookup } from './snapshot-diff.ts';
 import type { VersionOf } from './subscription.ts';
 
 /** How versions of this type are written on a stream whose clusters are (or will be) `clusters`. */
-export function wireVersions(type: ResourceType, clusters: ResourceMap | undefined): VersionOf {
+export function wireVersions(type: ResourceType, clusters: Lookup | undefined): VersionOf {
   if (type !== EDS || clusters === undefined) return (_name, entry) => entry.resource.version;
   return (name: string, entry: ResourceEntry) => {
     const cluster = clusters.get(name);

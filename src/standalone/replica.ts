@@ -67,6 +67,7 @@ export class Replica {
   #appWatch: ReadinessWatch | undefined;
   #wasReady = false;
   #proxyWasReady = false;
+  #isStopping = false;
   #stopping: Promise<void> | undefined;
 
   constructor(plan: ReplicaPlan, around: ReplicaSurroundings) {
@@ -101,7 +102,7 @@ export class Replica {
   }
 
   get isStopping(): boolean {
-    return this.#stopping !== undefined;
+    return this.#isStopping;
   }
 
   /** Whether it may get traffic. */
@@ -179,6 +180,7 @@ export class Replica {
    * of the mesh before anything is stopped.
    */
   stop(leave: () => Promise<void>): Promise<void> {
+    this.#isStopping = true;
     this.#stopping ??= this.#stop(leave);
     return this.#stopping;
   }

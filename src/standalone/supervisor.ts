@@ -109,7 +109,7 @@ export class Supervisor {
         workingDir,
         issueToken: () => controlPlane.issueToken({ namespace, serviceAccount, workload, replica: number }),
         onChange: () => {
-          this.#report(replica);
+          if (!replica.isStopping) this.#report(replica);
           onChange();
           for (const listener of this.#changeListeners) listener();
         },
@@ -139,7 +139,6 @@ export class Supervisor {
 
   #report(replica: Replica): void {
     const { object, replica: number, addresses } = replica.plan;
-    if (replica.isStopping) return;
     this.#options.controlPlane.setReplica({
       namespace: object.namespace,
       workload: object.name,
@@ -159,15 +158,19 @@ export class Supervisor {
     } catch (error) {
       around.events.add('Warning', replica.subject, `did not stop well: ${explainSystemError(error)}`);
     }
-    block.release(replica.plan.addresses);
+    const { object, replica: number, addresses } = replica.plan;
+    this.#options.controlPlane.removeReplica(object.namespace, object.name, number);
+    block.release(addresses);
     for (const listener of this.#changeListeners) listener();
   }
 
-  /** Out of the endpoints first. When the whole mesh stops nobody is left to tell. */
+  /**
+   * Out of the endpoints first; the replica itself stays known until it is gone, or its proxy would lose its own
+   * configuration under requests in flight. When the whole mesh stops nobody is left to tell.
+   */
   async #leave(replica: Replica): Promise<void> {
-    const { object, replica: number } = replica.plan;
-    this.#options.controlPlane.removeReplica(object.namespace, object.name, number);
     if (this.#isStopping) return;
+    this.#report(replica);
     await this.#options.controlPlane.waitForProxies(LEAVE_TIMEOUT_MS);
     await new Promise<void>((done) => void this.#options.around.clock.schedule(IN_FLIGHT_MS, done));
   }

@@ -91,7 +91,6 @@ function capturedListeners(
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
-  const viewer = deps.scope.viewerOf(fetch, proxy);
   return {
     clusters: deps.clusters.clustersFor(fetch, proxy),
     endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),

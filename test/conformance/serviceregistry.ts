@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { Protocol, Service } from '#model/service.ts';
 import { meshFixture } from '../support/mesh-fixture.ts';
@@ -91,7 +92,8 @@ function compare(
     const got = plainService(service);
     generated.push({ ...got, endpoints: own });
     const { endpoints: wantEndpoints = [], name: _name, ...rest } = want;
-    findDifferences(key, withoutEmpty({ ...rest, exportTo: rest.exportTo ?? [] }), withoutEmpty(got), found);
+    const exportTo = (rest.exportTo ?? []).length > 0 ? rest.exportTo : defaultExportTo(inputs.meshConfig);
+    findDifferences(key, withoutEmpty({ ...rest, exportTo }), withoutEmpty(got), found);
     compareEndpoints(key, wantEndpoints.map(normalEndpoint), own.map(normalEndpoint), found);
   }
   for (const [key, service] of left) {
@@ -153,7 +155,12 @@ function plainService(service: Service): Plain {
   };
 }
 
-/** The corpus writes what the object or the mesh config said: nothing for everybody. */
+/** The corpus writes what the object says; what it does not say, the mesh config says. */
+function defaultExportTo({ defaultServiceExportTo = [] }: MeshConfig): readonly string[] {
+  return defaultServiceExportTo.includes('*') ? [] : defaultServiceExportTo;
+}
+
+/** Ours in the words of the corpus, defaults resolved: nothing for everybody. */
 function exportTo({ visibility, namespace }: Service): readonly string[] {
   if (visibility.public) return [];
   if (visibility.namespaces.length === 0) return ['~'];

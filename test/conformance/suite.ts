@@ -12,6 +12,8 @@ export interface ConformanceCase {
   /** Tags of the case, and the capabilities it needs. */
   readonly tags: readonly string[];
   readonly needs: readonly Capability[];
+  /** Why the case cannot be run at all. */
+  readonly skip?: string;
   /** Differences in words, none when it passes. May throw: that too is a failure of this case alone. */
   run(context: CaseContext): readonly string[];
 }

@@ -125,13 +125,14 @@ test('an Envoy and an application are killed: back in 2 s, others notice nothing
     const { pids: killed } = await mesh.replica('ratings-v1');
     const load = startLoad(others);
     const tookMs = await killAndWait(part, killed[part]);
+    // Its coming back must disturb nobody either.
+    await mesh.ready();
     const result = await load.stop();
     context.diagnostic(`killed ${part}: back after ${tookMs.toFixed(0)} ms`);
     report(context, `others while ${part} was away`, result);
     deepStrictEqual(result.failures, []);
     ok(result.requests > 20);
     ok(tookMs < BACK_LIMIT_MS, `${part} was away for ${tookMs} ms`);
-    await mesh.ready();
     const { pids } = await mesh.replica('ratings-v1');
     ok(pids[part] > 0 && pids[part] !== killed[part]);
   }

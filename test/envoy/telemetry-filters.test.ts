@@ -1,25 +1,11 @@
 /** Metrics, peer facts, access logs and mesh ALPN on two real Envoys whose filters our builders made. */
 import assert from 'node:assert/strict';
-import { type ConnectionOptions, createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { type ConnectionOptions, type Server as TlsServer } from 'node:tls';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { after, before, describe, it } from 'node:test';
-import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
-import { inboundChainFilters } from '#xds/filters/inbound-filters.ts';
-import { callerHttpParts, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
-import { MESH_HTTP_ALPN_VALUES } from '#xds/filters/alpn.ts';
-import { buildInboundRoutes } from '#xds/listeners/inbound-routes.ts';
-import {
-  FACTS,
-  hostRoutes,
-  INBOUND,
-  testCluster,
-  testListener,
-  waitFor,
-  workloadEnvironment,
-} from './mesh-pair.ts';
+import { waitFor } from './mesh-pair.ts';
 import {
   DESTINATION_SIDE,
   findSeries,
@@ -28,179 +14,22 @@ import {
   SOURCE_SIDE,
   UNKNOWN_SOURCE,
 } from './metric-series.ts';
-import { freePort, ownAddress, startStaticEnvoy, type StaticEnvoy } from './static-envoy.ts';
-import { callHttp, callTcp, startEchoApp, startHttp2App, startHttpApp, type TestApp } from './test-apps.ts';
-import { createTestAuthority, type WorkloadCertificate } from './workload-certificates.ts';
-
-const MESH_TLS = { transportProtocol: 'tls' };
-const REVIEWS = { host: 'reviews.bookinfo.svc.cluster.local', name: 'reviews', namespace: 'bookinfo' };
-const REVIEWS_ENDPOINT = {
-  workload: 'reviews-v1',
-  namespace: 'bookinfo',
-  app: 'reviews',
-  version: 'v1',
-  canonical_service: 'reviews',
-  canonical_revision: 'v1',
-  cluster: 'Kubernetes',
-};
+import { ownAddress, type StaticEnvoy } from './static-envoy.ts';
+import { startTelemetryPair } from './telemetry-pair.ts';
+import { callHttp, callTcp, type TestApp } from './test-apps.ts';
+import { type WorkloadCertificate } from './workload-certificates.ts';
 
 const address = ownAddress();
 let caller: StaticEnvoy;
 let called: StaticEnvoy;
-let apps: TestApp[] = [];
+let apps: readonly TestApp[] = [];
 let outside: TlsServer;
 const offeredOutside: string[][] = [];
 const ports = { http: 0, tcp: 0, inbound: 0 };
 let foreigner: WorkloadCertificate;
 
 before(async () => {
-  const authority = await createTestAuthority();
-  const [httpApp, grpcApp, echoApp] = await Promise.all([
-    startHttpApp(address),
-    startHttp2App(address),
-    startEchoApp(address),
-  ]);
-  apps = [httpApp, grpcApp, echoApp];
-  const server = await authority.issue('spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews', {});
-  const client = await authority.issue('spiffe://cluster.local/ns/front/sa/productpage-account', {
-    O: 'front',
-    OU: 'v1',
-    L: 'Kubernetes',
-    UID: 'productpage',
-    CN: 'productpage-v1',
-  });
-  foreigner = await authority.issue('spiffe://cluster.local/ns/legacy/sa/old-batch', {});
-  outside = createTlsServer({
-    key: server.key,
-    cert: server.chain,
-    ALPNCallback: ({ protocols }) => {
-      offeredOutside.push(protocols);
-      return 'http/1.1';
-    },
-  });
-  outside.on('secureConnection', (socket) => {
-    socket.on('error', () => socket.destroy());
-    socket.once('data', () =>
-      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n'),
-    );
-  });
-  outside.listen(0, address);
-  await once(outside, 'listening');
-  const outsideAddress = outside.address();
-  assert.ok(outsideAddress !== null && typeof outsideAddress === 'object');
-
-  const autoPort = await freePort(address);
-  const grpcPort = await freePort(address);
-  ports.inbound = autoPort;
-  ports.http = await freePort(address);
-  ports.tcp = await freePort(address);
-  const inboundFilters = (carries: 'http' | 'tcp', mutualTls: boolean, port: number): Filter[] =>
-    inboundChainFilters(
-      { inbound: INBOUND, facts: FACTS, authorization: { trustDomains: ['cluster.local'], policies: [] } },
-      {
-        carries,
-        mutualTls,
-        cluster: `inbound|${port}||`,
-        statPrefix: 'inbound',
-        port,
-        routes: () => buildInboundRoutes(`inbound|${port}||`, String(port), 'x'),
-      },
-    );
-  called = await startStaticEnvoy({
-    address,
-    environment: workloadEnvironment('reviews', 'bookinfo'),
-    listeners: [
-      testListener('auto', address, autoPort, authority.root, [
-        {
-          match: { ...MESH_TLS, applicationProtocols: ['istio-http/1.1', 'istio-h2'] },
-          filters: inboundFilters('http', true, 9080),
-          certificate: server,
-        },
-        {
-          match: { ...MESH_TLS, applicationProtocols: ['istio'] },
-          filters: inboundFilters('tcp', true, 9090),
-          certificate: server,
-        },
-        { match: { transportProtocol: 'raw_buffer' }, filters: inboundFilters('http', false, 9080) },
-      ]),
-      testListener('grpc', address, grpcPort, authority.root, [
-        {
-          match: { ...MESH_TLS, applicationProtocols: ['istio-h2'] },
-          filters: inboundFilters('http', true, 9070),
-          certificate: server,
-        },
-      ]),
-    ],
-    clusters: [
-      testCluster({ name: 'inbound|9080||', address, port: httpApp.port, metadata: REVIEWS }),
-      testCluster({ name: 'inbound|9070||', address, port: grpcApp.port, metadata: REVIEWS, http2: true }),
-      testCluster({ name: 'inbound|9090||', address, port: echoApp.port, metadata: REVIEWS }),
-    ],
-  });
-
-  const mesh = (name: string, port: number, alpn: keyof typeof MESH_HTTP_ALPN_VALUES) => ({
-    name,
-    address,
-    port,
-    metadata: { ...REVIEWS, alpn: MESH_HTTP_ALPN_VALUES[alpn] },
-    endpointMetadata: REVIEWS_ENDPOINT,
-    tls: { certificate: client, alpn: ['istio'] },
-  });
-  const routes = hostRoutes({
-    reviews: 'reviews',
-    grpc: 'grpc',
-    either: 'either',
-    plain: 'plain',
-    outside: 'outside',
-    passthrough: 'PassthroughCluster',
-  });
-  caller = await startStaticEnvoy({
-    address,
-    environment: workloadEnvironment('productpage', 'front'),
-    listeners: [
-      testListener('http', address, ports.http, authority.root, [
-        {
-          filters: [
-            buildHttpConnectionManager({
-              direction: 'outbound',
-              statPrefix: 'outbound',
-              routes: { kind: 'inline', config: routes },
-              pathNormalization: 'BASE',
-              ...callerHttpParts(FACTS),
-              securityFilters: [],
-              streamIdleTimeoutMs: 0,
-              http10: false,
-              trustedHops: 0,
-              mutualTls: false,
-            }),
-          ],
-        },
-      ]),
-      testListener('tcp', address, ports.tcp, authority.root, [
-        { filters: [outboundTcpFilter(FACTS, 'reviews', [{ cluster: 'reviews', weight: 1 }])] },
-      ]),
-    ],
-    clusters: [
-      testCluster(mesh('reviews', autoPort, 'http1')),
-      testCluster({ ...mesh('grpc', grpcPort, 'http2'), http2: true }),
-      testCluster({ ...mesh('either', autoPort, 'downstream'), followsCaller: true }),
-      testCluster({
-        name: 'plain',
-        address,
-        port: autoPort,
-        metadata: REVIEWS,
-        endpointMetadata: REVIEWS_ENDPOINT,
-      }),
-      testCluster({
-        name: 'outside',
-        address,
-        port: outsideAddress.port,
-        metadata: { host: 'example.com', name: 'example.com', namespace: 'front' },
-        tls: { certificate: client, alpn: ['http/1.1'] },
-      }),
-      testCluster({ name: 'PassthroughCluster', address, port: httpApp.port }),
-    ],
-  });
+  ({ caller, called, apps, outside, foreigner } = await startTelemetryPair(address, ports, offeredOutside));
 });
 
 after(async () => {

@@ -1,0 +1,115 @@
+/**
+ * Suite xds: what each proxy of a case gets, resource by resource and field by field, against what the real istiod generates.
+ * Order counts where Envoy sees it (routes, filters, chains); virtual hosts go by name, endpoints and localities by content.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DescMessage } from '@bufbuild/protobuf';
+import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { meshFixture, SNAPSHOT_PARTS, type SnapshotPart } from '../support/mesh-fixture.ts';
+import { type CaseInputs, caseFolders, readCase } from './case-inputs.ts';
+import { findDifferences, isPlain, sortedJson } from './difference.ts';
+import type { CaseContext, ConformanceCase, Suite } from './suite.ts';
+import { normal, normalExpected } from './xds-comparison.ts';
+
+type Plain = Readonly<Record<string, unknown>>;
+
+const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
+  clusters: ClusterSchema,
+  endpoints: ClusterLoadAssignmentSchema,
+  listeners: ListenerSchema,
+  routes: RouteConfigurationSchema,
+};
+
+export const XDS: Suite = {
+  name: 'xds',
+  missing: ['multicluster', 'gateway-api', 'ambient', 'telemetry'],
+  cases: (dir) => caseFolders(dir).map((folder) => caseOf(readCase(folder))),
+};
+
+function caseOf(inputs: CaseInputs): ConformanceCase {
+  const { name, tags, needs } = inputs;
+  return { name, tags, needs, run: (context) => compare(inputs, context) };
+}
+
+function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
+  const fixture = meshFixture();
+  fixture.mesh.meshConfig.set('mesh', inputs.meshConfig);
+  fixture.set(...inputs.objects);
+  for (const proxy of inputs.proxies) fixture.connect(proxy);
+  fixture.settle();
+  const found: string[] = [];
+  for (const { name } of inputs.proxies) {
+    const file = join(inputs.folder, 'expected', `${name}.json`);
+    const expected = existsSync(file)
+      ? (JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, readonly Plain[]>>)
+      : {};
+    const snapshot = fixture.snapshot(name);
+    context.dump(
+      inputs.name,
+      name,
+      Object.fromEntries(SNAPSHOT_PARTS.map((part) => [part, Object.values(snapshot[part])])),
+    );
+    for (const part of SNAPSHOT_PARTS) {
+      comparePart(`${name} ${part}`, part, expected[part] ?? [], snapshot[part], context, found);
+    }
+  }
+  return found;
+}
+
+function comparePart(
+  path: string,
+  part: SnapshotPart,
+  expected: readonly Plain[],
+  generated: Readonly<Record<string, Plain>>,
+  context: CaseContext,
+  found: string[],
+): void {
+  const left = new Map(Object.entries(generated));
+  for (const json of expected) {
+    const name = String(json['name'] ?? json['cluster_name']);
+    const own = left.get(name);
+    left.delete(name);
+    if (own === undefined) found.push(`${path} ${name}: missing`);
+    else {
+      const want = arranged(part, normalExpected(SCHEMAS[part], json, context));
+      findDifferences(`${path} ${name}`, want, arranged(part, normal(own, context) as Plain), found);
+    }
+  }
+  for (const [name, own] of left) if (!isEmpty(part, own)) found.push(`${path} ${name}: not expected`);
+}
+
+/** The corpus has only what is not empty. */
+function isEmpty(part: SnapshotPart, resource: Plain): boolean {
+  if (part === 'routes') return listOf(resource['virtualHosts']).length === 0;
+  if (part !== 'endpoints') return false;
+  return listOf(resource['endpoints']).every(
+    (locality) => listOf((locality as Plain)['lbEndpoints']).length === 0,
+  );
+}
+
+/** What has no order as an object by name, or sorted. */
+function arranged(part: SnapshotPart, resource: Plain): Plain {
+  if (part === 'routes') {
+    const hosts = listOf(resource['virtualHosts']).map(
+      (host) => [String((host as Plain)['name']), host] as const,
+    );
+    return { ...resource, virtualHosts: Object.fromEntries(hosts) };
+  }
+  if (part !== 'endpoints') return resource;
+  const localities = listOf(resource['endpoints'])
+    .filter(isPlain)
+    .map((locality) => ({ ...locality, lbEndpoints: sorted(listOf(locality['lbEndpoints'])) }));
+  return { ...resource, endpoints: sorted(localities) };
+}
+
+function sorted(values: readonly unknown[]): readonly unknown[] {
+  return values.toSorted((a, b) => (sortedJson(a) < sortedJson(b) ? -1 : 1));
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
