@@ -199,8 +199,11 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     const isExpired = !isFirst && request.nonce !== '' && request.nonce !== this.#lastNonce.get(state);
     if (!isFirst && request.nonce !== '') this.#answer(state, request, isExpired);
     const target = this.target(state.type);
-    const clusters = this.#host.diffs.lookup(this.target(CDS), isFirst ? target.size : 0);
-    const versionOf = wireVersions(state.type, clusters);
+    // Only claims are compared by version, and those come in thousands or not at all.
+    const clusters = this.target(CDS);
+    const versionOf = wireVersions(state.type, {
+      get: (name) => this.#host.diffs.lookup(clusters, target.size).get(name),
+    });
     this.#dialect.subscribe(request, {
       state,
       target,

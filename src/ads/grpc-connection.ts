@@ -10,9 +10,13 @@ import type { PeerCertificates, PeerConnection } from './peer.ts';
 import type { ServerStream } from './server-stream.ts';
 
 interface OpenStream {
-  drainedBytes: number;
-  drainedAtMs: number;
+  /** What the connection had written when the stream was last seen to move, and when that was. */
+  writtenBytes: number;
+  progressAtMs: number;
 }
+
+/** Less than this, in the time that a client has, is no progress. */
+const MIN_PROGRESS_BYTES = 4_096;
 
 export class GrpcConnection {
   readonly #session: Http2Session;
@@ -50,7 +54,7 @@ export class GrpcConnection {
 
   add(stream: ServerStream, nowMs: number): void {
     this.#hadStream = true;
-    this.#streams.set(stream, { drainedBytes: 0, drainedAtMs: nowMs });
+    this.#streams.set(stream, { writtenBytes: this.#session.socket?.bytesWritten ?? 0, progressAtMs: nowMs });
   }
 
   remove(stream: ServerStream, nowMs: number): void {
@@ -107,15 +111,20 @@ export class GrpcConnection {
     return undefined;
   }
 
+  /**
+   * Node tells a stream's progress only when all that was written in one turn is gone, so what counts is the connection's:
+   * more than pings must have left it.
+   */
   #cutStalled(nowMs: number): string | undefined {
+    const writtenBytes = this.#session.socket?.bytesWritten ?? 0;
     let reason: string | undefined;
     for (const [stream, seen] of this.#streams) {
-      const { drainedBytes } = stream;
       const limitMs = stream.isClosed ? this.#limits.graceMs : this.#limits.stalledWriteMs;
-      if ((stream.queuedBytes === 0 && !stream.isClosed) || drainedBytes !== seen.drainedBytes) {
-        seen.drainedBytes = drainedBytes;
-        seen.drainedAtMs = nowMs;
-      } else if (nowMs - seen.drainedAtMs >= limitMs) {
+      const isIdle = stream.queuedBytes === 0 && !stream.isClosed;
+      if (isIdle || writtenBytes - seen.writtenBytes >= MIN_PROGRESS_BYTES) {
+        seen.writtenBytes = writtenBytes;
+        seen.progressAtMs = nowMs;
+      } else if (nowMs - seen.progressAtMs >= limitMs) {
         stream.cut(grpcStatus(GRPC_RESOURCE_EXHAUSTED, 'the client takes nothing'));
         reason = 'stalled-write';
       }

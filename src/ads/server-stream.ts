@@ -6,7 +6,6 @@ import type { ServerHttp2Stream } from 'node:http2';
 import {
   encodeGrpcMessage,
   GRPC_CANCELLED,
-  GRPC_HEADER_BYTES,
   GRPC_RESOURCE_EXHAUSTED,
   GrpcFrameError,
   GrpcFrameReader,
@@ -41,7 +40,6 @@ export class ServerStream implements XdsStream {
   readonly #maxQueuedBytes: number;
   #events: XdsStreamEvents | undefined;
   #status: GrpcStatus | undefined;
-  #sentBytes = 0;
   #isEnded = false;
 
   constructor(stream: ServerHttp2Stream, maxMessageBytes: number, maxQueuedBytes: number) {
@@ -57,11 +55,6 @@ export class ServerStream implements XdsStream {
   /** True when the server has had its last word. */
   get isClosed(): boolean {
     return this.#status !== undefined;
-  }
-
-  /** Bytes that the client's side has taken so far; stands still while a client is stalled. */
-  get drainedBytes(): number {
-    return this.#sentBytes - this.queuedBytes;
   }
 
   start(events: XdsStreamEvents): void {
@@ -99,7 +92,6 @@ export class ServerStream implements XdsStream {
       stream.write(first);
     }
     for (const chunk of rest) stream.write(chunk);
-    this.#sentBytes += length + GRPC_HEADER_BYTES;
     if (stream.writableLength > this.#maxQueuedBytes) {
       this.cut(grpcStatus(GRPC_RESOURCE_EXHAUSTED, 'the client is too slow'));
     }

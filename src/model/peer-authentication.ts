@@ -48,13 +48,11 @@ export function mutualTlsFor(
   subject: MutualTlsSubject,
 ): { readonly settings: MutualTlsSettings; readonly causes: readonly Cause[] } {
   const inRoot = [...fetch.bucket(model.byNamespace, rootNamespace).values()];
-  const inOwn =
-    subject.namespace === rootNamespace
-      ? inRoot
-      : [...fetch.bucket(model.byNamespace, subject.namespace).values()];
+  // Policies of the root namespace are the mesh's; those with a selector hold for nobody, as in Istio.
+  const isRoot = subject.namespace === rootNamespace;
+  const inOwn = isRoot ? [] : [...fetch.bucket(model.byNamespace, subject.namespace).values()];
   const mesh = oldest(inRoot.filter((policy) => !hasSelector(policy)));
-  const namespace =
-    subject.namespace === rootNamespace ? undefined : oldest(inOwn.filter((policy) => !hasSelector(policy)));
+  const namespace = oldest(inOwn.filter((policy) => !hasSelector(policy)));
   const workload = oldest(inOwn.filter((policy) => hasSelector(policy) && selects(policy, subject.labels)));
   const levels = [mesh, namespace, workload];
   let mode: MutualTlsMode = 'PERMISSIVE';

@@ -42,7 +42,9 @@ export function createInboundResources(
     const authorization = fetch.get(deps.authorization, id);
     // Never listeners without policies: until both are known there is nothing to send.
     if (facts === undefined || authorization === undefined) return undefined;
-    const input = { inbound: scope.inbound, facts, authorization: authorization.facet };
+    // One object per content, so that what depends on the policies alone is built once for all who have the same.
+    const policies = deps.interner.intern('authorizationFacet', authorization.facet, (facet) => facet);
+    const input = { inbound: scope.inbound, facts, authorization: policies };
     const listeners = inboundListeners(deps.interner, input);
     const clusters = inboundClusters(deps.interner, scope, facts);
     const causes = [...scope.causes, ...authorization.causes];

@@ -215,6 +215,28 @@ test('a client that takes nothing is cut, and what was queued for it is let go',
     client.destroy();
   }));
 
+test('a client that is slow but moves is not cut', () =>
+  serving({ stalledWriteMs: 150, sweepMs: 20, pingIntervalMs: 60_000 }, async (rig, world) => {
+    const big = Array.from({ length: 32 }, (_, i) => ({
+      name: `c${i}`,
+      revision: 1,
+      routes: ['x'.repeat(64 << 10)],
+    }));
+    world.publish(snapshotOf({ clusters: big }));
+    const client = session(rig);
+    const call = openCall(client);
+    let takenBytes = 0;
+    call.write(grpcFrame(firstRequest()));
+    const startMs = performance.now();
+    while (takenBytes < 12 * (64 << 10)) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      takenBytes += (call.read() as Buffer | null)?.length ?? 0;
+      assert.ok(!call.closed && performance.now() - startMs < LIMIT_MS, 'the stream ended early');
+    }
+    assert.ok(performance.now() - startMs > 300, 'it took twice the time that a client may stand still');
+    client.destroy();
+  }));
+
 test('a connection that answers no ping is ended', () =>
   serving({ pingIntervalMs: 50, pingTimeoutMs: 250, sweepMs: 15 }, async (rig) => {
     const { socket, isClosed } = socketTo(rig);

@@ -15,7 +15,11 @@ import type {
 import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { identityMemo } from '#collections/identity-memo.ts';
+import type { AuthorizationFacet } from '#model/authorization.ts';
+import type { MutualTlsMode } from '#model/peer-authentication.ts';
 import type { InboundPort } from '#scope/inbound.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
@@ -128,8 +132,23 @@ function blackHoleChain(inboundPort: number): FilterChain {
   });
 }
 
-/** Ports that no service names still reach the application, under the workload's mode. */
-function passthroughChains(input: InboundListenerInput): FilterChain[] {
+/**
+ * Ports that no service names still reach the application, under the workload's mode. These chains are the larger part
+ * of a listener and the same for all workloads that the same policies select, so they are built once for those.
+ */
+function passthroughChains(input: InboundListenerInput): readonly FilterChain[] {
+  const known = passthroughsOf(input.facts, input.authorization);
+  const chains = known.get(input.inbound.mode) ?? buildPassthroughChains(input);
+  known.set(input.inbound.mode, chains);
+  return chains;
+}
+
+/** By identity of what the chains depend on, then by mode. */
+const passthroughsOf = identityMemo(
+  (_facts: ListenerFacts, _policies: AuthorizationFacet) => new Map<MutualTlsMode, readonly FilterChain[]>(),
+);
+
+function buildPassthroughChains(input: InboundListenerInput): FilterChain[] {
   return inboundChains('Unsupported', input.inbound.mode).map((chain) =>
     buildChain(input, chain, {
       name: chain.carries === 'http' ? 'virtualInbound-catchall-http' : 'virtualInbound',
