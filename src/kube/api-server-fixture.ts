@@ -117,7 +117,7 @@ export class ApiServerFixture implements AsyncDisposable {
     const name = resourceName(kind);
     this.#crds.delete(name);
     this.remove(CRDS, `/${name}`);
-    for (const key of [...(this.#objects.get(name)?.keys() ?? [])]) this.remove(kind, key);
+    for (const key of this.#objects.get(name)?.keys() ?? []) this.remove(kind, key);
     this.cut(name);
   }
 

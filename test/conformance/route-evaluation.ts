@@ -23,7 +23,10 @@ export function evaluateRequest(table: Plain, request: RouterRequest): RouterOut
   const host = findVirtualHost(table, request.host);
   if (host === undefined) return { outcome: 'not_found' };
   if (host['requireTls'] === 'ALL' && (request.scheme ?? 'http') === 'http') {
-    return { outcome: 'redirect', redirect: { code: 301, scheme: 'https' } };
+    return {
+      outcome: 'redirect',
+      redirect: { code: 301, scheme: 'https', host: request.host, path: request.path },
+    };
   }
   const route = listOf(host['routes']).find((item) => matches(plain(item['match']), request));
   if (route === undefined) return { outcome: 'not_found' };

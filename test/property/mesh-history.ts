@@ -39,6 +39,8 @@ export type Command =
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
+  /** The mesh is compared with a fresh one, then goes on. */
+  | { readonly do: 'check'; readonly reversed: boolean }
   | { readonly do: 'step'; readonly items: number };
 
 const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
@@ -127,7 +129,25 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 7, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 5, arbitrary: fc.constant<Command>({ do: 'settle' }) },
   { weight: 6, arbitrary: fc.nat(60).map((items): Command => ({ do: 'step', items })) },
+  { weight: 3, arbitrary: fc.boolean().map((reversed): Command => ({ do: 'check', reversed })) },
 );
+
+/** A mesh with a past: much at once and most proxies there, then one event after the other. */
+export const history: fc.Arbitrary<readonly Command[]> = fc
+  .tuple(
+    fc.array(manifest, { maxLength: 40, size: 'max' }),
+    fc.shuffledSubarray([...PROXIES], { minLength: 1 }),
+    fc.array(localReplica, { maxLength: 2 }),
+    fc.array(anyCommand, { maxLength: 50, size: 'max' }),
+  )
+  .map(([manifests, proxies, replicas, events]) => [
+    ...manifests.map((one): Command => ({ do: 'set', manifest: one })),
+    ...proxies.map((facts): Command => ({ do: 'connect', proxy: facts })),
+    ...replicas.map((replica): Command => ({ do: 'run', replica })),
+    { do: 'settle' },
+    ...events,
+    { do: 'check', reversed: events.length % 2 === 1 },
+  ]);
 
 /** A mesh that lives through a history, and beside it, in plain maps, what it was fed with. */
 export class LivingMesh {
@@ -139,6 +159,12 @@ export class LivingMesh {
   readonly replicas = new Map<string, LocalReplica>();
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
+  readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
+
+  /** `check` compares the mesh with a fresh one, where a history asks for it. */
+  constructor(check: (living: MeshFixture, fresh: MeshFixture) => void = () => {}) {
+    this.#check = check;
+  }
 
   run(command: Command): void {
     switch (command.do) {
@@ -157,13 +183,16 @@ export class LivingMesh {
         return this.fixture.settle();
       case 'step':
         return void this.fixture.step(command.items);
+      case 'check':
+        this.fixture.settle();
+        return this.#check(this.fixture, this.#startAfresh(command.reversed));
       default:
         return this.#pick(command.do, command.index);
     }
   }
 
   /** A mesh that never knew anything but the outcome. `reversed`: fed in the opposite order. */
-  startAfresh(reversed: boolean): MeshFixture {
+  #startAfresh(reversed: boolean): MeshFixture {
     const fresh = meshFixture();
     this.feed(fresh, reversed);
     fresh.settle();

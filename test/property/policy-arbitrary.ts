@@ -56,8 +56,21 @@ const settings = some({
   tls: clientTls,
 });
 
+/** Failover between places needs outlier detection. */
+const failover = fc
+  .constantFrom(
+    { failover: [{ from: 'r1', to: 'r2' }] },
+    { failoverPriority: ['topology.istio.io/network', 'version'] },
+    { failoverPriority: ['version=v1', 'topology.kubernetes.io/region'] },
+  )
+  .map((how) => ({
+    outlierDetection: { consecutive5xxErrors: 3 },
+    loadBalancer: { simple: 'ROUND_ROBIN', localityLbSetting: { enabled: true, ...how } },
+  }));
+
 const trafficPolicy = fc.oneof(
   settings,
+  failover,
   fc.tuple(settings, few(portNumber), settings).map(([own, ports, perPort]) => ({
     ...own,
     portLevelSettings: ports.map((number) => ({ port: { number }, ...perPort })),
@@ -194,6 +207,7 @@ export const meshConfigPart: fc.Arbitrary<object> = some({
     { enabled: true, failover: [{ from: 'r1', to: 'r2' }] },
   ),
   meshMTLS: fc.constant({ minProtocolVersion: 'TLSV1_3' }),
+  tlsDefaults: fc.constant({ minProtocolVersion: 'TLSV1_2', cipherSuites: ['ECDHE-RSA-AES256-GCM-SHA384'] }),
   pathNormalization: fc.constant({ normalization: 'MERGE_SLASHES' }),
   defaultHttpRetryPolicy: fc.constant({ attempts: 1 }),
 });

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { stringify } from 'yaml';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { type MeshFixture, readObjects } from '../support/mesh-fixture.ts';
-import { anyCommand, type Command, LivingMesh } from './mesh-history.ts';
+import { type Command, history, LivingMesh } from './mesh-history.ts';
 import type { Manifest } from './mesh-names.ts';
 
 const isLong = process.env['LATEEN_LONG'] === '1';
@@ -61,9 +61,8 @@ function livedMesh(commands: readonly Command[]): LivingMesh {
 
 /** A failure names its seed; `fc.assert` does so in its message. */
 function forHistories(numRuns: number, check: (mesh: LivingMesh) => void): void {
-  const histories = fc.array(anyCommand, { minLength: 10, maxLength: 120, size: 'max' });
   fc.assert(
-    fc.property(histories, (commands) => check(livedMesh(commands))),
+    fc.property(history, (commands) => check(livedMesh(commands))),
     isLong ? { numRuns: 2000, interruptAfterTimeLimit: 200_000 } : { numRuns },
   );
 }

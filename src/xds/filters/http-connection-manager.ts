@@ -6,14 +6,19 @@
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { CorsSchema } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { FilterConfigSchema as GrpcStatsSchema } from '#proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
-import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type {
+  HttpConnectionManager,
+  HttpFilter,
+} from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import {
+  RdsSchema,
   HttpConnectionManager_ForwardClientCertDetails as ForwardDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
@@ -24,7 +29,8 @@ import type { Filter } from '#proto/envoy/config/listener/v3/listener_components
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { adsConfigSource } from '#xds/config-source.ts';
 import { durationFromMs } from '#xds/duration.ts';
-import { packAny } from '#xds/encode.ts';
+import { encodeCanonical, packAny } from '#xds/encode.ts';
+import { concatenate } from '#xds/routes/bytes.ts';
 
 export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
 
@@ -59,21 +65,54 @@ export interface HttpConnectionManagerInput {
   readonly mutualTls: boolean;
 }
 
+/** One empty list for all, so that what is remembered by lists is found again. */
+export const NO_FILTERS: readonly HttpFilter[] = [];
+
 type Manager = MessageInitShape<typeof HttpConnectionManagerSchema>;
 type Configurer = (input: HttpConnectionManagerInput, manager: Manager) => void;
 
-const CONFIGURERS: readonly Configurer[] = [
-  setRoutes,
-  setPaths,
-  setClientCertificate,
-  setProtocols,
-  setFilters,
-];
+const CONFIGURERS: readonly Configurer[] = [setPaths, setClientCertificate, setProtocols, setFilters];
 
-/** Builds the network filter `envoy.filters.network.http_connection_manager`. */
+/**
+ * Builds the network filter `envoy.filters.network.http_connection_manager`. Nearly all of it is the same for many
+ * listeners, so that part is encoded once and the name and the routes are put before it: protobuf lets a message be put
+ * together from parts, and this order is ours.
+ */
 export function buildHttpConnectionManager(input: HttpConnectionManagerInput): Filter {
+  const own = create(HttpConnectionManagerSchema, { statPrefix: input.statPrefix });
+  setRoutes(input, own);
+  const value = concatenate([encodeCanonical(HttpConnectionManagerSchema, own), sharedPart(input)]);
+  const typeUrl = `type.googleapis.com/${HttpConnectionManagerSchema.typeName}`;
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: { case: 'typedConfig', value: { typeUrl, value } },
+  });
+}
+
+/** The encoded rest, remembered by the identity of its lists of filters and the values of its few plain facts. */
+function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
+  const { accessLog, peerFilters, securityFilters, alpnFilters } = input;
+  const known = sharedParts(accessLog, peerFilters, securityFilters, alpnFilters);
+  const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops, mutualTls } = input;
+  const facts = JSON.stringify([
+    direction,
+    pathNormalization,
+    streamIdleTimeoutMs,
+    http10,
+    trustedHops,
+    mutualTls,
+  ]);
+  const bytes = known.get(facts) ?? encodeSharedPart(input);
+  known.set(facts, bytes);
+  return bytes;
+}
+
+const sharedParts = identityMemo(
+  (..._lists: readonly [object, object, object, object]) => new Map<string, Uint8Array>(),
+);
+
+function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
   const manager: Manager = {
-    statPrefix: input.statPrefix,
     accessLog: [...input.accessLog],
     streamIdleTimeout: durationFromMs(input.streamIdleTimeoutMs),
     proxy100Continue: true,
@@ -87,13 +126,7 @@ export function buildHttpConnectionManager(input: HttpConnectionManagerInput): F
     },
   };
   for (const configure of CONFIGURERS) configure(input, manager);
-  return create(FilterSchema, {
-    name: 'envoy.filters.network.http_connection_manager',
-    configType: {
-      case: 'typedConfig',
-      value: packAny(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, manager)),
-    },
-  });
+  return encodeCanonical(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, manager));
 }
 
 /** An HTTP filter from a name and a packed configuration message. */
@@ -101,11 +134,15 @@ export function httpFilter(name: string, typedConfig: ReturnType<typeof packAny>
   return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
 }
 
-function setRoutes(input: HttpConnectionManagerInput, manager: Manager): void {
+function setRoutes(input: HttpConnectionManagerInput, manager: HttpConnectionManager): void {
+  const { routes } = input;
   manager.routeSpecifier =
-    input.routes.kind === 'rds'
-      ? { case: 'rds', value: { configSource: adsConfigSource(), routeConfigName: input.routes.name } }
-      : { case: 'routeConfig', value: input.routes.config };
+    routes.kind === 'inline'
+      ? { case: 'routeConfig', value: routes.config }
+      : {
+          case: 'rds',
+          value: create(RdsSchema, { configSource: adsConfigSource(), routeConfigName: routes.name }),
+        };
 }
 
 /** Path normalisation happens before routing and authorization, so that both see the same path. */

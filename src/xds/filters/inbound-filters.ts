@@ -12,7 +12,7 @@ import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildAccessLogs } from './access-log.ts';
 import { buildHttpAuthorization, buildTcpAuthorization } from './authorization.ts';
-import { buildHttpConnectionManager } from './http-connection-manager.ts';
+import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
 import { buildStatsLoggers } from './stats.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
@@ -98,7 +98,7 @@ function httpManager(input: InboundFilterInput, target: InboundChainTarget, part
     accessLog: parts.accessLog,
     peerFilters: parts.httpPeerFilters,
     securityFilters: policyFilters(input.authorization).http,
-    alpnFilters: [],
+    alpnFilters: NO_FILTERS,
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,

@@ -6,7 +6,7 @@ import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_co
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { type AccessLogInput, buildAccessLogs } from './access-log.ts';
 import { alpnFilters } from './alpn.ts';
-import { buildHttpConnectionManager } from './http-connection-manager.ts';
+import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { outboundPeerFilters } from './peer-metadata.ts';
 import { buildStatsLoggers } from './stats.ts';
 import { buildTcpProxy, type WeightedCluster } from './tcp-proxy.ts';
@@ -19,7 +19,7 @@ export function outboundHttpFilter(facts: ListenerFacts, statPrefix: string, rou
     routes: { kind: 'rds', name: routeName },
     pathNormalization: facts.pathNormalization,
     ...callerHttpParts(facts),
-    securityFilters: [],
+    securityFilters: NO_FILTERS,
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,
