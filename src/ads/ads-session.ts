@@ -333,7 +333,13 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       state.commit(target, changes, undefined, nowMs);
       return;
     }
-    state.commit(target, changes, { nonce, version, sentAtMs: nowMs, epoch: this.#epoch.number }, nowMs);
+    const isWhole = !this.isDelta && type.isWholeState;
+    state.commit(
+      target,
+      changes,
+      { nonce, version, sentAtMs: nowMs, epoch: this.#epoch.number, isWhole },
+      nowMs,
+    );
     if (state.inFlight.length > MAX_IN_FLIGHT) state.forgetOldest();
     this.#lastNonce.set(state, nonce);
     const sent = state.inFlight.at(-1);

@@ -64,10 +64,14 @@ export class PushOrder {
       if (state.type !== CDS || this.#stream.queuedBytes > 0) return false;
       if (!this.#isPast(last.sentAtMs + ORDER_WAIT_MS)) return false;
     }
-    const isBlocked = (WAITS_FOR.get(state.type) ?? []).some((type) => this.#isAdding(type));
+    const before = WAITS_FOR.get(state.type) ?? [];
+    const isBlocked = before.some((type) => this.#isAdding(type));
     if (!isBlocked) return true;
     if (state.blockedSinceMs === 0) state.blockedSinceMs = this.#nowMs;
-    return this.#isPast(state.blockedSinceMs + ORDER_WAIT_MS);
+    // Time makes up for an answer that does not come, not for clusters that have not even been sent.
+    return (
+      this.#isPast(state.blockedSinceMs + ORDER_WAIT_MS) && !(before.includes(CDS) && this.#waiting.has(CDS))
+    );
   }
 
   /** What may be removed of this type, and what stands in for a name that the client can't do without yet. */

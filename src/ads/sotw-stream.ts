@@ -70,8 +70,11 @@ function wholeState(context: ResponseContext, bodies: BodyCache): readonly Body[
   for (const [name, entry] of target) {
     if (!state.isSubscribed(name)) continue;
     const exception = state.exceptions.get(name);
-    const isRefused = exception?.refused === entry.resource.version;
-    const shown = isRefused ? lastKnown(exception?.held ?? []) : entry;
+    const { version } = entry.resource;
+    const isRefused = exception?.refused === version;
+    const shown = isRefused
+      ? lastKnown((exception?.held ?? []).filter(({ resource }) => resource.version !== version))
+      : entry;
     if (shown !== undefined) entries.push([name, shown]);
   }
   return [encodeSotw(state.type, entries), kept];

@@ -39,6 +39,11 @@ export interface InFlight {
   readonly before: ReadonlyMap<string, Held>;
 }
 
+/** A response that leaves now. `isWhole`: it is a state of the world, which repeats what was sent before. */
+export type SentResponse = Pick<InFlight, 'nonce' | 'version' | 'sentAtMs' | 'epoch'> & {
+  readonly isWhole: boolean;
+};
+
 /** What to send to bring a client from where it is to a target map. */
 export interface Changes {
   readonly adds: readonly Named[];
@@ -242,18 +247,9 @@ export class TypeState {
   }
 
   /** The client is now at the target, except for what `changes` left out; `sent` is the response on its way, if any. */
-  commit(
-    target: ResourceMap,
-    changes: Changes,
-    sent: Omit<InFlight, 'before' | 'adds' | 'removals'> | undefined,
-    nowMs: number,
-  ): void {
+  commit(target: ResourceMap, changes: Changes, sent: SentResponse | undefined, nowMs: number): void {
     if (sent !== undefined) {
-      const { adds, removals } = changes;
-      this.#inFlight = [
-        ...this.#inFlight,
-        { ...sent, adds, removals, before: this.#heldBefore(adds, removals) },
-      ];
+      this.#inFlight = [...this.#inFlight, this.#inFlightOf(sent, target, changes)];
     }
     const removed = new Set(changes.removals);
     for (const name of changes.diff.deleted) {
@@ -357,6 +353,21 @@ export class TypeState {
       }
     }
     return { adds, removals, hasStandIn };
+  }
+
+  /** A whole state says again what lies in responses that are not answered yet: the last answer counts for that too. */
+  #inFlightOf(sent: SentResponse, target: ResourceMap, { adds, removals }: Changes): InFlight {
+    const before = new Map(this.#heldBefore(adds, removals));
+    const all = new Map(adds);
+    for (const earlier of sent.isWhole ? this.#inFlight : []) {
+      for (const [name, entry] of earlier.adds) {
+        if (all.has(name) || target.get(name)?.resource.version !== entry.resource.version) continue;
+        all.set(name, entry);
+        const held = earlier.before.get(name);
+        if (held !== undefined) before.set(name, held);
+      }
+    }
+    return { ...sent, adds: all.size === adds.length ? adds : [...all], removals, before };
   }
 
   #heldBefore(adds: readonly Named[], removals: readonly string[]): ReadonlyMap<string, Held> {

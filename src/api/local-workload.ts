@@ -64,7 +64,7 @@ export interface LocalWorkloadSpec {
   readonly command: readonly string[];
   readonly args: readonly string[];
   readonly env: readonly LocalWorkloadEnv[];
-  /** '' stands for the folder that the mesh was started on. */
+  /** Relative to the folder of the object's file; '' stands for that folder. */
   readonly workingDir: string;
   readonly ports: readonly LocalWorkloadPort[];
   /** 0 to 50. */

@@ -355,3 +355,16 @@ for (const [words, expected] of completions) {
     deepStrictEqual(stdout.split('\n').slice(0, -1), expected);
   });
 }
+
+test('docs/cli.md describes every command', async () => {
+  await using rig = await openCliRig(undefined);
+  const text = readFileSync(join(import.meta.dirname, '../../docs/cli.md'), 'utf8');
+  const commands = [...(await rig.run(['--help'])).stdout.matchAll(/^ {2}([a-z-]+) /gm)].map(
+    ([, name]) => name ?? '',
+  );
+  ok(commands.length > 10);
+  const missing = commands.filter(
+    (name) => name !== 'help' && !new RegExp(`^\\| \`${name}[ \`]`, 'm').test(text),
+  );
+  deepStrictEqual(missing, []);
+});

@@ -19,7 +19,7 @@ const WATCH_SECONDS = 300;
 const MAX_RESUMES = 5;
 /** What is refused, and not merely away, is asked for at this interval at least. */
 const REFUSED_RETRY_MS = 10_000;
-const DEFAULT_BACKOFF: BackoffOptions = { initialMs: 200, maxMs: 30_000 };
+const DEFAULT_BACKOFF: BackoffOptions = { initialMs: 200, maxMs: 10_000 };
 /** A watch that lasted this long was a success. */
 const GOOD_WATCH_MS = 5000;
 

@@ -39,13 +39,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   const log = openLog(flags, clock);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
   const meshConfig = readMeshConfig(flags.meshConfig, log);
-  const meshOptions: MeshOptions = {
-    meshConfig,
-    clusterId: flags.clusterID,
-    clusterDomain: flags.domain,
-    onError: (collection, key, error) =>
-      log.error('derivation failed', { collection, key, error: String(error) }),
-  };
+  const meshOptions = meshOptionsOf(flags, meshConfig, log);
   const mesh = createMesh(meshOptions);
   const scope = new AsyncScope();
   try {
@@ -84,16 +78,22 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
       }),
     );
     if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
-    const cluster = followCluster({ flags, mesh, meshConfig, heldBack, clock, rng: systemRng(), log });
-    if (cluster !== undefined) scope.add(cluster);
-    const becomeReady = async (): Promise<void> => {
-      await cluster?.source.synced;
-      await mesh.driver.settled();
+    const cluster = followCluster({
+      flags,
+      mesh,
+      meshConfig,
+      heldBack,
+      clock,
+      log,
+      metrics: metrics.registry,
+    });
+    if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
+    const computed = computeFirst(mesh, cluster).then(() => {
       state.isComputed = true;
       log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
-    };
+    });
     // While a cluster is away the program runs, and can be stopped.
-    await (cluster === undefined ? becomeReady() : void becomeReady());
+    if (cluster === undefined) await computed;
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
@@ -118,6 +118,27 @@ function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | und
   if (!target.ok) throw new Error(target.error);
   if (target.value === undefined) return undefined;
   return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
+}
+
+function meshOptionsOf(flags: DiscoveryFlags, meshConfig: MeshConfigJson, log: Logger): MeshOptions {
+  return {
+    meshConfig,
+    clusterId: flags.clusterID,
+    clusterDomain: flags.domain,
+    onError: (collection, key, error) =>
+      log.error('derivation failed', { collection, key, error: String(error) }),
+  };
+}
+
+/** Resolves when everything that there is at the start has been computed. */
+async function computeFirst(mesh: Mesh, cluster: KubeFeed | undefined): Promise<void> {
+  await cluster?.source.synced;
+  await mesh.driver.settled();
+}
+
+/** /ready names what the first lists wait for. */
+function addCluster({ source, waitingFor }: KubeFeed, readiness: Readiness): void {
+  readiness.add('kubernetes', () => source.state.isReady, waitingFor);
 }
 
 async function followFolder(

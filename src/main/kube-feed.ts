@@ -8,9 +8,10 @@ import type { KindInfo } from '#api/kind-registry.ts';
 import type { Clock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { Logger } from '#base/logger.ts';
-import type { Rng } from '#base/rng.ts';
+import { systemRng } from '#base/rng.ts';
 import { type Result, ok } from '#base/result.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
+import type { MetricRegistry } from '#doors/prometheus-text.ts';
 import { readInCluster } from '#kube/in-cluster.ts';
 import { KubeClient } from '#kube/kube-client.ts';
 import type { KubeTarget } from '#kube/kube-target.ts';
@@ -29,8 +30,8 @@ export interface KubeFeedOptions {
   readonly meshConfig: MeshConfigJson;
   readonly heldBack: Pick<HeldBackController, 'applying'>;
   readonly clock: Clock;
-  readonly rng: Rng;
   readonly log: Logger;
+  readonly metrics: MetricRegistry;
 }
 
 /** A cluster that is followed until disposed of. */
@@ -53,7 +54,7 @@ export function findKubeTarget(flags: DiscoveryFlags): Result<KubeTarget | undef
 
 /** Starts to follow. */
 export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
-  const { flags, target, mesh, meshConfig, heldBack, clock, rng, log } = options;
+  const { flags, target, mesh, meshConfig, heldBack, clock, log, metrics } = options;
   const client = new KubeClient(target, {
     clock,
     env: process.env,
@@ -63,7 +64,7 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
   const source = new KubeSource({
     client,
     clock,
-    rng,
+    rng: systemRng(),
     revision: process.env['REVISION'] || 'default',
     discoverySelectors: meshConfig.discoverySelectors ?? [],
     isFollowed: (info: KindInfo) => flags.configDir === '' || !info.group.endsWith('istio.io'),
@@ -77,6 +78,7 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
     },
   });
   source.start();
+  countKept(metrics, source);
   const problems = watchProblems(source, clock, log);
   return {
     source,
@@ -95,6 +97,24 @@ function tellNews(batch: SourceBatch, told: Set<string>, log: Logger): void {
   for (const line of lines) if (!told.has(line)) log.warn(line);
   told.clear();
   for (const line of lines) told.add(line);
+}
+
+/** What is kept of the cluster, by kind: bytes per object is the quotient. */
+function countKept(metrics: MetricRegistry, source: KubeSource): void {
+  const labels = ['kind'];
+  const objects = metrics.gauge({
+    name: 'lateen_kube_objects',
+    help: 'Objects kept of the cluster.',
+    labels,
+  });
+  const help = 'Size of labels, annotations and specs kept of the cluster, as JSON text.';
+  const sizes = metrics.gauge({ name: 'lateen_kube_kept_bytes', help, labels });
+  metrics.onCollect(() => {
+    for (const [kind, kept] of source.kept()) {
+      objects.set(kept.objects, { kind });
+      sizes.set(kept.sizeBytes, { kind });
+    }
+  });
 }
 
 const PROBLEM_LOG_MS = 10_000;

@@ -2,8 +2,12 @@
  * What a replica's agent is started with: names of Istio's injection where there are any, so that the same agent runs in a pod. Each
  * agent works in a folder of its own; its sockets, token and root lie at the places below it that Istio's agent uses. Pure.
  */
+import { Findings } from '#api/findings.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import { mergeMeshProxyConfig, type MeshProxyConfigPart, parseMeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import { parseDocuments } from '#api/yaml-documents.ts';
+import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { ReplicaAddresses } from './address-block.ts';
 
 /** Where the agent finds its token and the mesh's root, relative to its folder. Source: Istio's agent. */
@@ -13,7 +17,7 @@ export const ROOT_CERT_PATH = 'var/run/secrets/istio/root-cert.pem';
 /** The name that the control plane's certificate shows. */
 const CONTROL_PLANE_NAME = 'istiod.istio-system.svc';
 const CLUSTER_ID = 'Kubernetes';
-const UNKNOWN = 'unknown';
+const CONFIG_ANNOTATION = 'proxy.istio.io/config';
 
 /** What all agents of a mesh have in common. */
 export interface AgentSurroundings {
@@ -23,7 +27,7 @@ export interface AgentSurroundings {
   readonly trustDomain: string;
   readonly httpProxyPort: number;
   /** mesh config's defaultConfig. */
-  readonly proxyConfig: Readonly<Record<string, unknown>>;
+  readonly proxyConfig: MeshProxyConfigPart;
 }
 
 /** One replica, as its agent must know it. */
@@ -55,7 +59,7 @@ export function agentEnvironment(
     ['TRUST_DOMAIN', around.trustDomain],
     ['ISTIOD_SAN', CONTROL_PLANE_NAME],
     ['CA_ADDR', around.controlPlaneAddress],
-    ['PROXY_CONFIG', JSON.stringify(proxyConfig(around))],
+    ['PROXY_CONFIG', JSON.stringify(proxyConfig(around, spec.annotations))],
     ['LATEEN_LISTEN_ADDRESS', addresses.proxy],
     ['LATEEN_ADMIN_ADDRESS', addresses.proxy],
     ['LATEEN_APP_ADDRESS', addresses.app],
@@ -66,7 +70,6 @@ export function agentEnvironment(
     ['ISTIO_META_OUTBOUND_ADDRESS', isGateway ? spec.bind : addresses.outbound],
     ['ISTIO_METAJSON_LABELS', JSON.stringify(spec.labels)],
     ['ISTIO_METAJSON_ANNOTATIONS', JSON.stringify(spec.annotations)],
-    ...telemetryNames(around, object),
     ...applicationMetrics(spec.annotations),
   ]);
 }
@@ -82,33 +85,28 @@ function applicationMetrics(
   return [['ISTIO_PROMETHEUS_ANNOTATIONS', JSON.stringify({ scrape, path, port })]];
 }
 
-/** What Envoy's metrics and logs call this workload. */
-function telemetryNames(
+/** The mesh's config for proxies, the workload's own part laid over it. */
+function proxyConfig(
   around: AgentSurroundings,
-  { name, namespace, spec }: MeshObject<LocalWorkloadSpec>,
-): readonly (readonly [string, string])[] {
-  const labels = new Map(Object.entries(spec.labels));
-  const first = (...keys: string[]): string | undefined => keys.map((key) => labels.get(key)).find(Boolean);
-  const app = first('app', 'app.kubernetes.io/name');
-  const version = first('version', 'app.kubernetes.io/version');
-  return [
-    ['LATEEN_WORKLOAD', name],
-    ['LATEEN_NAMESPACE', namespace],
-    ['LATEEN_APP', first('app') ?? UNKNOWN],
-    ['LATEEN_VERSION', first('version') ?? UNKNOWN],
-    ['LATEEN_CANONICAL_SERVICE', first('service.istio.io/canonical-name') ?? app ?? name],
-    ['LATEEN_CANONICAL_REVISION', first('service.istio.io/canonical-revision') ?? version ?? 'latest'],
-    ['LATEEN_CLUSTER', CLUSTER_ID],
-    ['LATEEN_PRINCIPAL', `spiffe://${around.trustDomain}/ns/${namespace}/sa/${spec.serviceAccount}`],
-  ];
-}
-
-function proxyConfig(around: AgentSurroundings): Readonly<Record<string, unknown>> {
+  annotations: LocalWorkloadSpec['annotations'],
+): Readonly<Record<string, unknown>> {
   return {
-    concurrency: 1,
-    terminationDrainDuration: '1s',
-    ...around.proxyConfig,
+    ...mergeMeshProxyConfig(around.proxyConfig, ownProxyConfig(annotations).part),
     discoveryAddress: around.controlPlaneAddress,
     binaryPath: around.envoyPath,
   };
+}
+
+/** The annotation proxy.istio.io/config: what of it can be used, and what is wrong with the rest. */
+export function ownProxyConfig(annotations: LocalWorkloadSpec['annotations']): {
+  readonly part: MeshProxyConfigPart;
+  readonly problems: readonly string[];
+} {
+  const text = annotations[CONFIG_ANNOTATION];
+  if (text === undefined) return { part: {}, problems: [] };
+  const [document] = parseDocuments(text, CONFIG_ANNOTATION);
+  const findings = new Findings();
+  const part = parseMeshProxyConfig(document?.value ?? {}, '', findings) ?? {};
+  const found = [...(document?.diagnostic === undefined ? [] : [document.diagnostic]), ...findings.all];
+  return { part, problems: found.map((one) => `${CONFIG_ANNOTATION}: ${printDiagnostic(one)}`) };
 }

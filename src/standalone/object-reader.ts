@@ -3,7 +3,6 @@
  * Every problem is a diagnostic with its place.
  */
 import { decodeObjects } from '#api/decode-object.ts';
-import { toKubernetesForm } from '#api/print-object.ts';
 import { isJsonObject } from '#api/json-scalar.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { MAX_YAML_BYTES, parseDocuments } from '#api/yaml-documents.ts';
@@ -20,6 +19,8 @@ export interface ReadObject {
   readonly object: MeshObject;
   readonly content: string;
   readonly at: SourcePosition;
+  /** False for an item of a List, whose text has been printed anew. */
+  readonly isWholeDocument: boolean;
 }
 
 /** All that could be read; `diagnostics` has an error when something could not. */
@@ -31,6 +32,14 @@ export interface ReadObjects {
 interface Found {
   readonly objects: ReadObject[];
   readonly diagnostics: Diagnostic[];
+}
+
+/** A finding about an object, placed in the text that the object was read from. */
+export function placeIn(one: ReadObject, diagnostic: Diagnostic): Diagnostic {
+  const { at, content, isWholeDocument } = one;
+  if (!isWholeDocument) return { ...diagnostic, at };
+  const [placed = diagnostic] = placeDiagnostics([diagnostic], content, 0, at.file);
+  return shift(placed, at.line);
 }
 
 /** Reads texts; an object that occurs twice is an error, as in a folder. */
@@ -65,26 +74,27 @@ function readDocument(file: ApplyFile, place: DocumentPlace, namespace: string, 
   const content = file.text.slice(place.start, place.end);
   for (const document of parseDocuments(content, file.name)) {
     if (document.diagnostic !== undefined) {
-      found.diagnostics.push(shift(document.diagnostic, place));
+      found.diagnostics.push(shift(document.diagnostic, place.line));
       continue;
     }
-    const isList = isJsonObject(document.value) && Array.isArray(document.value['items']);
-    for (const one of decodeObjects(document.value, { defaultNamespace: namespace })) {
+    const items = isJsonObject(document.value) ? document.value['items'] : undefined;
+    const decoded = decodeObjects(document.value, { defaultNamespace: namespace });
+    for (const [index, one] of decoded.entries()) {
       const placed = placeDiagnostics(one.diagnostics, content, document.index, file.name);
-      found.diagnostics.push(...placed.map((diagnostic) => shift(diagnostic, place)));
+      found.diagnostics.push(...placed.map((diagnostic) => shift(diagnostic, place.line)));
       if (one.object === undefined) continue;
-      const text = isList ? printYaml(toKubernetesForm(one.object)) : content;
       found.objects.push({
         object: one.object,
-        content: text,
+        content: Array.isArray(items) ? printYaml(items[index]) : content,
         at: { file: file.name, line: place.line, column: 1 },
+        isWholeDocument: !Array.isArray(items),
       });
     }
   }
 }
 
-/** From the line within the document to the line within the file. */
-function shift(diagnostic: Diagnostic, place: DocumentPlace): Diagnostic {
+/** From the line within a document to the line within the file, where the document begins at `firstLine`. */
+function shift(diagnostic: Diagnostic, firstLine: number): Diagnostic {
   if (diagnostic.at === undefined) return diagnostic;
-  return { ...diagnostic, at: { ...diagnostic.at, line: diagnostic.at.line + place.line - 1 } };
+  return { ...diagnostic, at: { ...diagnostic.at, line: diagnostic.at.line + firstLine - 1 } };
 }

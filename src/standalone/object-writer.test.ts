@@ -20,7 +20,16 @@ function fakeControlPlane(): { readonly plane: ControlPlane; readonly names: () 
       for (const object of set) objects.set(objectKey(object), object);
     },
     objects: () => [...objects.values()],
-    warnings: () => [],
+    warnings: (refs) =>
+      refs
+        .filter(({ name }) => name === 'warned')
+        .map((resource) => ({
+          code: 'LTN1008',
+          severity: 'warning',
+          resource,
+          path: 'spec.ports',
+          args: {},
+        })),
     heldBack: () => [],
     waitForProxies: async () => ({ pending: ['a-0'] }),
   };
@@ -84,6 +93,22 @@ test('apply puts a new object into a file of its own, where the control plane fi
     deepStrictEqual(readdirSync(join(dir, 'shop')).sort(), ['service-c.yaml', 'service-d.yaml']);
     match(readFileSync(join(dir, 'shop', 'service-c.yaml'), 'utf8'), /namespace: shop/);
     deepStrictEqual(names(), ['Service/default/a', 'Service/default/b', 'Service/shop/c', 'Service/shop/d']);
+  }));
+
+test('a warning about an object is placed in the text that came, not in the file that it went to', () =>
+  withFolder(async ({ writer }) => {
+    const answer = await writer.apply(apply(`# comment\n---\n${service('warned', 1)}`));
+    deepStrictEqual(
+      answer.diagnostics.map(({ code, at }) => [code, at?.file, at?.line]),
+      [['LTN1008', 'in.yaml', 6]],
+    );
+  }));
+
+test('an item of a List is written as it came, the values of a Secret too', () =>
+  withFolder(async ({ dir, writer }) => {
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data: { key: 'dmFsdWU=' } };
+    await writer.apply(apply(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [secret] })));
+    match(readFileSync(join(dir, 'default', 'secret-s.yaml'), 'utf8'), /key: dmFsdWU=/);
   }));
 
 test('apply of what is there already writes nothing', () =>

@@ -22,7 +22,7 @@ import { ControlRefusal } from './control-door.ts';
 import { FileEdits, withNamespace } from './file-edits.ts';
 import { readTextFile, writeTextFiles } from './file-writer.ts';
 import type { Arrival, ObjectFolder } from './object-folder.ts';
-import { type ReadObject, readObjects } from './object-reader.ts';
+import { placeIn, type ReadObject, readObjects } from './object-reader.ts';
 import { explainSystemError } from './system-error.ts';
 
 export interface ObjectWriterOptions {
@@ -94,8 +94,18 @@ export class ObjectWriter {
       edits,
       refs.map((ref) => ({ ref, hash: hashes.get(objectKey(ref)) ?? '' })),
     );
-    const warnings = this.#options.controlPlane.warnings(changed);
+    const warnings = this.#warnings(objects);
     return this.#afterwards(accepted(changed, [...diagnostics, ...warnings]), refs, request);
+  }
+
+  /** References that lead nowhere, placed in what the user wrote. */
+  #warnings(objects: readonly ReadObject[]): readonly Diagnostic[] {
+    const byKey = new Map(objects.map((one) => [objectKey(one.object), one]));
+    const refs = objects.map(({ object: { kind, namespace, name } }) => ({ kind, namespace, name }));
+    return this.#options.controlPlane.warnings(refs).map((warning) => {
+      const one = warning.resource === undefined ? undefined : byKey.get(objectKey(warning.resource));
+      return one === undefined ? warning : placeIn(one, warning);
+    });
   }
 
   #put(edits: FileEdits, { object, content }: ReadObject, namespace: string): void {

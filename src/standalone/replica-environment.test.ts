@@ -1,9 +1,9 @@
-import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeObject } from '#api/decode-object.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
-import { agentArguments, agentEnvironment } from './agent-environment.ts';
+import { agentArguments, agentEnvironment, ownProxyConfig } from './agent-environment.ts';
 import { appEnvironment, baseEnvironment } from './app-environment.ts';
 import { gatewayPorts } from './gateway-ports.ts';
 import { renewalDelayMs } from './replica-files.ts';
@@ -77,12 +77,25 @@ test('an agent is told who it is, where it listens and what its metrics are call
       'INSTANCE_IP',
       'LATEEN_ADMIN_ADDRESS',
       'ISTIO_META_INTERCEPTION_MODE',
-      'LATEEN_VERSION',
-      'LATEEN_PRINCIPAL',
+      'SERVICE_ACCOUNT',
     ].map((name) => env.get(name)),
-    ['web-1', '127.64.0.5', '127.64.0.5', 'NONE', 'v2', 'spiffe://cluster.local/ns/shop/sa/web-sa'],
+    ['web-1', '127.64.0.5', '127.64.0.5', 'NONE', 'web-sa'],
   );
   deepStrictEqual(agentArguments(object).slice(0, 2), ['proxy', 'sidecar']);
+});
+
+test("a workload's own part of the proxies' config is laid over the mesh's, and mistakes in it are told", () => {
+  const annotations = { 'proxy.istio.io/config': 'concurrency: 4\nholdAplicationUntilProxyStarts: true\n' };
+  const object = workload({ command: ['x'], labels: { app: 'web' }, annotations });
+  const mesh = { ...around, proxyConfig: { concurrency: 1, drainDuration: '3s' } };
+  const config = JSON.parse(
+    agentEnvironment(mesh, { object, replica: 0, addresses }).get('PROXY_CONFIG') ?? '',
+  );
+  deepStrictEqual([config.concurrency, config.drainDuration, config.binaryPath], [4, '3s', '/bin/envoy']);
+  match(
+    ownProxyConfig(object.spec.annotations).problems.join(),
+    /unknown field holdAplicationUntilProxyStarts/,
+  );
 });
 
 test("a gateway's listeners bind where its YAML says, its other doors stay at its own address", () => {

@@ -10,7 +10,12 @@ import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Rng } from '#base/rng.ts';
 import type { ReplicaAddresses } from './address-block.ts';
-import { type AgentSurroundings, agentArguments, agentEnvironment } from './agent-environment.ts';
+import {
+  type AgentSurroundings,
+  agentArguments,
+  agentEnvironment,
+  ownProxyConfig,
+} from './agent-environment.ts';
 import { appEnvironment } from './app-environment.ts';
 import type { ChildExit } from './child.ts';
 import { probe } from './http-probe.ts';
@@ -165,6 +170,9 @@ export class Replica {
   /** Starts the proxy; the application follows when that is ready. Errors: rejects when its folder cannot be written. */
   async start(): Promise<void> {
     await this.#files.prepare();
+    for (const problem of ownProxyConfig(this.plan.object.spec.annotations).problems) {
+      this.#around.events.add('Warning', this.subject, problem);
+    }
     if (this.isStopping) return;
     this.#agent.start();
     const host = this.plan.addresses.proxy;

@@ -136,7 +136,8 @@ export class DeltaClientModel implements ModelClient {
       return { name, version, content };
     });
     this.#unanswered.set(response.typeUrl, (this.#unanswered.get(response.typeUrl) ?? 0) + 1);
-    const bad = verdict.kind === 'one' ? adds[verdict.index % Math.max(1, adds.length)]?.name : undefined;
+    const fresh = adds.filter(({ content }) => !this.state.has(response.typeUrl, content));
+    const bad = verdict.kind === 'one' ? fresh[verdict.index % Math.max(1, fresh.length)]?.name : undefined;
     const isRefused = verdict.kind === 'whole' || bad !== undefined;
     const taken = verdict.kind === 'whole' ? [] : adds.filter(({ name }) => name !== bad);
     if (response.typeUrl === TYPE_CLUSTER) {

@@ -27,6 +27,16 @@ export class EnvoyState {
     this.#want = want;
   }
 
+  /** True when it has just this already; nothing is looked at then, so nothing can be refused. */
+  has(typeUrl: string, content: Content): boolean {
+    const { name } = content;
+    if (typeUrl === TYPE_CLUSTER)
+      return isSame(this.warmingClusters.get(name) ?? this.clusters.get(name), content);
+    if (typeUrl === TYPE_LISTENER)
+      return isSame(this.warmingListeners.get(name) ?? this.listeners.get(name), content);
+    return false;
+  }
+
   apply(typeUrl: string, added: readonly Content[], removed: readonly string[]): void {
     if (typeUrl === TYPE_CLUSTER) this.#applyClusters(added, removed);
     else if (typeUrl === TYPE_ENDPOINT) this.#applyEndpoints(added, removed);

@@ -251,7 +251,9 @@ function assertHolds(client: ModelClient, world: WorldDescription): void {
       endpoints: byName([...client.state.endpoints.values()].filter(isKnown)),
       listeners: byName([...client.state.listeners.values()].filter(isKnown)),
       warmingListeners: [...client.state.warmingListeners.values()].filter(isKnown),
-      routes: byName(client.state.routes.values()),
+      routes: byName(
+        [...client.state.routes.values()].filter(({ name }) => client.ghosts.size === 0 || used.has(name)),
+      ),
     },
     {
       clusters: byName(world.clusters),

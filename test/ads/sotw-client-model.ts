@@ -23,7 +23,8 @@ interface Subscription {
   isFirst: boolean;
   /** Names changed, or a watch was renewed: a request is to be written. */
   isDirty: boolean;
-  answers: { nonce: string; version: string | undefined }[];
+  /** What waits to be written: a version that was taken, or the text of a refusal. */
+  answers: { nonce: string; version: string | undefined; error: string }[];
 }
 
 export class SotwClientModel implements ModelClient {
@@ -87,7 +88,6 @@ export class SotwClientModel implements ModelClient {
   #respond(response: DiscoveryResponse): void {
     const { typeUrl, nonce, versionInfo } = response;
     const subscription = this.#subscription(typeUrl);
-    const verdict = this.verdicts.shift() ?? { kind: 'take' };
     const contents = response.resources.map((resource) => {
       assert.equal(resource.typeUrl, typeUrl);
       return contentOf(resource.value);
@@ -95,8 +95,10 @@ export class SotwClientModel implements ModelClient {
     const names = new Set(contents.map(({ name }) => name));
     assert.equal(names.size, contents.length, 'no resource twice in one response');
     this.#unanswered.set(typeUrl, (this.#unanswered.get(typeUrl) ?? 0) + 1);
-    const bad =
-      verdict.kind === 'one' ? contents[verdict.index % Math.max(1, contents.length)]?.name : undefined;
+    const fresh = contents.filter((content) => !this.state.has(typeUrl, content));
+    // A client can't refuse what it has, nor that something is missing.
+    const verdict = (fresh.length > 0 ? this.verdicts.shift() : undefined) ?? { kind: 'take' };
+    const bad = verdict.kind === 'one' ? fresh[verdict.index % Math.max(1, fresh.length)]?.name : undefined;
     const isRefused = verdict.kind === 'whole' || bad !== undefined;
     const taken = verdict.kind === 'whole' ? [] : contents.filter(({ name }) => name !== bad);
     if (typeUrl === TYPE_CLUSTER) this.#noteRefusals(names, new Set(taken.map(({ name }) => name)));
@@ -114,7 +116,8 @@ export class SotwClientModel implements ModelClient {
       );
     }
     if (this.state.initialise()) this.#subscription(TYPE_LISTENER);
-    subscription.answers.push({ nonce, version: isRefused ? undefined : versionInfo });
+    const error = bad === undefined ? 'refused' : `Error adding/updating ${bad}: refused`;
+    subscription.answers.push({ nonce, version: isRefused ? undefined : versionInfo, error });
   }
 
   #noteRefusals(offered: ReadonlySet<string>, taken: ReadonlySet<string>): void {
@@ -158,7 +161,7 @@ export class SotwClientModel implements ModelClient {
         resourceNames: [...named],
         versionInfo: subscription.version,
         responseNonce: subscription.nonce,
-        ...(isRefused ? { errorDetail: { code: 13, message: 'refused' } } : {}),
+        ...(isRefused ? { errorDetail: { code: 13, message: answer.error } } : {}),
       });
       subscription.isFirst = false;
       subscription.isDirty = false;

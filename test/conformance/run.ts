@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
 import { parseArgs } from 'node:util';
+import { AUTHZ } from './authz.ts';
 import { ROUTER } from './router.ts';
 import { SERVICE_REGISTRY } from './serviceregistry.ts';
 import type { ConformanceCase, Suite } from './suite.ts';
@@ -29,14 +30,14 @@ interface Report {
 }
 
 const root = join(import.meta.dirname, '../..');
-const SUITES: readonly Suite[] = [SERVICE_REGISTRY, XDS, ROUTER, VALIDATION];
+const SUITES: readonly Suite[] = [SERVICE_REGISTRY, XDS, ROUTER, VALIDATION, AUTHZ];
 const SHOWN_DIFFERENCES = 6;
 
 const { values: options } = parseArgs({
   options: {
     suite: { type: 'string' },
     dir: { type: 'string', default: join(root, '../shared/conformance') },
-    case: { type: 'string', default: '*' },
+    case: { type: 'string', default: '**' },
     tag: { type: 'string' },
     'not-tag': { type: 'string' },
     json: { type: 'string' },

@@ -54,32 +54,33 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
       Object.fromEntries(SNAPSHOT_PARTS.map((part) => [part, Object.values(snapshot[part])])),
     );
     for (const part of SNAPSHOT_PARTS) {
-      comparePart(`${name} ${part}`, part, expected[part] ?? [], snapshot[part], context, found);
+      const differences = compareParts(part, expected[part] ?? [], snapshot[part], context);
+      found.push(...differences.map((difference) => `${name} ${part} ${difference}`));
     }
   }
   return found;
 }
 
-function comparePart(
-  path: string,
+function compareParts(
   part: SnapshotPart,
   expected: readonly Plain[],
   generated: Readonly<Record<string, Plain>>,
   context: CaseContext,
-  found: string[],
-): void {
+): readonly string[] {
+  const found: string[] = [];
   const left = new Map(Object.entries(generated));
   for (const json of expected) {
     const name = String(json['name'] ?? json['cluster_name']);
     const own = left.get(name);
     left.delete(name);
-    if (own === undefined) found.push(`${path} ${name}: missing`);
+    if (own === undefined) found.push(`${name}: missing`);
     else {
       const want = arranged(part, normalExpected(SCHEMAS[part], json, context));
-      findDifferences(`${path} ${name}`, want, arranged(part, normal(own, context) as Plain), found);
+      findDifferences(name, want, arranged(part, normal(own, context) as Plain), found);
     }
   }
-  for (const [name, own] of left) if (!isEmpty(part, own)) found.push(`${path} ${name}: not expected`);
+  for (const [name, own] of left) if (!isEmpty(part, own)) found.push(`${name}: not expected`);
+  return found;
 }
 
 /** The corpus has only what is not empty. */

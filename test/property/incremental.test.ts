@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
-import { bytesOf, type MeshFixture, plainResource, type SnapshotPart } from '../support/mesh-fixture.ts';
+import { type MeshFixture, plainResource, type SnapshotPart } from '../support/mesh-fixture.ts';
 import { type Command, history, LivingMesh } from './mesh-history.ts';
 
 const CASES = join(import.meta.dirname, 'incremental-cases');

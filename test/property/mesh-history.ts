@@ -35,6 +35,8 @@ export type Command =
       readonly do: 'delete' | 'hold' | 'holdLastGood' | 'lift' | 'stop' | 'disconnect';
       readonly index: number;
     }
+  /** Something small of an object goes: a field, or an item of a list. */
+  | { readonly do: 'trim'; readonly index: number; readonly place: number }
   | { readonly do: 'run'; readonly replica: LocalReplica }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
@@ -122,6 +124,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
       .tuple(manifest, index)
       .map(([one, at]): Command => ({ do: 'alter', manifest: one, index: at })),
   },
+  {
+    weight: 12,
+    arbitrary: fc.tuple(index, fc.nat(60)).map(([at, place]): Command => ({ do: 'trim', index: at, place })),
+  },
   { weight: 5, arbitrary: index.map((at): Command => ({ do: 'delete', index: at })) },
   { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
@@ -179,6 +185,8 @@ export class LivingMesh {
         return this.fixture.configure(command.part);
       case 'connect':
         return this.#connect(command.proxy);
+      case 'trim':
+        return this.#trim(command.index, command.place);
       case 'settle':
         return this.fixture.settle();
       case 'step':
@@ -234,9 +242,17 @@ export class LivingMesh {
     const same = [...this.manifests.values()].filter(({ kind }) => kind === source.kind);
     const target = same[index % Math.max(same.length, 1)];
     if (target === undefined) return;
-    const altered = withOneField(target, source, index);
-    // Fields that fit each other in both may not fit mixed.
-    if (decodeObject(altered, { defaultNamespace: 'default' }).object !== undefined) this.#set(altered);
+    this.#setIfValid(withOneField(target, source, index));
+  }
+
+  #trim(index: number, place: number): void {
+    const target = [...this.manifests.values()][index % Math.max(this.manifests.size, 1)];
+    if (target !== undefined) this.#setIfValid(trimmed(target, place));
+  }
+
+  /** Fields that fit each other may not fit what is left, or what they are mixed with. */
+  #setIfValid(manifest: Manifest): void {
+    if (decodeObject(manifest, { defaultNamespace: 'default' }).object !== undefined) this.#set(manifest);
   }
 
   #run(replica: LocalReplica): void {
@@ -300,6 +316,24 @@ function withOneField(target: Manifest, source: Manifest, index: number): Manife
   if (field === undefined) return { ...target, metadata: { ...target.metadata, labels, annotations } };
   if (holder === '') return { ...target, [field]: value };
   return { ...target, [holder]: { ...(target[holder] as object), [field]: value } };
+}
+
+/** The manifest without one field or one item of a list, the one at that place of all in it. */
+function trimmed(manifest: Manifest, place: number): Manifest {
+  const copy = structuredClone(manifest);
+  const { apiVersion: _version, kind: _kind, metadata, ...content } = copy;
+  const cuts = [metadata.labels, metadata.annotations, ...Object.values(content)].flatMap(cutsIn);
+  cuts[place % Math.max(cuts.length, 1)]?.();
+  return copy;
+}
+
+/** The ways to take one thing out of a value, at any depth. */
+function cutsIn(value: unknown): readonly (() => void)[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (Array.isArray(value))
+    return value.flatMap((item, i) => [() => void value.splice(i, 1), ...cutsIn(item)]);
+  const fields = value as Record<string, unknown>;
+  return Object.keys(fields).flatMap((field) => [() => void delete fields[field], ...cutsIn(fields[field])]);
 }
 
 function take<V>(map: Map<string, V>, index: number, remove: (key: string, value: V) => void): void {

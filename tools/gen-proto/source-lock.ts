@@ -25,7 +25,7 @@ export interface SourceLock {
 export function readSourceLock(root: string): SourceLock {
   const lock = readJson(join(root, 'proto.lock.json')) as SourceLock;
   for (const [name, version] of Object.entries(lock.tools)) {
-    const installed = readJson(join(root, 'node_modules', name, 'package.json')) as {
+    const installed = readJson(join(root, folderOf(name), name, 'package.json')) as {
       readonly version: string;
     };
     if (installed.version !== version) {
@@ -33,6 +33,11 @@ export function readSourceLock(root: string): SourceLock {
     }
   }
   return lock;
+}
+
+/** The runtime is the program's own; compiler and plugin are development tools, installed apart. */
+function folderOf(name: string): string {
+  return name === '@bufbuild/protobuf' ? 'node_modules' : join('tools', 'check', 'node_modules');
 }
 
 function readJson(path: string): unknown {

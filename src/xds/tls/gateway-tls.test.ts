@@ -17,6 +17,20 @@ interface Outline {
   readonly alpn?: readonly string[];
 }
 
+/** The part of Envoy's DownstreamTlsContext, as JSON, that the outline reads. */
+interface ContextJson {
+  readonly requireClientCertificate?: boolean;
+  readonly commonTlsContext: {
+    readonly tlsCertificateSdsSecretConfigs: readonly { readonly name: string }[];
+    readonly combinedValidationContext?: {
+      readonly validationContextSdsSecretConfig: { readonly name: string };
+      readonly defaultValidationContext?: object;
+    };
+    readonly tlsParams?: object;
+    readonly alpnProtocols: readonly string[];
+  };
+}
+
 /** The parts of the TLS context that cases differ in. */
 function outline(
   settings: ServerTlsSettings,
@@ -25,17 +39,15 @@ function outline(
 ): Outline {
   const socket = buildGatewayTls({ settings, carries, defaults });
   const json = toJson(TransportSocketSchema, socket, { registry: envoyRegistry() }) as JsonObject;
-  // The shape is Envoy's; the test reads it as it lies.
-  const context = json['typedConfig'] as any;
+  const context = json['typedConfig'] as unknown as ContextJson;
   const common = context.commonTlsContext;
   const combined = common.combinedValidationContext;
+  const rules = combined?.defaultValidationContext ?? {};
   return {
-    certificates: common.tlsCertificateSdsSecretConfigs.map((secret: { name: string }) => secret.name),
+    certificates: common.tlsCertificateSdsSecretConfigs.map((secret) => secret.name),
     ...(combined === undefined ? {} : { root: combined.validationContextSdsSecretConfig.name }),
     ...(context.requireClientCertificate ? { demands: true } : {}),
-    ...(Object.keys(combined?.defaultValidationContext ?? {}).length === 0
-      ? {}
-      : { rules: combined.defaultValidationContext }),
+    ...(Object.keys(rules).length === 0 ? {} : { rules }),
     ...(common.tlsParams === undefined ? {} : { parameters: common.tlsParams }),
     ...(common.alpnProtocols.join() === 'h2,http/1.1' ? {} : { alpn: common.alpnProtocols }),
   };
