@@ -100,14 +100,7 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
       context.ignore('filter_metadata of istio and lateen');
     return Object.keys(rest).length === 0 ? undefined : normal(rest, context);
   }
-  if (
-    key === 'alpnProtocols' &&
-    Array.isArray(part) &&
-    part.some((name) => /^(istio|lateen)/.test(String(name)))
-  ) {
-    context.ignore('names of mesh ALPN');
-    return ['(mesh)'];
-  }
+  if (key === 'alpnProtocols' && Array.isArray(part)) return normalAlpn(part.map(String), context);
   // Options of loggers count only where loggers are left.
   if (key === 'accessLogOptions') {
     context.ignore('options of access loggers of type stats');

@@ -115,9 +115,9 @@ const pick = fc.constantFrom(
   'disconnect' as const,
 );
 
-/** Mostly objects that come, then things that go, now and then a pause, complete or not. */
+/** Small changes first of all, and often a look: a change that comes alone hides behind no other. */
 export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 24, arbitrary: manifest.map((one): Command => ({ do: 'set', manifest: one })) },
+  { weight: 12, arbitrary: manifest.map((one): Command => ({ do: 'set', manifest: one })) },
   {
     weight: 16,
     arbitrary: fc
@@ -131,17 +131,17 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 5, arbitrary: index.map((at): Command => ({ do: 'delete', index: at })) },
   { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
-  { weight: 2, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
-  { weight: 7, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
-  { weight: 5, arbitrary: fc.constant<Command>({ do: 'settle' }) },
+  { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
+  { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
+  { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
   { weight: 6, arbitrary: fc.nat(60).map((items): Command => ({ do: 'step', items })) },
-  { weight: 3, arbitrary: fc.boolean().map((reversed): Command => ({ do: 'check', reversed })) },
+  { weight: 24, arbitrary: fc.boolean().map((reversed): Command => ({ do: 'check', reversed })) },
 );
 
 /** A mesh with a past: much at once and most proxies there, then one event after the other. */
 export const history: fc.Arbitrary<readonly Command[]> = fc
   .tuple(
-    fc.array(manifest, { maxLength: 40, size: 'max' }),
+    fc.array(manifest, { maxLength: 60, size: 'max' }),
     fc.shuffledSubarray([...PROXIES], { minLength: 1 }),
     fc.array(localReplica, { maxLength: 2 }),
     fc.array(anyCommand, { maxLength: 50, size: 'max' }),

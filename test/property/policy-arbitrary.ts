@@ -188,8 +188,7 @@ export const POLICY_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[
   ],
 ];
 
-/** A user's part of mesh config. */
-export const meshConfigPart: fc.Arbitrary<object> = some({
+const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
   outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
   trustDomain: fc.constantFrom('cluster.local', 'td.example'),
   trustDomainAliases: fc.constant(['old.example']),
@@ -210,4 +209,13 @@ export const meshConfigPart: fc.Arbitrary<object> = some({
   tlsDefaults: fc.constant({ minProtocolVersion: 'TLSV1_2', cipherSuites: ['ECDHE-RSA-AES256-GCM-SHA384'] }),
   pathNormalization: fc.constant({ normalization: 'MERGE_SLASHES' }),
   defaultHttpRetryPolicy: fc.constant({ attempts: 1 }),
-});
+};
+
+/** A user's part of mesh config: one field mostly, so that what depends on it stands out. */
+export const meshConfigPart: fc.Arbitrary<object> = fc.oneof(
+  some(meshConfigFields),
+  fc
+    .constantFrom(...Object.keys(meshConfigFields))
+    .chain((field) => all({ [field]: meshConfigFields[field] as fc.Arbitrary<unknown> })),
+  fc.constant({}),
+);
