@@ -53,12 +53,31 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
       name,
       Object.fromEntries(SNAPSHOT_PARTS.map((part) => [part, Object.values(snapshot[part])])),
     );
+    const asked = askedRoutes(snapshot.listeners);
     for (const part of SNAPSHOT_PARTS) {
-      const differences = compareParts(part, expected[part] ?? [], snapshot[part], context);
+      const differences = compareParts(
+        part,
+        expected[part] ?? [],
+        part === 'routes' ? pick(snapshot.routes, asked) : snapshot[part],
+        context,
+      );
       found.push(...differences.map((difference) => `${name} ${part} ${difference}`));
     }
   }
   return found;
+}
+
+/** A client asks for the route configurations that its listeners name, and for no others. */
+function askedRoutes(listeners: Readonly<Record<string, Plain>>): ReadonlySet<string> {
+  const text = sortedJson(listeners);
+  return new Set([...text.matchAll(/"routeConfigName":"([^"]*)"/g)].map((match) => match[1] ?? ''));
+}
+
+function pick(
+  resources: Readonly<Record<string, Plain>>,
+  names: ReadonlySet<string>,
+): Readonly<Record<string, Plain>> {
+  return Object.fromEntries(Object.entries(resources).filter(([name]) => names.has(name)));
 }
 
 function compareParts(

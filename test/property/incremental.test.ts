@@ -55,7 +55,7 @@ function checkHistory(commands: readonly Command[]): void {
 }
 
 test('incremental equals from scratch, in whatever order the outcome is fed', () => {
-  const runs = isLong ? { numRuns: 100_000, interruptAfterTimeLimit: 600_000 } : { numRuns: 60 };
+  const runs = isLong ? { numRuns: 100_000, interruptAfterTimeLimit: 600_000 } : { numRuns: 40 };
   const result = fc.check(fc.property(history, checkHistory), runs);
   if (!result.failed) return;
   const [commands] = result.counterexample ?? [];

@@ -14,7 +14,7 @@ const PEER = join(import.meta.dirname, 'restart-peer.ts');
 
 /** One long history: several in one mesh, with refusals of what is there. */
 function longHistory(): readonly Command[] {
-  const parts = fc.sample(history, { numRuns: 4, seed: 20 });
+  const parts = fc.sample(history, { numRuns: 2, seed: 20 });
   const refusals = [3, 7, 11, 20].map(
     (index): Command => ({ do: index % 2 === 0 ? 'hold' : 'holdLastGood', index }),
   );

@@ -68,7 +68,7 @@ function forHistories(numRuns: number, check: (mesh: LivingMesh) => void): void 
 }
 
 test('the same objects, replicas, proxies, verdicts and mesh config again compute nothing', () => {
-  forHistories(15, (mesh) => {
+  forHistories(8, (mesh) => {
     const before = look(mesh.fixture);
     mesh.feed(mesh.fixture);
     mesh.fixture.settle();
@@ -79,7 +79,7 @@ test('the same objects, replicas, proxies, verdicts and mesh config again comput
 });
 
 test('objects written anew with comments, blank lines and keys in another order change nothing', () => {
-  forHistories(15, (mesh) => {
+  forHistories(8, (mesh) => {
     const before = look(mesh.fixture);
     for (const manifest of mesh.manifests.values()) mesh.fixture.apply(rewritten(manifest));
     mesh.fixture.settle();
@@ -88,7 +88,7 @@ test('objects written anew with comments, blank lines and keys in another order 
 });
 
 test('the hash of an object does not depend on how it is written', () => {
-  forHistories(10, (mesh) => {
+  forHistories(5, (mesh) => {
     for (const [key, manifest] of mesh.manifests) {
       const [object] = readObjects(rewritten(manifest));
       strictEqual(object?.hash, mesh.objects.get(key)?.hash, key);
