@@ -19,6 +19,7 @@ import { createMesh, type Mesh } from '../src/main/mesh.ts';
 import { openXdsDoor, type XdsDoor } from '../src/main/xds-door.ts';
 import { clientNode, meshObjects, type MeshSize, policy, service, virtualService } from './mesh-shape.ts';
 import { measureDataPlane } from './data-plane.ts';
+import { measureKubeFeed } from './kube-feed.ts';
 
 interface Figures {
   readonly case: string;
@@ -220,6 +221,10 @@ async function main(): Promise<void> {
   const figures: Figures[] = [];
   for (const size of sizes) figures.push(...(await benchSize(size, dataPlane)));
   report(figures);
+  for (const services of short ? [100] : [1000, 10_000]) {
+    const { readyMs, rssMiB } = await measureKubeFeed(services);
+    console.log(`kube feed, ${services} services: ready after ${readyMs} ms, rss ${rssMiB} MiB`);
+  }
   if (!short && !process.argv.includes('--no-history')) {
     const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
     const stamp = { date: new Date().toISOString().slice(0, 10), commit, node: process.version };

@@ -162,7 +162,6 @@ export async function startTelemetryPair(
               streamIdleTimeoutMs: 0,
               http10: false,
               trustedHops: 0,
-              mutualTls: false,
             }),
           ],
         },

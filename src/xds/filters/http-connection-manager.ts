@@ -61,8 +61,6 @@ export interface HttpConnectionManagerInput {
   readonly http10: boolean;
   /** Trusted proxies in front of a gateway; X-Forwarded-For entries to believe. */
   readonly trustedHops: number;
-  /** The downstream side is mTLS, so that the peer's certificate can be forwarded (inbound). */
-  readonly mutualTls: boolean;
 }
 
 /** One empty list for all, so that what is remembered by lists is found again. */
@@ -93,15 +91,8 @@ export function buildHttpConnectionManager(input: HttpConnectionManagerInput): F
 function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
   const { accessLog, peerFilters, securityFilters, alpnFilters } = input;
   const known = sharedParts(accessLog, peerFilters, securityFilters, alpnFilters);
-  const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops, mutualTls } = input;
-  const facts = JSON.stringify([
-    direction,
-    pathNormalization,
-    streamIdleTimeoutMs,
-    http10,
-    trustedHops,
-    mutualTls,
-  ]);
+  const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops } = input;
+  const facts = JSON.stringify([direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops]);
   const bytes = known.get(facts) ?? encodeSharedPart(input);
   known.set(facts, bytes);
   return bytes;
@@ -157,13 +148,14 @@ function setPaths(input: HttpConnectionManagerInput, manager: Manager): void {
 
 /**
  * What of the peer's certificate goes on in x-forwarded-client-cert. Gateways replace what a client sent
- * (security case T20); sidecars append to what the peer's sidecar said.
+ * (security case T20); sidecars append to what the peer's sidecar said, on mTLS connections only: on others Envoy
+ * removes the header in this mode.
  */
 function setClientCertificate(input: HttpConnectionManagerInput, manager: Manager): void {
   if (input.direction === 'gateway') {
     manager.forwardClientCertDetails = ForwardDetails.SANITIZE_SET;
     manager.setCurrentClientCertDetails = { subject: true, cert: true, dns: true, uri: true };
-  } else if (input.direction === 'inbound' && input.mutualTls) {
+  } else if (input.direction === 'inbound') {
     manager.forwardClientCertDetails = ForwardDetails.APPEND_FORWARD;
     manager.setCurrentClientCertDetails = { subject: true, dns: true, uri: true };
   }

@@ -102,6 +102,5 @@ function httpManager(input: InboundFilterInput, target: InboundChainTarget, part
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,
-    mutualTls: target.mutualTls,
   });
 }

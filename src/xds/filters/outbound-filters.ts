@@ -23,7 +23,6 @@ export function outboundHttpFilter(facts: ListenerFacts, statPrefix: string, rou
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,
-    mutualTls: false,
   });
 }
 

@@ -127,7 +127,6 @@ function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Fil
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: input.trustedHops,
-    mutualTls: false,
   });
 }
 
