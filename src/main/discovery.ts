@@ -25,8 +25,8 @@ import { openHeldBack } from './held-back.ts';
 import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
-import { createMeshMetrics } from './mesh-metrics.ts';
-import { type HostPort, openXdsDoor } from './xds-door.ts';
+import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
+import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** A running control plane. */
 export interface Discovery {
@@ -52,31 +52,8 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
       await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
     );
     const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
-    const door = await openXdsDoor({
-      mesh,
-      clock,
-      rng: systemRng(),
-      log,
-      metrics: metrics.ads,
-      version: VERSION,
-      ...(authority === undefined ? {} : { authority }),
-      ...listenOn('plain', flags.grpcAddr),
-      ...listenOn('secure', authority === undefined ? '' : flags.secureGRPCAddr),
-      onNack: (event) => heldBack.refused(event),
-    });
-    scope.add({ [Symbol.asyncDispose]: () => door.close() });
-    scope.add(
-      await openDiscoveryDoors({
-        http: addressOf(flags.httpAddr),
-        monitoring: addressOf(flags.monitoringAddr),
-        mesh,
-        door,
-        metrics: metrics.registry,
-        version: VERSION,
-        readiness,
-        log: log.scope('http'),
-      }),
-    );
+    const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness };
+    const door = await openDoors(parts, scope);
     if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
     const cluster = followCluster({
       flags,
@@ -99,6 +76,48 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     throw error;
   }
   return { close: () => scope[Symbol.asyncDispose]() };
+}
+
+/** What the network side is opened over. */
+interface DoorParts {
+  readonly flags: DiscoveryFlags;
+  readonly mesh: Mesh;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly authority: CertificateAuthority | undefined;
+  readonly heldBack: HeldBackController;
+  readonly metrics: MeshMetrics;
+  readonly readiness: Readiness;
+}
+
+/** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
+async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> {
+  const { flags, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
+  const door = await openXdsDoor({
+    mesh,
+    clock,
+    rng: systemRng(),
+    log,
+    metrics: metrics.ads,
+    version: VERSION,
+    ...(authority === undefined ? {} : { authority }),
+    ...listenOn('plain', flags.grpcAddr),
+    ...listenOn('secure', authority === undefined ? '' : flags.secureGRPCAddr),
+    onNack: (event) => heldBack.refused(event),
+  });
+  scope.add({ [Symbol.asyncDispose]: () => door.close() });
+  const doors = await openDiscoveryDoors({
+    http: addressOf(flags.httpAddr),
+    monitoring: addressOf(flags.monitoringAddr),
+    mesh,
+    door,
+    metrics: metrics.registry,
+    version: VERSION,
+    readiness,
+    log: log.scope('http'),
+  });
+  scope.add(doors);
+  return door;
 }
 
 function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
