@@ -17,7 +17,7 @@ import { compareOutput, describeDifferences, isSame, writeOutput } from './gen-p
 import { ownDescriptors } from './gen-proto/own-descriptors.ts';
 import { registryTexts } from './gen-proto/registry-files.ts';
 import { ENVOY_ROOTS } from './gen-proto/roots.ts';
-import { readSourceLock, type SourceLock } from './gen-proto/source-lock.ts';
+import { checkInstalledTools, readSourceLock, type SourceLock } from './gen-proto/source-lock.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
 const binDir = join(projectRoot, 'tools', 'check', 'node_modules', '.bin');
@@ -26,6 +26,7 @@ const outputDir = join(projectRoot, 'src', 'proto');
 async function main(): Promise<void> {
   const checkOnly = process.argv.includes('--check');
   const lock = readSourceLock(projectRoot);
+  checkInstalledTools(projectRoot, lock);
   const envoyFiles = scanDescriptors(await readPinnedEnvoy(lock));
   const istioFiles = compileIstioProtos(fetchGoModule(lock.istioApi), join(binDir, 'buf'));
   const ownFiles = new Map(ownDescriptors().map((file) => [file.name, file]));

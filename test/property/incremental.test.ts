@@ -55,7 +55,9 @@ function checkHistory(commands: readonly Command[]): void {
 }
 
 test('incremental equals from scratch, in whatever order the outcome is fed', () => {
-  const runs = isLong ? { numRuns: 100_000, interruptAfterTimeLimit: 600_000 } : { numRuns: 40 };
+  const runs = isLong
+    ? { numRuns: 100_000, interruptAfterTimeLimit: 600_000 }
+    : { numRuns: 40, interruptAfterTimeLimit: 60_000 };
   const result = fc.check(fc.property(history, checkHistory), runs);
   if (!result.failed) return;
   const [commands] = result.counterexample ?? [];

@@ -21,9 +21,13 @@ export interface SourceLock {
   readonly tools: Readonly<Record<string, string>>;
 }
 
-/** Reads the lock of the project at `root`; throws when an installed tool is of another version. */
+/** Reads the lock of the project at `root`. */
 export function readSourceLock(root: string): SourceLock {
-  const lock = readJson(join(root, 'proto.lock.json')) as SourceLock;
+  return readJson(join(root, 'proto.lock.json')) as SourceLock;
+}
+
+/** Throws when a tool that shows in the output is installed in another version than the lock says. */
+export function checkInstalledTools(root: string, lock: SourceLock): void {
   for (const [name, version] of Object.entries(lock.tools)) {
     const installed = readJson(join(root, folderOf(name), name, 'package.json')) as {
       readonly version: string;
@@ -32,7 +36,6 @@ export function readSourceLock(root: string): SourceLock {
       throw new Error(`${name} ${installed.version} is installed, but proto.lock.json pins ${version}`);
     }
   }
-  return lock;
 }
 
 /** The runtime is the program's own; compiler and plugin are development tools, installed apart. */
