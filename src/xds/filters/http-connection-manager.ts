@@ -175,12 +175,11 @@ function setFilters(input: HttpConnectionManagerInput, manager: Manager): void {
   });
   manager.httpFilters = [
     ...input.peerFilters,
-    ...(input.direction === 'inbound' ? input.securityFilters : []),
+    ...input.securityFilters,
     httpFilter('envoy.filters.http.grpc_stats', packAny(GrpcStatsSchema, grpcStats)),
     ...(input.direction === 'inbound' ? [] : input.alpnFilters),
     httpFilter('envoy.filters.http.fault', packAny(HTTPFaultSchema, create(HTTPFaultSchema))),
     httpFilter('envoy.filters.http.cors', packAny(CorsSchema, create(CorsSchema))),
-    ...(input.direction === 'gateway' ? input.securityFilters : []),
     httpFilter('envoy.filters.http.router', packAny(RouterSchema, create(RouterSchema))),
   ];
 }
