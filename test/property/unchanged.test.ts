@@ -60,15 +60,18 @@ function livedMesh(commands: readonly Command[]): LivingMesh {
 }
 
 /** A failure names its seed; `fc.assert` does so in its message. */
-function forHistories(numRuns: number, check: (mesh: LivingMesh) => void): void {
-  fc.assert(
-    fc.property(history, (commands) => check(livedMesh(commands))),
+async function forHistories(numRuns: number, check: (mesh: LivingMesh) => void): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(history, async (commands) => {
+      check(livedMesh(commands));
+      await new Promise(setImmediate);
+    }),
     isLong ? { numRuns: 2000, interruptAfterTimeLimit: 200_000 } : { numRuns },
   );
 }
 
-test('the same objects, replicas, proxies, verdicts and mesh config again compute nothing', () => {
-  forHistories(8, (mesh) => {
+test('the same objects, replicas, proxies, verdicts and mesh config again compute nothing', async () => {
+  await forHistories(8, (mesh) => {
     const before = look(mesh.fixture);
     mesh.feed(mesh.fixture);
     mesh.fixture.settle();
@@ -78,8 +81,8 @@ test('the same objects, replicas, proxies, verdicts and mesh config again comput
   });
 });
 
-test('objects written anew with comments, blank lines and keys in another order change nothing', () => {
-  forHistories(8, (mesh) => {
+test('objects written anew with comments, blank lines and keys in another order change nothing', async () => {
+  await forHistories(8, (mesh) => {
     const before = look(mesh.fixture);
     for (const manifest of mesh.manifests.values()) mesh.fixture.apply(rewritten(manifest));
     mesh.fixture.settle();
@@ -87,8 +90,8 @@ test('objects written anew with comments, blank lines and keys in another order 
   });
 });
 
-test('the hash of an object does not depend on how it is written', () => {
-  forHistories(5, (mesh) => {
+test('the hash of an object does not depend on how it is written', async () => {
+  await forHistories(5, (mesh) => {
     for (const [key, manifest] of mesh.manifests) {
       const [object] = readObjects(rewritten(manifest));
       strictEqual(object?.hash, mesh.objects.get(key)?.hash, key);
