@@ -8,14 +8,11 @@ import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { encodeResource } from './encode.ts';
-import {
-  buildHttpProxyListener,
-  buildVirtualOutbound,
-  HTTP_PROXY_ROUTES,
-} from './listeners/virtual-outbound.ts';
+import { buildHttpProxyListener, buildVirtualOutbound } from './listeners/virtual-outbound.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { listenerResource, type OutboundListener } from './outbound-listeners.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
+import { HTTP_PROXY_ROUTES } from './routes/outbound-routes.ts';
 
 export interface SidecarListenerInput {
   readonly proxy: Proxy;

@@ -11,6 +11,7 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
 import { outboundHttpFilter, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import { HTTP_PROXY_ROUTES } from '#xds/routes/outbound-routes.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { durationFromMs } from '#xds/duration.ts';
 
@@ -38,9 +39,6 @@ export function buildVirtualOutbound(facts: ListenerFacts): Listener {
     ],
   });
 }
-
-/** Name of the HTTP proxy listener's route table. */
-export const HTTP_PROXY_ROUTES = 'http_proxy';
 
 /**
  * The HTTP proxy listener: applications that are told of it by HTTP_PROXY send absolute requests here.

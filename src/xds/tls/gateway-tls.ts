@@ -3,6 +3,7 @@
  * by the agent, or the workload's own (ISTIO_MUTUAL), and what is demanded of the client's certificate.
  * Source: istio pilot/pkg/networking/core/listener.go BuildListenerTLSContext, pilot/pkg/security/model.
  */
+import { isCipherSuite } from '#api/server-tls-rules.ts';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerTlsSettings } from '#api/gateway.ts';
 import type { ConfigSource } from '#proto/envoy/config/core/v3/config_source_pb.ts';
@@ -216,28 +217,8 @@ function parameters(
   };
 }
 
-const CIPHER_SUITES: ReadonlySet<string> = new Set([
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-  'ECDHE-ECDSA-AES128-SHA',
-  'ECDHE-RSA-AES128-SHA',
-  'ECDHE-ECDSA-AES256-SHA',
-  'ECDHE-RSA-AES256-SHA',
-  'AES128-GCM-SHA256',
-  'AES256-GCM-SHA384',
-  'AES128-SHA',
-  'AES256-SHA',
-  'DES-CBC3-SHA',
-]);
-
 /** Envoy refuses a listener that names a cipher suite which BoringSSL lacks; expressions (`[a|b]`, `-ALL`) pass. */
 function knownCipherSuites(suites: readonly string[]): string[] {
-  const known = suites.filter(
-    (suite) => suite === 'ALL' || !/^[\p{L}\p{N}]/u.test(suite) || CIPHER_SUITES.has(suite),
-  );
+  const known = suites.filter((suite) => suite !== '' && isCipherSuite(suite));
   return [...new Set(known)];
 }
