@@ -212,12 +212,12 @@ function clientTls(certificate: WorkloadCertificate, alpn: readonly string[]): T
   });
 }
 
-/** Repeats `look` until it gives something, at most five seconds; then fails with `what`. */
+/** Repeats `look` until it gives something, at most ten seconds; then fails with `what`. */
 export async function waitFor<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
 ): Promise<T> {
-  const until = Date.now() + 5_000;
+  const until = Date.now() + 10_000;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;

@@ -4,6 +4,7 @@ import { type ConnectionOptions, type Server as TlsServer } from 'node:tls';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { waitFor } from './mesh-pair.ts';
 import {
@@ -209,6 +210,24 @@ describe('telemetry filters on real Envoys', { timeout: 60_000 }, () => {
     }
   });
 
+  it('count a TCP connection that stays open once, when the caller is known', async () => {
+    const socket = connectTcp(ports.tcp, address);
+    await once(socket, 'connect');
+    socket.write('stays open');
+    const opened = await waitFor('second opened connection', async () => {
+      const found = await series(called, 'istio_tcp_connections_opened_total');
+      return found.find(([, value]) => value === 2);
+    });
+    assert.equal(opened[0]['source_principal'], SOURCE_SIDE.source_principal);
+    socket.destroy();
+    const closed = await waitFor('second closed connection', async () => {
+      const found = await series(called, 'istio_tcp_connections_closed_total');
+      return found.find(([, value]) => value === 2);
+    });
+    assert.deepEqual(closed[0], opened[0]);
+    assert.deepEqual(await findSeries(called, 'istio_tcp_connections_opened_total', {}), opened);
+  });
+
   it('name pass-through by its cluster, and nothing by the Host header (T40)', async () => {
     await call('passthrough');
     const [labels] = await findSeries(caller, 'istio_requests_total', {
@@ -253,7 +272,7 @@ describe('telemetry filters on real Envoys', { timeout: 60_000 }, () => {
         .filter((line) => line.startsWith('['));
       return all.some((line) => line.includes('"- - -"')) ? all : undefined;
     });
-    assert.equal(lines.filter((line) => line.includes('"- - -"')).length, 1);
+    assert.equal(lines.filter((line) => line.includes('"- - -"')).length, 2);
     assert.match(
       lines.find((line) => line.includes('GET / HTTP/1.1')) ?? '',
       /^\[\S+\] "GET \/ HTTP\/1\.1" 200 - via_upstream - "-" 0 \d+ \d+ \d+ /,

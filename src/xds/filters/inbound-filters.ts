@@ -14,7 +14,7 @@ import { buildAccessLogs } from './access-log.ts';
 import { buildHttpAuthorization, buildTcpAuthorization } from './authorization.ts';
 import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
-import { buildStatsLoggers } from './stats.ts';
+import { buildStatsLoggers, OPENED_REPORT_MS } from './stats.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 
 export interface InboundFilterInput {
@@ -85,7 +85,7 @@ function tcpFilter(target: InboundChainTarget, parts: ChainParts): Filter {
     clusters: [{ cluster: target.cluster, weight: 1 }],
     idleTimeoutMs: 0,
     accessLog: parts.accessLog,
-    connectAfterHandshake: target.mutualTls,
+    logIntervalMs: target.mutualTls ? OPENED_REPORT_MS : 0,
   });
 }
 

@@ -63,5 +63,11 @@ export function outboundTcpFilter(
   statPrefix: string,
   clusters: readonly WeightedCluster[],
 ): Filter {
-  return buildTcpProxy({ statPrefix, clusters, idleTimeoutMs: 0, accessLog: callerTcpLogs(facts) });
+  return buildTcpProxy({
+    statPrefix,
+    clusters,
+    idleTimeoutMs: 0,
+    logIntervalMs: 0,
+    accessLog: callerTcpLogs(facts),
+  });
 }

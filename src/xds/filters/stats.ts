@@ -6,7 +6,11 @@
  */
 import { create } from '@bufbuild/protobuf';
 import type { AccessLog, AccessLogFilter } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
-import { AccessLogFilterSchema, AccessLogSchema } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
+import {
+  AccessLogFilterSchema,
+  AccessLogSchema,
+  ComparisonFilter_Op,
+} from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { AccessLogType } from '#proto/envoy/data/accesslog/v3/accesslog_pb.ts';
 import type {
   Config_Counter,
@@ -28,6 +32,12 @@ import { METADATA_NAMESPACE, PEER_LABELS, type PeerLabel, peerState } from './pe
 /** Scope of all these metrics; the agent (bootstrap-stats.ts, metric-renaming.ts) and Envoy's Wasm runtime know it. */
 export const STATS_SCOPE = 'wasmcustom';
 
+/**
+ * When an inbound mTLS connection is counted as opened. Stock Envoy connects upstream before the handshake is done, so at that
+ * moment nobody knows the caller; Istio's filter reports every 5 s too.
+ */
+export const OPENED_REPORT_MS = 5_000;
+
 export interface StatsInput {
   readonly protocol: 'http' | 'tcp';
   /** `source` at the caller (outbound, gateways), `destination` at the called (inbound). */
@@ -39,7 +49,7 @@ export interface StatsInput {
 /** The loggers of one HTTP connection manager or TCP proxy. */
 export function buildStatsLoggers(input: StatsInput): AccessLog[] {
   const tags = [...placeTags(input), ...securityTags(input)];
-  return input.protocol === 'http' ? httpLoggers(tags) : tcpLoggers(tags);
+  return input.protocol === 'http' ? httpLoggers(tags) : tcpLoggers(tags, openedFilter(input));
 }
 
 /**
@@ -66,19 +76,43 @@ function requestCounter(tags: readonly Config_Tag[]): Config_Counter {
   return counter('istio_requests_total', tags);
 }
 
-/** Opened when the connection is through, the rest at its end: Envoy's periodic values are cumulative and would count twice. */
-function tcpLoggers(tags: readonly Config_Tag[]): AccessLog[] {
+/** Bytes are counted at the end: Envoy's periodic values are cumulative and would count twice. */
+function tcpLoggers(tags: readonly Config_Tag[], opened: AccessLogFilter): AccessLog[] {
   const all = [...tags, tag('response_flags', '%RESPONSE_FLAGS%'), tag('request_protocol', 'tcp')];
   return [
-    statsLogger(logTypeFilter([AccessLogType.TcpUpstreamConnected]), [
-      counter('istio_tcp_connections_opened_total', all),
-    ]),
+    statsLogger(opened, [counter('istio_tcp_connections_opened_total', all)]),
     statsLogger(logTypeFilter([AccessLogType.TcpConnectionEnd]), [
       counter('istio_tcp_connections_closed_total', all),
       counter('istio_tcp_sent_bytes_total', all, '%BYTES_SENT%'),
       counter('istio_tcp_received_bytes_total', all, '%BYTES_RECEIVED%'),
     ]),
   ];
+}
+
+/** The one moment at which a connection counts as opened: the first report, or its end where that comes before. */
+function openedFilter(input: StatsInput): AccessLogFilter {
+  if (input.reporter === 'source' || !input.mutualTls) {
+    return logTypeFilter([AccessLogType.TcpUpstreamConnected]);
+  }
+  const first = allOf(logTypeFilter([AccessLogType.TcpPeriodic]), atMostMs(OPENED_REPORT_MS * 1.5));
+  const short = allOf(logTypeFilter([AccessLogType.TcpConnectionEnd]), atMostMs(OPENED_REPORT_MS - 1));
+  return create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'orFilter', value: { filters: [first, short] } },
+  });
+}
+
+function allOf(...filters: AccessLogFilter[]): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters } } });
+}
+
+function atMostMs(durationMs: number): AccessLogFilter {
+  const value = { defaultValue: durationMs, runtimeKey: 'lateen.tcp_opened_report_ms' };
+  return create(AccessLogFilterSchema, {
+    filterSpecifier: {
+      case: 'durationFilter',
+      value: { comparison: { op: ComparisonFilter_Op.LE, value } },
+    },
+  });
 }
 
 /** Sizes are bytes on the wire, headers included, as Istio's. */

@@ -6,7 +6,6 @@ import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_component
 import {
   TcpProxy_TcpAccessLogOptionsSchema,
   TcpProxySchema,
-  UpstreamConnectMode,
 } from '#proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { packAny } from '#xds/encode.ts';
@@ -24,12 +23,9 @@ export interface TcpProxyInput {
   /** Closes connections idle longer than this; 0 leaves Envoy's default of an hour. */
   readonly idleTimeoutMs: number;
   readonly accessLog: readonly AccessLog[];
-  /** Connect upstream only when the caller's TLS handshake is done: then every log knows the caller. */
-  readonly connectAfterHandshake?: boolean;
+  /** Loggers hear of an open connection at this interval instead of when upstream is connected; 0 for the latter. */
+  readonly logIntervalMs: number;
 }
-
-/** What a caller may send before the upstream connection stands. */
-const MAX_EARLY_DATA_BYTES = 65_536;
 
 /** Builds the network filter `envoy.filters.network.tcp_proxy`. */
 export function buildTcpProxy(input: TcpProxyInput): Filter {
@@ -46,11 +42,12 @@ export function buildTcpProxy(input: TcpProxyInput): Filter {
           },
   });
   if (input.accessLog.length > 0) {
-    proxy.accessLogOptions = create(TcpProxy_TcpAccessLogOptionsSchema, { flushAccessLogOnConnected: true });
-  }
-  if (input.connectAfterHandshake === true) {
-    proxy.upstreamConnectMode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE;
-    proxy.maxEarlyDataBytes = MAX_EARLY_DATA_BYTES;
+    proxy.accessLogOptions = create(
+      TcpProxy_TcpAccessLogOptionsSchema,
+      input.logIntervalMs > 0
+        ? { accessLogFlushInterval: durationFromMs(input.logIntervalMs) }
+        : { flushAccessLogOnConnected: true },
+    );
   }
   if (input.idleTimeoutMs > 0) proxy.idleTimeout = durationFromMs(input.idleTimeoutMs);
   return create(FilterSchema, {

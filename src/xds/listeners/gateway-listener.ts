@@ -139,6 +139,7 @@ function streamFilter(input: GatewayListenerInput, target: GatewayStreamTarget):
     statPrefix: target.statPrefix === '' ? (clusters[0]?.cluster ?? '') : target.statPrefix,
     clusters,
     idleTimeoutMs: target.idleTimeoutMs,
+    logIntervalMs: 0,
     accessLog: callerTcpLogs(input.facts),
   });
 }

@@ -126,6 +126,7 @@ function blackHoleChain(inboundPort: number): FilterChain {
         statPrefix: BLACK_HOLE_CLUSTER,
         clusters: [{ cluster: BLACK_HOLE_CLUSTER, weight: 1 }],
         idleTimeoutMs: 0,
+        logIntervalMs: 0,
         accessLog: [],
       }),
     ],
