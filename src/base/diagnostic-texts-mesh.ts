@@ -12,8 +12,10 @@ function warning(text: string, ...cures: readonly string[]): DiagnosticEntry {
 export const MESH_TEXTS = {
   LTN2901: {
     severity: 'error',
-    text: 'policies with action CUSTOM are not enforced yet: what this one selects is denied (provider {provider})',
-    cures: ['Use ALLOW or DENY, or remove the policy.'],
+    text: 'the external authorizer {provider} cannot be asked, so what this policy selects is denied: {reason}',
+    cures: [
+      'Define the provider once under extensionProviders of the mesh config, with the host and port of a service.',
+    ],
     since: '0.1',
   },
   LTN5001: warning(

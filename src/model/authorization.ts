@@ -6,10 +6,11 @@
  */
 import type { AuthorizationPolicySpec, AuthorizationRule } from '#api/authorization-policy.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
-import { compareBytes } from '#base/bytes-order.ts';
+import { compareBytes, sortedBy } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { AuthorizerResolution, ExternalAuthorizer } from './external-authorizer.ts';
 
 export type AuthorizationAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
@@ -32,6 +33,8 @@ export interface AuthorizationFacet {
   readonly trustDomains: readonly string[];
   /** Sorted by namespace, then name. */
   readonly policies: readonly WorkloadPolicy[];
+  /** Those that CUSTOM policies among them name and that can be asked, sorted by name. */
+  readonly authorizers: readonly ExternalAuthorizer[];
 }
 
 /** The facet, why it is so, and what does not work in it. */
@@ -41,9 +44,10 @@ export interface WorkloadAuthorization {
   readonly findings: readonly Diagnostic[];
 }
 
-/** AuthorizationPolicy objects by namespace. */
+/** AuthorizationPolicy objects by namespace, and external authorizers by name. */
 export interface AuthorizationModel {
   readonly byNamespace: Index<MeshObject<AuthorizationPolicySpec>>;
+  readonly authorizers: Collection<AuthorizerResolution>;
 }
 
 /** Mesh-wide settings of the question. */
@@ -68,8 +72,10 @@ const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
 export function createAuthorizationModel(
   engine: Engine,
   objects: Collection<MeshObject<AuthorizationPolicySpec>>,
+  authorizers: Collection<AuthorizerResolution>,
 ): AuthorizationModel {
   return {
+    authorizers,
     byNamespace: engine.index('model.authorizationPolicies', objects, (object) => [object.namespace]),
   };
 }
@@ -86,10 +92,11 @@ export function authorizationFor(
     .flatMap((namespace) => [...fetch.bucket(model.byNamespace, namespace).values()])
     .filter((policy) => holdsFor(policy, subject))
     .sort((a, b) => compareBytes(a.namespace, b.namespace) || compareBytes(a.name, b.name));
+  const { authorizers, faults } = authorizersOf(fetch, model, policies);
   return {
-    facet: { trustDomains: facts.trustDomains, policies: policies.map(workloadPolicy) },
+    facet: { trustDomains: facts.trustDomains, policies: policies.map(workloadPolicy), authorizers },
     causes: policies.map(({ kind, namespace, name }) => ({ kind, namespace, name, path: 'spec' })),
-    findings: policies.flatMap(findingsOf),
+    findings: policies.flatMap((policy) => findingsOf(policy, faults)),
   };
 }
 
@@ -125,17 +132,46 @@ function holdsFor(policy: MeshObject<AuthorizationPolicySpec>, subject: Authoriz
   return Object.entries(selector?.matchLabels ?? {}).every(([name, value]) => subject.labels[name] === value);
 }
 
-/** External authorizers are not called yet; until then a CUSTOM policy denies what it selects (law 9). */
-function findingsOf(policy: MeshObject<AuthorizationPolicySpec>): Diagnostic[] {
-  if (policy.spec.action !== 'CUSTOM') return [];
-  const { kind, namespace, name } = policy;
+/** The providers that enforced CUSTOM policies name: those to ask, and why others cannot be asked. */
+function authorizersOf(
+  fetch: Fetch,
+  model: AuthorizationModel,
+  policies: readonly MeshObject<AuthorizationPolicySpec>[],
+): { readonly authorizers: readonly ExternalAuthorizer[]; readonly faults: ReadonlyMap<string, string> } {
+  const custom = policies.filter(
+    ({ spec, annotations }) => spec.action === 'CUSTOM' && !isDryRun(annotations),
+  );
+  const names = sortedBy(new Set(custom.map(({ spec }) => spec.provider?.name ?? '')), (name) => name);
+  const authorizers: ExternalAuthorizer[] = [];
+  const faults = new Map<string, string>();
+  for (const name of names) {
+    const found = fetch.get(model.authorizers, name) ?? {
+      fault: 'mesh config has no such extension provider',
+    };
+    if ('fault' in found) faults.set(name, found.fault);
+    else authorizers.push(found.authorizer);
+    if (names.length > 1)
+      faults.set(name, `the workload has policies of several providers: ${names.join(', ')}`);
+  }
+  return { authorizers, faults };
+}
+
+/** A CUSTOM policy whose provider cannot be asked denies what it selects (law 9). */
+function findingsOf(
+  policy: MeshObject<AuthorizationPolicySpec>,
+  faults: ReadonlyMap<string, string>,
+): Diagnostic[] {
+  const { kind, namespace, name, spec } = policy;
+  const provider = spec.provider?.name ?? '';
+  const fault = faults.get(provider);
+  if (spec.action !== 'CUSTOM' || isDryRun(policy.annotations) || fault === undefined) return [];
   return [
     {
       code: 'LTN2901',
       severity: 'error',
       resource: { kind, namespace, name },
-      path: 'spec.action',
-      args: { provider: policy.spec.provider?.name ?? '' },
+      path: 'spec.provider.name',
+      args: { provider, reason: fault },
     },
   ];
 }

@@ -6,6 +6,7 @@ import { createEngine } from '#collections/engine.ts';
 import { createAuthorizationScope } from './authorization.ts';
 import type { ListenerFacts } from './listener-facts.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
+import type { AuthorizerResolution, ExternalAuthorizer } from '#model/external-authorizer.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 
@@ -28,6 +29,14 @@ function policy(
   };
 }
 
+const AUTHORIZER: ExternalAuthorizer = {
+  name: 'known',
+  hostname: 'authorizer.app.svc.cluster.local',
+  port: 9000,
+  timeoutMs: 1000,
+  failOpen: false,
+  statusOnError: 0,
+};
 const LABELS = { app: 'reviews', 'gateway.networking.k8s.io/gateway-name': 'gate' };
 const GATEWAY_TARGET = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gate' };
 
@@ -40,7 +49,10 @@ function scopeOf(policies: readonly MeshObject<AuthorizationPolicySpec>[]) {
   for (const object of policies) objects.set(`${object.namespace}/${object.name}`, object);
   proxies.set('one', { namespace: 'app', labels: LABELS } as unknown as Proxy);
   facts.set(MESH_KEY, { rootNamespace: 'root', trustDomains: ['td'] } as unknown as ListenerFacts);
-  const authorization = createAuthorizationModel(engine, objects);
+  const authorizers = engine.source<AuthorizerResolution>('authorizers');
+  authorizers.set('known', { authorizer: AUTHORIZER });
+  authorizers.set('broken', { fault: 'there is no service nowhere' });
+  const authorization = createAuthorizationModel(engine, objects, authorizers);
   const scope = createAuthorizationScope(engine, { proxies, facts, authorization });
   engine.settle();
   return { engine, objects, scope };
@@ -82,31 +94,40 @@ describe('policies of a workload', () => {
 
   it('are plain data, with causes and findings beside them', () => {
     const { scope } = scopeOf([
-      policy(
-        'app',
-        'a',
-        { action: 'CUSTOM', provider: { name: 'opa' }, rules: [{}] },
-        { 'istio.io/dry-run': 'true' },
-      ),
+      policy('app', 'a', { action: 'CUSTOM', provider: { name: 'broken' }, rules: [{}] }),
+      policy('app', 'b', { action: 'CUSTOM', provider: { name: 'opa' } }, { 'istio.io/dry-run': 'true' }),
     ]);
+    const common = { namespace: 'app', action: 'CUSTOM' };
     assert.deepEqual(scope.get('one'), {
       facet: {
         trustDomains: ['td'],
         policies: [
-          { namespace: 'app', name: 'a', action: 'CUSTOM', dryRun: true, provider: 'opa', rules: [{}] },
+          { ...common, name: 'a', dryRun: false, provider: 'broken', rules: [{}] },
+          { ...common, name: 'b', dryRun: true, provider: 'opa', rules: [] },
         ],
+        authorizers: [],
       },
-      causes: [{ kind: 'AuthorizationPolicy', namespace: 'app', name: 'a', path: 'spec' }],
+      causes: [
+        { kind: 'AuthorizationPolicy', namespace: 'app', name: 'a', path: 'spec' },
+        { kind: 'AuthorizationPolicy', namespace: 'app', name: 'b', path: 'spec' },
+      ],
       findings: [
         {
           code: 'LTN2901',
           severity: 'error',
           resource: { kind: 'AuthorizationPolicy', namespace: 'app', name: 'a' },
-          path: 'spec.action',
-          args: { provider: 'opa' },
+          path: 'spec.provider.name',
+          args: { provider: 'broken', reason: 'there is no service nowhere' },
         },
       ],
     });
+  });
+
+  it('hold the authorizer that a CUSTOM policy names, and no other', () => {
+    const { scope } = scopeOf([policy('app', 'a', { action: 'CUSTOM', provider: { name: 'known' } })]);
+    assert.deepEqual(scope.get('one')?.facet.authorizers, [AUTHORIZER]);
+    assert.deepEqual(scope.get('one')?.findings, []);
+    assert.deepEqual(scopeOf([policy('app', 'a', {})]).scope.get('one')?.facet.authorizers, []);
   });
 
   it('do not change with policies of other namespaces', () => {

@@ -15,6 +15,7 @@ import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
 import { encodeResource } from './encode.ts';
+import { authorizerClusters } from './filters/external-authorization.ts';
 import { buildInboundListeners, type InboundListenerInput } from './listeners/inbound-listener.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from './names.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER, TYPE_LISTENER } from './resource.ts';
@@ -55,7 +56,10 @@ export function createInboundResources(
 function inboundListeners(interner: Interner, input: InboundListenerInput): readonly Resource[] {
   return interner.intern('inboundListeners', input, (frozen) =>
     buildInboundListeners(frozen).map((listener, i) =>
-      encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, references(frozen.inbound, i)),
+      encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
+        ...references(frozen.inbound, i),
+        ...authorizerClusters(frozen.authorization.authorizers),
+      ]),
     ),
   );
 }

@@ -8,6 +8,7 @@ import type { Collection, Engine, Fetch, SourceCollection } from '#collections/c
 import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
+import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
@@ -123,7 +124,11 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     }),
     facts: createListenerFacts(engine, meshConfig),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
-    authorization: createAuthorizationModel(engine, admitted('AuthorizationPolicy')),
+    authorization: createAuthorizationModel(
+      engine,
+      admitted('AuthorizationPolicy'),
+      createExternalAuthorizers(engine, meshConfig, serviceModel.servicesByHostname),
+    ),
     routeModel: createRouteModel({
       engine,
       virtualServices,

@@ -16,6 +16,10 @@ import {
   authorizationFor,
   createAuthorizationModel,
 } from '#model/authorization.ts';
+import { createExternalAuthorizers } from '#model/external-authorizer.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { Service } from '#model/service.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { HttpFilterSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
@@ -30,6 +34,9 @@ interface AuthzCase {
   readonly workload: AuthorizationSubject;
   readonly trustDomains: readonly string[];
   readonly policies: readonly unknown[];
+  readonly meshConfig: MeshConfigJson | null;
+  /** Only the filters of CUSTOM policies, or only the others. */
+  readonly customBuilder: boolean;
   readonly filters: readonly JsonValue[];
 }
 
@@ -65,16 +72,30 @@ function compare(
   return found;
 }
 
+/** The service that the suite's providers name. */
+const AUTHORIZER = { namespace: 'foo', hostname: 'my-custom-ext-authz.foo.svc.cluster.local' } as Service;
+
 /** The facet of a workload whose mesh has no root namespace. */
 function facetOf({
   workload,
   trustDomains,
   policies,
-}: Pick<AuthzCase, 'workload' | 'trustDomains' | 'policies'>): AuthorizationFacet {
+  meshConfig,
+  customBuilder,
+}: Omit<AuthzCase, 'name' | 'protocol' | 'filters'>): AuthorizationFacet {
   const engine = createEngine();
+  const config = engine.source<MeshConfigJson>('meshConfig');
+  const services = engine.source<Service>('services');
+  const byHostname = engine.index('servicesByHostname', services, ({ hostname }) => [hostname]);
+  config.set(MESH_KEY, meshConfig ?? {});
+  services.set('authorizer', AUTHORIZER);
   const objects = engine.source<MeshObject<AuthorizationPolicySpec>>('policies');
   const subjects = engine.source<AuthorizationSubject>('subjects');
-  const model = createAuthorizationModel(engine, objects);
+  const model = createAuthorizationModel(
+    engine,
+    objects,
+    createExternalAuthorizers(engine, config, byHostname),
+  );
   const facts = { rootNamespace: '', trustDomains };
   const facets = engine.derive(
     'facet',
@@ -88,7 +109,9 @@ function facetOf({
   }
   subjects.set('workload', workload);
   engine.settle();
-  return facets.get('workload') as AuthorizationFacet;
+  const facet = facets.get('workload') as AuthorizationFacet;
+  const chosen = facet.policies.filter(({ action }) => (action === 'CUSTOM') === customBuilder);
+  return { ...facet, policies: chosen };
 }
 
 const LOGIC: ReadonlySet<string> = new Set(['andRules', 'orRules', 'andIds', 'orIds']);

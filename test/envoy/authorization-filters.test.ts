@@ -261,7 +261,11 @@ before(async () => {
         {
           inbound: INBOUND,
           facts: { ...FACTS, pathNormalization: one.paths ?? 'BASE' },
-          authorization: { trustDomains: one.trustDomains ?? ['cluster.local'], policies: one.policies },
+          authorization: {
+            trustDomains: one.trustDomains ?? ['cluster.local'],
+            policies: one.policies,
+            authorizers: [],
+          },
         },
         {
           carries: one.carries ?? 'http',

@@ -81,7 +81,11 @@ export async function startTelemetryPair(
   ports.tcp = await freePort(address);
   const inboundFilters = (carries: 'http' | 'tcp', mutualTls: boolean, port: number): Filter[] =>
     inboundChainFilters(
-      { inbound: INBOUND, facts: FACTS, authorization: { trustDomains: ['cluster.local'], policies: [] } },
+      {
+        inbound: INBOUND,
+        facts: FACTS,
+        authorization: { trustDomains: ['cluster.local'], policies: [], authorizers: [] },
+      },
       {
         carries,
         mutualTls,

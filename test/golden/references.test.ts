@@ -13,14 +13,19 @@ const ALWAYS_THERE: readonly string[] = [
   'BlackHoleCluster',
   'PassthroughCluster',
   'InboundPassthroughCluster',
+  // In the bootstrap.
+  'sds-grpc',
 ];
+
+/** Fields that hold the name of a cluster (of a gRPC service too) or a route table. */
+const NAMING_FIELDS: ReadonlySet<string> = new Set(['cluster', 'clusterName', 'routeConfigName']);
 
 /** Names of clusters and route tables in a listener or route table, at any depth. */
 function namesIn(value: JsonValue): string[] {
   if (typeof value !== 'object' || value === null) return [];
   if (Array.isArray(value)) return value.flatMap(namesIn);
   return Object.entries(value).flatMap(([field, inner]) => {
-    if ((field === 'cluster' || field === 'routeConfigName') && typeof inner === 'string') return [inner];
+    if (NAMING_FIELDS.has(field) && typeof inner === 'string') return [inner];
     if (field === 'weightedClusters') return weightedNames(inner);
     return namesIn(inner);
   });

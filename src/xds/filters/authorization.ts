@@ -6,6 +6,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { AuthorizationAction, AuthorizationFacet, WorkloadPolicy } from '#model/authorization.ts';
+import type { ExternalAuthorizer } from '#model/external-authorizer.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RBACSchema } from '#proto/envoy/config/rbac/v3/rbac_pb.ts';
@@ -15,6 +16,12 @@ import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_co
 import { RBACSchema as NetworkRbacSchema } from '#proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts';
 import { packAny } from '#xds/encode.ts';
 import { buildRule, neverMatches, type RbacPolicy } from './authorization-rule.ts';
+import {
+  buildHttpExternalAuthorization,
+  buildTcpExternalAuthorization,
+  CUSTOM_SHADOW_PREFIX,
+  customRulePrefix,
+} from './external-authorization.ts';
 import { httpFilter } from './http-connection-manager.ts';
 
 type Rbac = MessageInitShape<typeof RBACSchema>;
@@ -35,32 +42,40 @@ const ACTIONS: readonly (readonly [AuthorizationAction, RBAC_Action, shadowPrefi
 
 /** HTTP filters in their final order. */
 export function buildHttpAuthorization(facet: AuthorizationFacet): HttpFilter[] {
-  return ruleSets(facet, false).map((set) =>
-    httpFilter(
-      'envoy.filters.http.rbac',
-      packAny(
-        HttpRbacSchema,
-        create(HttpRbacSchema, {
-          ...(set.rules === undefined ? {} : { rules: set.rules }),
-          ...shadowOf(set),
-        }),
-      ),
-    ),
-  );
+  const custom = customSets(facet, false).flatMap(({ set, authorizer }) => [
+    httpRules(set),
+    ...(authorizer === undefined ? [] : [buildHttpExternalAuthorization(authorizer)]),
+  ]);
+  return [...custom, ...ruleSets(facet, false).map(httpRules)];
 }
 
 /** Network filters of a chain that carries bytes, in their final order. */
 export function buildTcpAuthorization(facet: AuthorizationFacet): Filter[] {
-  return ruleSets(facet, true).map((set) => {
-    const config = create(NetworkRbacSchema, {
-      ...(set.rules === undefined ? {} : { rules: set.rules }),
-      ...shadowOf(set),
-      statPrefix: 'tcp.',
-    });
-    return create(FilterSchema, {
-      name: 'envoy.filters.network.rbac',
-      configType: { case: 'typedConfig', value: packAny(NetworkRbacSchema, config) },
-    });
+  const custom = customSets(facet, true).flatMap(({ set, authorizer }) => {
+    if (authorizer === undefined) return [networkRules(set)];
+    const asking = buildTcpExternalAuthorization(authorizer);
+    return asking === undefined ? [] : [networkRules(set), asking];
+  });
+  return [...custom, ...ruleSets(facet, true).map(networkRules)];
+}
+
+function httpRules(set: RuleSet): HttpFilter {
+  const config = create(HttpRbacSchema, {
+    ...(set.rules === undefined ? {} : { rules: set.rules }),
+    ...shadowOf(set),
+  });
+  return httpFilter('envoy.filters.http.rbac', packAny(HttpRbacSchema, config));
+}
+
+function networkRules(set: RuleSet): Filter {
+  const config = create(NetworkRbacSchema, {
+    ...(set.rules === undefined ? {} : { rules: set.rules }),
+    ...shadowOf(set),
+    statPrefix: 'tcp.',
+  });
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.rbac',
+    configType: { case: 'typedConfig', value: packAny(NetworkRbacSchema, config) },
   });
 }
 
@@ -78,23 +93,32 @@ function ruleSets(facet: AuthorizationFacet, tcp: boolean): RuleSet[] {
     };
     return { rules: ofSort(false), shadowRules: ofSort(true), shadowPrefix };
   });
-  const present = sets.filter((set) => set.rules !== undefined || set.shadowRules !== undefined);
-  return [...customDenials(facet, tcp), ...present];
+  return sets.filter((set) => set.rules !== undefined || set.shadowRules !== undefined);
 }
 
 /**
- * CUSTOM policies, whose external authorizers nobody calls yet: what they select is denied, under the names that Istio
- * gives where it can't find the provider (law 9: what restricts fails closed).
+ * The rules of CUSTOM policies by provider: they mark what is asked about. Where there is nobody to ask, or more than one
+ * provider for the workload, they deny instead (law 9: what restricts fails closed; Istio's default for several providers).
+ * Dry-run policies do nothing; Istio's would be enforced as DENY rules or ask as well.
  */
-function customDenials(facet: AuthorizationFacet, tcp: boolean): RuleSet[] {
+function customSets(
+  facet: AuthorizationFacet,
+  tcp: boolean,
+): { readonly set: RuleSet; readonly authorizer: ExternalAuthorizer | undefined }[] {
   const policies = facet.policies.filter((policy) => policy.action === 'CUSTOM' && !policy.dryRun);
   const providers = [...new Set(policies.map((policy) => policy.provider))].sort();
   return providers.flatMap((provider) => {
+    const authorizer =
+      providers.length === 1 ? facet.authorizers.find(({ name }) => name === provider) : undefined;
     const chosen = policies.filter((policy) => policy.provider === provider);
-    const rules = rbac(chosen, RBAC_Action.DENY, facet.trustDomains, tcp);
-    return Object.keys(rules.policies ?? {}).length === 0
-      ? []
-      : [{ rules, shadowRules: undefined, shadowPrefix: '' }];
+    const suffix = authorizer === undefined ? '-deny-due-to-bad-CUSTOM-action' : '';
+    const rules = rbac(chosen, RBAC_Action.DENY, facet.trustDomains, tcp, suffix);
+    if (Object.keys(rules.policies ?? {}).length === 0) return [];
+    const set: RuleSet =
+      authorizer === undefined
+        ? { rules, shadowRules: undefined, shadowPrefix: '' }
+        : { rules: undefined, shadowRules: rules, shadowPrefix: CUSTOM_SHADOW_PREFIX };
+    return [{ set, authorizer }];
   });
 }
 
@@ -103,15 +127,16 @@ function rbac(
   action: RBAC_Action,
   trustDomains: readonly string[],
   tcp: boolean,
+  suffix = '',
 ): Rbac {
   const strict = action === RBAC_Action.ALLOW;
   const built: Record<string, RbacPolicy> = {};
   for (const policy of policies) {
     const context = { tcp, strict, namespace: policy.namespace };
-    if (policy.rules.length === 0) built[policyName(policy, 0)] = neverMatches();
+    if (policy.rules.length === 0) built[policyName(policy, 0) + suffix] = neverMatches();
     for (const [at, rule] of policy.rules.entries()) {
       const one = buildRule(rule, trustDomains, context);
-      if (one !== undefined) built[policyName(policy, at)] = one;
+      if (one !== undefined) built[policyName(policy, at) + suffix] = one;
     }
   }
   return { action, policies: built as NonNullable<Rbac['policies']> };
@@ -119,8 +144,6 @@ function rbac(
 
 /** The name that logs and response code details show. */
 function policyName(policy: WorkloadPolicy, rule: number): string {
-  const name = `ns[${policy.namespace}]-policy[${policy.name}]-rule[${rule}]`;
-  return policy.action === 'CUSTOM'
-    ? `istio-ext-authz-${policy.provider}-${name}-deny-due-to-bad-CUSTOM-action`
-    : name;
+  const prefix = policy.action === 'CUSTOM' ? customRulePrefix(policy.provider) : '';
+  return `${prefix}ns[${policy.namespace}]-policy[${policy.name}]-rule[${rule}]`;
 }

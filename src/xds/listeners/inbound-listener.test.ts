@@ -38,7 +38,11 @@ function build(overrides: Partial<Inbound>) {
     labels: {},
   };
   const inbound = { ...base, ...overrides };
-  return buildInboundListeners({ inbound, facts: FACTS, authorization: { trustDomains: [], policies: [] } });
+  return buildInboundListeners({
+    inbound,
+    facts: FACTS,
+    authorization: { trustDomains: [], policies: [], authorizers: [] },
+  });
 }
 
 /** Listener filters as `name`, `name but 1,2` or `name only 1,2`. */
