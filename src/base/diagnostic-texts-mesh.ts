@@ -18,6 +18,16 @@ export const MESH_TEXTS = {
     ],
     since: '0.1',
   },
+  LTN2902: {
+    severity: 'error',
+    text: 'the keys of {source} could not be fetched, so no token is valid: {reason}',
+    cures: ['Make the key set reachable for the control plane, or write it into jwks.'],
+    since: '0.2',
+  },
+  LTN2903: warning(
+    'the keys of {source} could not be fetched again; those from before stay in use: {reason}',
+    'Make the key set reachable for the control plane.',
+  ),
   LTN5001: warning(
     'the delegate {delegate} is not exported to the namespace of the VirtualService that names it',
     'Add the namespace to exportTo of the delegate.',

@@ -8,6 +8,7 @@ import type { Engine, SourceCollection } from '#collections/collection.ts';
 import { createEngine } from '#collections/engine.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
+import type { KeySetState } from '#model/jwt-key-set.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -30,6 +31,7 @@ export interface Mesh {
   readonly meshConfig: SourceCollection<MeshConfigJson>;
   readonly proxies: SourceCollection<Proxy>;
   readonly replicas: SourceCollection<LocalReplica>;
+  readonly keySets: SourceCollection<KeySetState>;
   readonly graph: MeshGraph;
 }
 
@@ -41,16 +43,18 @@ export function createMesh(options: MeshOptions): Mesh {
   const meshConfig = engine.source<MeshConfigJson>('meshConfig', { equals: deepEqual });
   const proxies = engine.source<Proxy>('proxies');
   const replicas = engine.source<LocalReplica>('localReplicas');
+  const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
   const graph = createMeshGraph(engine, {
     objects: (kind) => objects.of(kind),
     heldBack,
     meshConfig,
     proxies,
     localReplicas: replicas,
+    keySets,
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
   const driver = new EngineDriver(engine);
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, graph };
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
 }

@@ -26,6 +26,7 @@ export function openScratchMesh(mesh: Mesh, options: MeshOptions, proxyId: strin
   const scratch = createMesh({ ...options, meshConfig });
   scratch.objects.apply({ set: [...mesh.objects.all()], remove: [] });
   for (const [key, replica] of mesh.replicas.all()) scratch.replicas.set(key, replica);
+  for (const [key, keySet] of mesh.keySets.all()) scratch.keySets.set(key, keySet);
   scratch.proxies.set(proxyId, proxy);
   const inForce = mesh.heldBack.all();
   for (const [key, verdict] of inForce) scratch.heldBack.set(key, verdict);

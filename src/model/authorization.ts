@@ -11,6 +11,7 @@ import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { AuthorizerResolution, ExternalAuthorizer } from './external-authorizer.ts';
+import { type PolicySubject, selectsWorkload } from './policy-target.ts';
 
 export type AuthorizationAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
@@ -56,18 +57,9 @@ export interface AuthorizationScopeFacts {
   readonly trustDomains: readonly string[];
 }
 
-/** The workload's side of the question. */
-export interface AuthorizationSubject {
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
 const DRY_RUN_ANNOTATION = 'istio.io/dry-run';
 /** What Go's strconv.ParseBool takes for true. */
 const TRUE_TEXTS: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
-
-/** Label by which a proxy says which Gateway (gateway.networking.k8s.io) it serves. */
-const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 export function createAuthorizationModel(
   engine: Engine,
@@ -85,12 +77,12 @@ export function authorizationFor(
   fetch: Fetch,
   model: AuthorizationModel,
   facts: AuthorizationScopeFacts,
-  subject: AuthorizationSubject,
+  subject: PolicySubject,
 ): WorkloadAuthorization {
   const namespaces = new Set([facts.rootNamespace, subject.namespace]);
   const policies = [...namespaces]
     .flatMap((namespace) => [...fetch.bucket(model.byNamespace, namespace).values()])
-    .filter((policy) => holdsFor(policy, subject))
+    .filter((policy) => selectsWorkload(policy, subject))
     .sort((a, b) => compareBytes(a.namespace, b.namespace) || compareBytes(a.name, b.name));
   const { authorizers, faults } = authorizersOf(fetch, model, policies);
   return {
@@ -115,21 +107,6 @@ function workloadPolicy(policy: MeshObject<AuthorizationPolicySpec>): WorkloadPo
 /** True for a policy that is evaluated and counted, not enforced. */
 export function isDryRun(annotations: Readonly<Record<string, string>>): boolean {
   return TRUE_TEXTS.has(annotations[DRY_RUN_ANNOTATION] ?? '');
-}
-
-/** A policy with targets is for those alone: gateways here, services where a waypoint serves them. */
-function holdsFor(policy: MeshObject<AuthorizationPolicySpec>, subject: AuthorizationSubject): boolean {
-  const { selector, targetRef, targetRefs } = policy.spec;
-  const targets = targetRef === undefined ? (targetRefs ?? []) : [targetRef];
-  if (targets.length > 0) {
-    const gateway = subject.labels[GATEWAY_LABEL];
-    return (
-      policy.namespace === subject.namespace &&
-      gateway !== undefined &&
-      targets.some((target) => target.kind === 'Gateway' && target.name === gateway)
-    );
-  }
-  return Object.entries(selector?.matchLabels ?? {}).every(([name, value]) => subject.labels[name] === value);
 }
 
 /** The providers that enforced CUSTOM policies name: those to ask, and why others cannot be asked. */

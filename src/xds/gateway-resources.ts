@@ -5,7 +5,7 @@
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import { type AuthorizationModel, authorizationFor } from '#model/authorization.ts';
+import { type RequestPolicyModel, requestPolicyFor } from '#model/request-policy.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -15,7 +15,8 @@ import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
-import { buildHttpAuthorization, buildTcpAuthorization } from './filters/authorization.ts';
+import { buildTcpAuthorization } from './filters/authorization.ts';
+import { buildRequestPolicy } from './filters/request-policy.ts';
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
@@ -28,7 +29,7 @@ export interface GatewayResourceDeps {
   readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts' | 'hostsByViewer'>;
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
-  readonly authorization: AuthorizationModel;
+  readonly policies: RequestPolicyModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
 }
 
@@ -56,13 +57,13 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
 }
 
 /** The filters of the policies that select a view's proxies. */
-function gatewaySecurity({ authorization, facts }: GatewayResourceDeps): GatewayListenerDeps['securityOf'] {
+function gatewaySecurity({ policies, facts }: GatewayResourceDeps): GatewayListenerDeps['securityOf'] {
   return (fetch, view) => {
     const listenerFacts = fetch.get(facts, MESH_KEY);
     if (listenerFacts === undefined) return { httpFilters: [], networkFilters: [], causes: [] };
-    const { facet, causes } = authorizationFor(fetch, authorization, listenerFacts, view);
+    const { facet, causes } = requestPolicyFor(fetch, policies, listenerFacts, view);
     return {
-      httpFilters: buildHttpAuthorization(facet),
+      httpFilters: buildRequestPolicy(facet, true),
       networkFilters: buildTcpAuthorization(facet),
       causes,
     };

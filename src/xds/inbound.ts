@@ -10,7 +10,7 @@ import type { Interner } from '#collections/interner.ts';
 import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Inbound, InboundScope } from '#scope/inbound.ts';
-import type { WorkloadAuthorization } from '#model/authorization.ts';
+import type { RequestPolicy } from '#model/request-policy.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
@@ -28,7 +28,7 @@ export interface InboundResources {
 
 export interface InboundResourceDeps {
   readonly inbound: Collection<InboundScope>;
-  readonly authorization: Collection<WorkloadAuthorization>;
+  readonly policies: Collection<RequestPolicy>;
   readonly facts: Collection<ListenerFacts>;
   readonly interner: Interner;
 }
@@ -40,15 +40,15 @@ export function createInboundResources(
 ): Collection<InboundResources> {
   return engine.derive('xds.inbound', deps.inbound, (fetch, scope, id) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
-    const authorization = fetch.get(deps.authorization, id);
+    const policy = fetch.get(deps.policies, id);
     // Never listeners without policies: until both are known there is nothing to send.
-    if (facts === undefined || authorization === undefined) return undefined;
+    if (facts === undefined || policy === undefined) return undefined;
     // One object per content, so that what depends on the policies alone is built once for all who have the same.
-    const policies = deps.interner.intern('authorizationFacet', authorization.facet, (facet) => facet);
-    const input = { inbound: scope.inbound, facts, authorization: policies };
+    const policies = deps.interner.intern('requestPolicyFacet', policy.facet, (facet) => facet);
+    const input = { inbound: scope.inbound, facts, policies };
     const listeners = inboundListeners(deps.interner, input);
     const clusters = inboundClusters(deps.interner, scope, facts);
-    const causes = [...scope.causes, ...authorization.causes];
+    const causes = [...scope.causes, ...policy.causes];
     return { listeners: byName(listeners, causes), clusters: byName(clusters, scope.causes) };
   });
 }
@@ -58,7 +58,7 @@ function inboundListeners(interner: Interner, input: InboundListenerInput): read
     buildInboundListeners(frozen).map((listener, i) =>
       encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
         ...references(frozen.inbound, i),
-        ...authorizerClusters(frozen.authorization.authorizers),
+        ...authorizerClusters(frozen.policies.authorizers),
       ]),
     ),
   );

@@ -10,16 +10,18 @@ import { createAuthorizationModel } from '#model/authorization.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
+import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
+import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
 import { createRouteModel } from '#model/route-model.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import { createAuthorizationScope } from '#scope/authorization.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
+import { createRequestPolicyScope } from '#scope/request-policy.ts';
 import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
 import { createEndpointViews } from './endpoints/endpoint-view.ts';
@@ -39,6 +41,8 @@ export interface MeshGraphSources {
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly proxies: SourceCollection<Proxy>;
   readonly localReplicas: Collection<LocalReplica>;
+  /** Outcome of fetching `wantedKeySets`, under their keys. */
+  readonly keySets: Collection<KeySetState>;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
 }
@@ -47,6 +51,8 @@ export interface MeshGraph {
   readonly serviceModel: ServiceModel;
   /** Keyed by proxy id. */
   readonly snapshots: Collection<ProxySnapshot>;
+  /** Key sets of token issuers that somebody has to fetch. */
+  readonly wantedKeySets: WantedKeySets;
   /** Counts what was built and encoded. */
   readonly interner: Interner;
 }
@@ -62,16 +68,12 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] =>
     workloadOf(fetch, proxy).targets;
   const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
-  const authorization = createAuthorizationScope(engine, {
-    proxies,
-    facts,
-    authorization: models.authorization,
-  });
+  const policies = createRequestPolicyScope(engine, { proxies, facts, policies: models.policies });
   const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
   const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
-  const gateway = { model: routeModel, meshConfig, facts, targetsOf, authorization: models.authorization };
+  const gateway = { model: routeModel, meshConfig, facts, targetsOf, policies: models.policies };
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -81,10 +83,10 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     endpoints: createEndpoints(shared),
     routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
     outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
-    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
+    inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
     gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
   });
-  return { serviceModel, snapshots, interner };
+  return { serviceModel, snapshots, interner, wantedKeySets: models.wantedKeySets };
 }
 
 /** What the objects mean, before anybody looks: models by feature, and who sees what. */
@@ -111,6 +113,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
   });
   const { clusterDomain } = serviceModel;
   const destinationRules = admitted<object>('DestinationRule');
+  const requestAuthentications = admitted<object>('RequestAuthentication');
   return {
     sidecars,
     serviceModel,
@@ -124,11 +127,19 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     }),
     facts: createListenerFacts(engine, meshConfig),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
-    authorization: createAuthorizationModel(
-      engine,
-      admitted('AuthorizationPolicy'),
-      createExternalAuthorizers(engine, meshConfig, serviceModel.servicesByHostname),
-    ),
+    policies: {
+      authorization: createAuthorizationModel(
+        engine,
+        admitted('AuthorizationPolicy'),
+        createExternalAuthorizers(engine, meshConfig, serviceModel.servicesByHostname),
+      ),
+      requestAuthentication: createRequestAuthenticationModel(
+        engine,
+        requestAuthentications,
+        sources.keySets,
+      ),
+    },
+    wantedKeySets: createWantedKeySets(engine, requestAuthentications),
     routeModel: createRouteModel({
       engine,
       virtualServices,

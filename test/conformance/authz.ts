@@ -10,20 +10,20 @@ import type { AuthorizationPolicySpec } from '#api/authorization-policy.ts';
 import { decodeObject } from '#api/decode-object.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { createEngine } from '#collections/engine.ts';
-import {
-  type AuthorizationFacet,
-  type AuthorizationSubject,
-  authorizationFor,
-  createAuthorizationModel,
-} from '#model/authorization.ts';
+import { type AuthorizationFacet, authorizationFor, createAuthorizationModel } from '#model/authorization.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { PolicySubject } from '#model/policy-target.ts';
 import type { Service } from '#model/service.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { HttpFilterSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
-import { buildHttpAuthorization, buildTcpAuthorization } from '#xds/filters/authorization.ts';
+import {
+  buildHttpAuthorization,
+  buildHttpCustomAuthorization,
+  buildTcpAuthorization,
+} from '#xds/filters/authorization.ts';
 import { findDifferences, isPlain, sortedJson } from './difference.ts';
 import type { CaseContext, ConformanceCase, Suite } from './suite.ts';
 import { normal } from './xds-comparison.ts';
@@ -31,7 +31,7 @@ import { normal } from './xds-comparison.ts';
 interface AuthzCase {
   readonly name: string;
   readonly protocol: 'http' | 'tcp';
-  readonly workload: AuthorizationSubject;
+  readonly workload: PolicySubject;
   readonly trustDomains: readonly string[];
   readonly policies: readonly unknown[];
   readonly meshConfig: MeshConfigJson | null;
@@ -61,7 +61,9 @@ function compare(
   const registry = envoyRegistry();
   const isHttp = protocol === 'http';
   const schema: DescMessage = isHttp ? HttpFilterSchema : FilterSchema;
-  const own = isHttp ? buildHttpAuthorization(facet) : buildTcpAuthorization(facet);
+  const own = isHttp
+    ? [...buildHttpCustomAuthorization(facet), ...buildHttpAuthorization(facet)]
+    : buildTcpAuthorization(facet);
   const got = own.map((filter) => toJson(schema, filter, { registry }));
   const want = filters.map((filter) => toJson(schema, fromJson(schema, filter, { registry }), { registry }));
   context.dump(name.replaceAll('/', '-'), 'filters', got);
@@ -90,7 +92,7 @@ function facetOf({
   config.set(MESH_KEY, meshConfig ?? {});
   services.set('authorizer', AUTHORIZER);
   const objects = engine.source<MeshObject<AuthorizationPolicySpec>>('policies');
-  const subjects = engine.source<AuthorizationSubject>('subjects');
+  const subjects = engine.source<PolicySubject>('subjects');
   const model = createAuthorizationModel(
     engine,
     objects,

@@ -100,6 +100,10 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
       context.ignore('filter_metadata of istio and lateen');
     return Object.keys(rest).length === 0 ? undefined : normal(rest, context);
   }
+  if (key === 'localJwks' && isPlaceholder(part)) {
+    context.ignore('value of a placeholder key set (a jwksUri without network)');
+    return '(placeholder)';
+  }
   if (key === 'alpnProtocols' && Array.isArray(part)) return normalAlpn(part.map(String), context);
   // Options of loggers count only where loggers are left.
   if (key === 'accessLogOptions') {
@@ -110,6 +114,13 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
   // What held nothing but ignored things is as if it were not there.
   const isEmptied = sortedJson(part) !== sortedJson(own) && /^(\{\}|\[\])$/.test(sortedJson(own));
   return isEmptied ? undefined : own;
+}
+
+/** A key set that stands for keys that could not be fetched: one RSA key that nobody has, without any name. */
+function isPlaceholder(localJwks: unknown): boolean {
+  const text = isPlain(localJwks) ? localJwks['inlineString'] : undefined;
+  const [key, ...others] = (JSON.parse(String(text)) as { keys: readonly object[] }).keys;
+  return key !== undefined && others.length === 0 && Object.keys(key).sort().join() === 'e,kty,n';
 }
 
 /** The first name offers a protocol of upstream's own build; of the others that are ours any name will do. */

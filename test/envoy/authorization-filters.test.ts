@@ -261,10 +261,11 @@ before(async () => {
         {
           inbound: INBOUND,
           facts: { ...FACTS, pathNormalization: one.paths ?? 'BASE' },
-          authorization: {
+          policies: {
             trustDomains: one.trustDomains ?? ['cluster.local'],
             policies: one.policies,
             authorizers: [],
+            tokenRules: [],
           },
         },
         {

@@ -130,10 +130,11 @@ before(async () => {
       {
         inbound: INBOUND,
         facts: FACTS,
-        authorization: {
+        policies: {
           trustDomains: ['cluster.local'],
           policies: custom(name),
           authorizers: authorizer === undefined ? [] : [authorizer],
+          tokenRules: [],
         },
       },
       {

@@ -84,7 +84,7 @@ export async function startTelemetryPair(
       {
         inbound: INBOUND,
         facts: FACTS,
-        authorization: { trustDomains: ['cluster.local'], policies: [], authorizers: [] },
+        policies: { trustDomains: ['cluster.local'], policies: [], authorizers: [], tokenRules: [] },
       },
       {
         carries,

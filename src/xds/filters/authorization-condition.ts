@@ -42,6 +42,8 @@ export interface KeyEntry<T> {
   readonly key: string;
   /** Known only of requests. */
   readonly httpOnly: boolean;
+  /** A single alternative stands by itself, as Istio writes conditions on tokens. */
+  readonly standsAlone?: boolean;
   readonly alternatives: Alternatives<T>;
 }
 
@@ -75,9 +77,14 @@ export function buildCondition<T>(
   const unwanted = build(condition.notValues);
   if (wanted === undefined || unwanted === undefined) return undefined;
   return [
-    ...(wanted.length === 0 ? [] : [logic.any(wanted)]),
-    ...(unwanted.length === 0 ? [] : [logic.not(logic.any(unwanted))]),
+    ...(wanted.length === 0 ? [] : [join(entry, wanted, logic)]),
+    ...(unwanted.length === 0 ? [] : [logic.not(join(entry, unwanted, logic))]),
   ];
+}
+
+function join<T>(entry: KeyEntry<T>, parts: readonly T[], logic: Logic<T>): T {
+  const [only, ...others] = parts;
+  return entry.standsAlone === true && only !== undefined && others.length === 0 ? only : logic.any(parts);
 }
 
 /** `[name]` after a prefix of a key; undefined when it is not of that form. */

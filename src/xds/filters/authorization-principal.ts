@@ -82,9 +82,9 @@ export const PRINCIPAL_KEYS: readonly KeyEntry<Principal>[] = [
     httpOnly: false,
     alternatives: each((text) => principal('remoteIp', matchAddress(text))),
   },
-  { key: REQUEST_PRINCIPAL_KEY, httpOnly: true, alternatives: each(requestPrincipal) },
-  { key: 'request.auth.audiences', httpOnly: true, alternatives: claimOf(() => ['aud']) },
-  { key: 'request.auth.presenter', httpOnly: true, alternatives: claimOf(() => ['azp']) },
+  { key: REQUEST_PRINCIPAL_KEY, httpOnly: true, standsAlone: true, alternatives: each(requestPrincipal) },
+  { key: 'request.auth.audiences', httpOnly: true, standsAlone: true, alternatives: claimOf(() => ['aud']) },
+  { key: 'request.auth.presenter', httpOnly: true, standsAlone: true, alternatives: claimOf(() => ['azp']) },
   {
     key: `${HEADERS_KEY}[`,
     httpOnly: true,
@@ -96,6 +96,7 @@ export const PRINCIPAL_KEYS: readonly KeyEntry<Principal>[] = [
   {
     key: `${CLAIMS_KEY}[`,
     httpOnly: true,
+    standsAlone: true,
     alternatives: claimOf((key) => namesInBrackets(key.slice(CLAIMS_KEY.length))),
   },
 ];

@@ -20,9 +20,13 @@ function json(policy: RbacPolicy | undefined): JsonValue {
 /** The principals, without the lists around a single one. */
 function principalOf(rule: AuthorizationRule): JsonValue {
   const policy = json(buildRule(rule, [], ALLOW_HTTP)) as {
-    principals: { andIds: { ids: { orIds: { ids: JsonValue[] } }[] } }[];
+    principals: { andIds: { ids: { orIds?: { ids: JsonValue[] } }[] } }[];
   };
-  return policy.principals[0]?.andIds.ids[0]?.orIds.ids[0] ?? null;
+  const first = policy.principals[0]?.andIds.ids[0];
+  // Conditions on tokens stand alone where there is one.
+  return first?.orIds === undefined
+    ? ((first as JsonValue | undefined) ?? null)
+    : (first.orIds.ids[0] ?? null);
 }
 
 function permissionOf(rule: AuthorizationRule): JsonValue {

@@ -40,13 +40,17 @@ const ACTIONS: readonly (readonly [AuthorizationAction, RBAC_Action, shadowPrefi
   ['ALLOW', RBAC_Action.ALLOW, 'istio_dry_run_allow_'],
 ];
 
-/** HTTP filters in their final order. */
-export function buildHttpAuthorization(facet: AuthorizationFacet): HttpFilter[] {
-  const custom = customSets(facet, false).flatMap(({ set, authorizer }) => [
+/** HTTP filters that ask external authorizers, or deny where there is none to ask. */
+export function buildHttpCustomAuthorization(facet: AuthorizationFacet): HttpFilter[] {
+  return customSets(facet, false).flatMap(({ set, authorizer }) => [
     httpRules(set),
     ...(authorizer === undefined ? [] : [buildHttpExternalAuthorization(authorizer)]),
   ]);
-  return [...custom, ...ruleSets(facet, false).map(httpRules)];
+}
+
+/** HTTP filters of the other actions in their final order; they come after those that ask. */
+export function buildHttpAuthorization(facet: AuthorizationFacet): HttpFilter[] {
+  return ruleSets(facet, false).map(httpRules);
 }
 
 /** Network filters of a chain that carries bytes, in their final order. */

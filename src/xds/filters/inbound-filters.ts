@@ -3,7 +3,7 @@
  * The order is security's: peer facts first, authorization next, the application last.
  */
 import { identityMemo } from '#collections/identity-memo.ts';
-import type { AuthorizationFacet } from '#model/authorization.ts';
+import type { RequestPolicyFacet } from '#model/request-policy.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
@@ -11,16 +11,17 @@ import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_co
 import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildAccessLogs } from './access-log.ts';
-import { buildHttpAuthorization, buildTcpAuthorization } from './authorization.ts';
+import { buildTcpAuthorization } from './authorization.ts';
 import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
+import { buildRequestPolicy } from './request-policy.ts';
 import { buildStatsLoggers, OPENED_REPORT_MS } from './stats.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 
 export interface InboundFilterInput {
   readonly inbound: Inbound;
   readonly facts: ListenerFacts;
-  readonly authorization: AuthorizationFacet;
+  readonly policies: RequestPolicyFacet;
 }
 
 /** One chain to be filled. */
@@ -39,7 +40,7 @@ export interface InboundChainTarget {
 export function inboundChainFilters(input: InboundFilterInput, target: InboundChainTarget): Filter[] {
   const parts = chainParts(input.facts)[partsName(target)];
   if (target.carries === 'http') return [...parts.networkPeerFilters, httpManager(input, target, parts)];
-  return [...parts.networkPeerFilters, ...policyFilters(input.authorization).tcp, tcpFilter(target, parts)];
+  return [...parts.networkPeerFilters, ...policyFilters(input.policies).tcp, tcpFilter(target, parts)];
 }
 
 /** What chains of one kind share: it is large, and the same in every listener of the mesh. */
@@ -74,8 +75,8 @@ const chainParts = identityMemo((facts: ListenerFacts): Readonly<Record<PartsNam
 });
 
 /** The policies of a workload stand in each of its chains; encoded once. */
-const policyFilters = identityMemo((facet: AuthorizationFacet) => ({
-  http: buildHttpAuthorization(facet),
+const policyFilters = identityMemo((facet: RequestPolicyFacet) => ({
+  http: buildRequestPolicy(facet, false),
   tcp: buildTcpAuthorization(facet),
 }));
 
@@ -97,7 +98,7 @@ function httpManager(input: InboundFilterInput, target: InboundChainTarget, part
     pathNormalization: input.facts.pathNormalization,
     accessLog: parts.accessLog,
     peerFilters: parts.httpPeerFilters,
-    securityFilters: policyFilters(input.authorization).http,
+    securityFilters: policyFilters(input.policies).http,
     alpnFilters: NO_FILTERS,
     streamIdleTimeoutMs: 0,
     http10: false,

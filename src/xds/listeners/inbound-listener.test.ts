@@ -41,7 +41,7 @@ function build(overrides: Partial<Inbound>) {
   return buildInboundListeners({
     inbound,
     facts: FACTS,
-    authorization: { trustDomains: [], policies: [], authorizers: [] },
+    policies: { trustDomains: [], policies: [], authorizers: [], tokenRules: [] },
   });
 }
 

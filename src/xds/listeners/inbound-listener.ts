@@ -16,7 +16,7 @@ import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_comp
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
-import type { AuthorizationFacet } from '#model/authorization.ts';
+import type { RequestPolicyFacet } from '#model/request-policy.ts';
 import type { MutualTlsMode } from '#model/peer-authentication.ts';
 import type { InboundPort } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
@@ -138,7 +138,7 @@ function blackHoleChain(inboundPort: number): FilterChain {
  * of a listener and the same for all workloads that the same policies select, so they are built once for those.
  */
 function passthroughChains(input: InboundListenerInput): readonly FilterChain[] {
-  const known = passthroughsOf(input.facts, input.authorization);
+  const known = passthroughsOf(input.facts, input.policies);
   const chains = known.get(input.inbound.mode) ?? buildPassthroughChains(input);
   known.set(input.inbound.mode, chains);
   return chains;
@@ -146,7 +146,7 @@ function passthroughChains(input: InboundListenerInput): readonly FilterChain[] 
 
 /** By identity of what the chains depend on, then by mode. */
 const passthroughsOf = identityMemo(
-  (_facts: ListenerFacts, _policies: AuthorizationFacet) => new Map<MutualTlsMode, readonly FilterChain[]>(),
+  (_facts: ListenerFacts, _policies: RequestPolicyFacet) => new Map<MutualTlsMode, readonly FilterChain[]>(),
 );
 
 function buildPassthroughChains(input: InboundListenerInput): FilterChain[] {

@@ -3,9 +3,12 @@ import { describe, it } from 'node:test';
 import type { AuthorizationPolicySpec } from '#api/authorization-policy.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { createEngine } from '#collections/engine.ts';
-import { createAuthorizationScope } from './authorization.ts';
+import { createRequestPolicyScope } from './request-policy.ts';
 import type { ListenerFacts } from './listener-facts.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
+import type { RequestAuthenticationSpec } from '#api/request-authentication.ts';
+import type { KeySetState } from '#model/jwt-key-set.ts';
+import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
 import type { AuthorizerResolution, ExternalAuthorizer } from '#model/external-authorizer.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
@@ -41,7 +44,10 @@ const LABELS = { app: 'reviews', 'gateway.networking.k8s.io/gateway-name': 'gate
 const GATEWAY_TARGET = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gate' };
 
 /** What holds for the proxy `one` in namespace `app`, and what it takes to change it. */
-function scopeOf(policies: readonly MeshObject<AuthorizationPolicySpec>[]) {
+function scopeOf(
+  policies: readonly MeshObject<AuthorizationPolicySpec>[],
+  requestAuthentications: readonly MeshObject<RequestAuthenticationSpec>[] = [],
+) {
   const engine = createEngine();
   const objects = engine.source<MeshObject<AuthorizationPolicySpec>>('objects');
   const proxies = engine.source<Proxy>('proxies');
@@ -53,7 +59,18 @@ function scopeOf(policies: readonly MeshObject<AuthorizationPolicySpec>[]) {
   authorizers.set('known', { authorizer: AUTHORIZER });
   authorizers.set('broken', { fault: 'there is no service nowhere' });
   const authorization = createAuthorizationModel(engine, objects, authorizers);
-  const scope = createAuthorizationScope(engine, { proxies, facts, authorization });
+  const tokens = engine.source<MeshObject<RequestAuthenticationSpec>>('requestAuthentications');
+  for (const object of requestAuthentications) tokens.set(`${object.namespace}/${object.name}`, object);
+  const keySets = engine.source<KeySetState>('keySets');
+  keySets.set('uri http://good', { keys: 'KEYS', fault: '' });
+  keySets.set('uri http://bad', { keys: '', fault: 'refused' });
+  keySets.set('uri http://old', { keys: 'OLD', fault: 'refused' });
+  const requestAuthentication = createRequestAuthenticationModel(engine, tokens, keySets);
+  const scope = createRequestPolicyScope(engine, {
+    proxies,
+    facts,
+    policies: { authorization, requestAuthentication },
+  });
   engine.settle();
   return { engine, objects, scope };
 }
@@ -106,6 +123,7 @@ describe('policies of a workload', () => {
           { ...common, name: 'b', dryRun: true, provider: 'opa', rules: [] },
         ],
         authorizers: [],
+        tokenRules: [],
       },
       causes: [
         { kind: 'AuthorizationPolicy', namespace: 'app', name: 'a', path: 'spec' },
@@ -128,6 +146,43 @@ describe('policies of a workload', () => {
     assert.deepEqual(scope.get('one')?.facet.authorizers, [AUTHORIZER]);
     assert.deepEqual(scope.get('one')?.findings, []);
     assert.deepEqual(scopeOf([policy('app', 'a', {})]).scope.get('one')?.facet.authorizers, []);
+  });
+
+  it('hold the rules on tokens by issuer, with the keys that are known', () => {
+    const rules = (...jwtRules: object[]): MeshObject<RequestAuthenticationSpec> => ({
+      ...policy('app', 'tokens', {}),
+      kind: 'RequestAuthentication',
+      spec: { jwtRules },
+    });
+    const { scope } = scopeOf(
+      [],
+      [
+        rules(
+          { issuer: 'd', jwks: 'INLINE', audiences: ['x'] },
+          { issuer: 'c', jwksUri: 'http://good' },
+          { issuer: 'b', jwksUri: 'http://bad' },
+          { issuer: 'a', jwksUri: 'http://old' },
+          { issuer: 'pending' },
+        ),
+      ],
+    );
+    assert.deepEqual(
+      scope.get('one')?.facet.tokenRules.map(({ rule, keys }) => [rule.issuer, keys]),
+      [
+        ['a', 'OLD'],
+        ['b', ''],
+        ['c', 'KEYS'],
+        ['d', 'INLINE'],
+        ['pending', ''],
+      ],
+    );
+    assert.deepEqual(
+      scope.get('one')?.findings.map(({ code, severity, path }) => [code, severity, path]),
+      [
+        ['LTN2902', 'error', 'spec.jwtRules[2].jwksUri'],
+        ['LTN2903', 'warning', 'spec.jwtRules[3].jwksUri'],
+      ],
+    );
   });
 
   it('do not change with policies of other namespaces', () => {

@@ -1,0 +1,91 @@
+/**
+ * RequestAuthentication as an answer: which tokens a workload accepts, with the keys that verify them. Plain data that
+ * builders take as their input; causes and findings stand beside it.
+ * Costs a walk over the policies of two namespaces and a look at each key set that they name.
+ * Source: istio pilot/pkg/model/authentication.go, pilot/pkg/security/authn/policy_applier.go.
+ */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { JwtRule, RequestAuthenticationSpec } from '#api/request-authentication.ts';
+import { compareBytes } from '#base/bytes-order.ts';
+import type { Cause } from '#base/cause.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import { type KeySetState, keySetKey } from './jwt-key-set.ts';
+import { type PolicySubject, selectsWorkload } from './policy-target.ts';
+
+/** A rule with the keys that hold for it. */
+export interface TokenRule {
+  readonly rule: Omit<JwtRule, 'jwks' | 'jwksUri' | 'timeout'>;
+  /** JWKS document; '' while there is none: then no token of the issuer is valid. */
+  readonly keys: string;
+}
+
+/** What a workload accepts. */
+export interface RequestAuthentication {
+  /** Sorted by issuer; rules of one issuer in the order of their objects' age. */
+  readonly rules: readonly TokenRule[];
+  readonly causes: readonly Cause[];
+  readonly findings: readonly Diagnostic[];
+}
+
+export interface RequestAuthenticationModel {
+  readonly byNamespace: Index<MeshObject<RequestAuthenticationSpec>>;
+  /** Keyed by `keySetKey`. */
+  readonly keySets: Collection<KeySetState>;
+}
+
+export function createRequestAuthenticationModel(
+  engine: Engine,
+  objects: Collection<MeshObject<RequestAuthenticationSpec>>,
+  keySets: Collection<KeySetState>,
+): RequestAuthenticationModel {
+  return {
+    keySets,
+    byNamespace: engine.index('model.requestAuthentications', objects, (object) => [object.namespace]),
+  };
+}
+
+/** The rules of the workload's namespace and of the root one that select it. Reads two buckets. */
+export function requestAuthenticationFor(
+  fetch: Fetch,
+  model: RequestAuthenticationModel,
+  rootNamespace: string,
+  subject: PolicySubject,
+): RequestAuthentication {
+  const objects = [...new Set([subject.namespace, rootNamespace])].flatMap((namespace) =>
+    [...fetch.bucket(model.byNamespace, namespace).values()]
+      .filter((object) => selectsWorkload(object, subject))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name)),
+  );
+  const findings: Diagnostic[] = [];
+  const rules = objects.flatMap((object) =>
+    (object.spec.jwtRules ?? []).map((rule, at): TokenRule => {
+      const { jwks = '', jwksUri, timeout: _timeout, ...rest } = rule;
+      if (jwks !== '') return { rule: rest, keys: jwks };
+      const state = fetch.get(model.keySets, keySetKey(rule));
+      if (state !== undefined && state.fault !== '') findings.push(faultOf(object, at, jwksUri, state));
+      return { rule: rest, keys: state?.keys ?? '' };
+    }),
+  );
+  return {
+    rules: rules.sort((a, b) => compareBytes(a.rule.issuer ?? '', b.rule.issuer ?? '')),
+    causes: objects.map(({ kind, namespace, name }) => ({ kind, namespace, name, path: 'spec' })),
+    findings,
+  };
+}
+
+function faultOf(
+  { kind, namespace, name, spec }: MeshObject<RequestAuthenticationSpec>,
+  at: number,
+  jwksUri: string | undefined,
+  { keys, fault }: KeySetState,
+): Diagnostic {
+  const issuer = spec.jwtRules?.[at]?.issuer ?? '';
+  return {
+    code: keys === '' ? 'LTN2902' : 'LTN2903',
+    severity: keys === '' ? 'error' : 'warning',
+    resource: { kind, namespace, name },
+    path: `spec.jwtRules[${at}]${jwksUri === undefined ? '.issuer' : '.jwksUri'}`,
+    args: { source: jwksUri ?? issuer, reason: fault },
+  };
+}
