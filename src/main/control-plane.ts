@@ -16,12 +16,14 @@ import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
+import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
 import { createMeshMetrics } from './mesh-metrics.ts';
+import { openKeySets } from './key-sets.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
@@ -62,6 +64,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     folder: join(options.stateDir, 'held-back'),
   });
   const metrics = createMeshMetrics(mesh, clock, authority.value);
+  const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -84,7 +87,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     readiness: new Readiness(),
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, door, doors, authority: authority.value, heldBack });
+  return controlPlane({ mesh, door, doors, authority: authority.value, heldBack, keySets });
 }
 
 interface Parts {
@@ -93,9 +96,10 @@ interface Parts {
   readonly doors: DiscoveryDoors;
   readonly authority: CertificateAuthority;
   readonly heldBack: HeldBackController;
+  readonly keySets: KeySetController;
 }
 
-function controlPlane({ mesh, door, doors, authority, heldBack }: Parts): ControlPlane {
+function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -145,6 +149,7 @@ function controlPlane({ mesh, door, doors, authority, heldBack }: Parts): Contro
         return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
       }),
     close: async () => {
+      keySets[Symbol.dispose]();
       await doors[Symbol.asyncDispose]();
       await door.close();
       await heldBack[Symbol.asyncDispose]();

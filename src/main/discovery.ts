@@ -16,6 +16,7 @@ import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
+import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
@@ -23,10 +24,14 @@ import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
 import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
+import { openKeySets } from './key-sets.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
 import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
+
+/** How long the first try of token issuers' key sets may hold up readiness. */
+const FIRST_KEYS_MS = 5_000;
 
 /** A running control plane. */
 export interface Discovery {
@@ -52,6 +57,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
       await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
     );
     const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
+    const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
     const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness };
     const door = await openDoors(parts, scope);
     if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
@@ -65,7 +71,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
       metrics: metrics.registry,
     });
     if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
-    const computed = computeFirst(mesh, cluster).then(() => {
+    const computed = computeFirst(mesh, cluster, keySets).then(() => {
       state.isComputed = true;
       log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
     });
@@ -150,8 +156,15 @@ function meshOptionsOf(flags: DiscoveryFlags, meshConfig: MeshConfigJson, log: L
 }
 
 /** Resolves when everything that there is at the start has been computed. */
-async function computeFirst(mesh: Mesh, cluster: KubeFeed | undefined): Promise<void> {
+/** Key sets have their first try too: with them, a restart refuses no token that was good before. */
+async function computeFirst(
+  mesh: Mesh,
+  cluster: KubeFeed | undefined,
+  keySets: KeySetController,
+): Promise<void> {
   await cluster?.source.synced;
+  await mesh.driver.settled();
+  await keySets.tried(FIRST_KEYS_MS);
   await mesh.driver.settled();
 }
 

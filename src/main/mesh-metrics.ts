@@ -54,7 +54,7 @@ function readGauge(registry: MetricRegistry, name: string, read: () => number): 
 }
 
 /** A total that somebody else keeps: brought up to date at each scrape. */
-function readTotal(registry: MetricRegistry, name: string, read: () => number): void {
+export function readTotal(registry: MetricRegistry, name: string, read: () => number): void {
   const counter = registry.counter({ name, help: HELP });
   let known = 0;
   registry.onCollect(() => {

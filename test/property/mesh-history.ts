@@ -8,6 +8,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
+import type { KeySetState } from '#model/jwt-key-set.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import {
@@ -20,6 +21,7 @@ import {
 } from '../support/mesh-fixture.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
+import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
 import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
 
@@ -38,6 +40,7 @@ export type Command =
   /** Something small of an object goes: a field, or an item of a list. */
   | { readonly do: 'trim'; readonly index: number; readonly place: number }
   | { readonly do: 'run'; readonly replica: LocalReplica }
+  | { readonly do: 'fetch'; readonly key: string; readonly state: KeySetState }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
@@ -89,7 +92,7 @@ const PROXIES: readonly ProxyFacts[] = [
 ];
 
 const manifest = fc.oneof(
-  ...[...ROUTE_KINDS, ...POLICY_KINDS, ...WORKLOAD_KINDS].map(([weight, arbitrary]) => ({
+  ...[...ROUTE_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(([weight, arbitrary]) => ({
     weight,
     arbitrary,
   })),
@@ -132,6 +135,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
+  { weight: 2, arbitrary: keySetOutcome.map(([key, state]): Command => ({ do: 'fetch', key, state })) },
   { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
   { weight: 6, arbitrary: fc.nat(60).map((items): Command => ({ do: 'step', items })) },
@@ -163,6 +167,7 @@ export class LivingMesh {
   readonly manifests = new Map<string, Manifest>();
   readonly heldBack = new Map<string, HeldBack>();
   readonly replicas = new Map<string, LocalReplica>();
+  readonly keySets = new Map<string, KeySetState>();
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
@@ -183,6 +188,9 @@ export class LivingMesh {
       case 'configure':
         this.config = readMeshConfig(command.part);
         return this.fixture.configure(command.part);
+      case 'fetch':
+        this.keySets.set(command.key, command.state);
+        return this.fixture.mesh.keySets.set(command.key, command.state);
       case 'connect':
         return this.#connect(command.proxy);
       case 'trim':
@@ -209,7 +217,7 @@ export class LivingMesh {
 
   /** Queues the outcome in a mesh. */
   feed(to: MeshFixture, reversed = false): void {
-    const { heldBack, replicas, meshConfig } = to.mesh;
+    const { heldBack, replicas, meshConfig, keySets } = to.mesh;
     const steps = [
       ...Array.from(this.objects.values(), (object) => () => to.set(object)),
       ...Array.from(
@@ -223,6 +231,12 @@ export class LivingMesh {
         ([key, replica]) =>
           () =>
             replicas.set(key, replica),
+      ),
+      ...Array.from(
+        this.keySets,
+        ([key, state]) =>
+          () =>
+            keySets.set(key, state),
       ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
       () => meshConfig.set(MESH_KEY, this.config),

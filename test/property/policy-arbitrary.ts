@@ -159,12 +159,13 @@ const authorizationPolicy = fc
       selector: selector.map((matchLabels) => ({ matchLabels })),
       rules: fc.array(rule, { maxLength: 2 }),
     }),
-    fc.constantFrom('ALLOW', 'DENY', 'AUDIT'),
+    fc.constantFrom('ALLOW', 'DENY', 'AUDIT', 'CUSTOM'),
   )
   // Istio refuses DENY and AUDIT without rules.
   .map(([spec, action]) => ({
     ...spec,
     action,
+    ...(action === 'CUSTOM' ? { provider: { name: 'opa' } } : {}),
     ...(action === 'ALLOW' || spec.rules?.length ? {} : { rules: [{}] }),
   }));
 
@@ -194,6 +195,7 @@ const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
   trustDomainAliases: fc.constant(['old.example']),
   rootNamespace: fc.constantFrom('istio-system', 'shop'),
   enableAutoMtls: fc.boolean(),
+  extensionProviders: host.map((service) => [{ name: 'opa', envoyExtAuthzGrpc: { service, port: 9000 } }]),
   h2UpgradePolicy: fc.constantFrom('UPGRADE', 'DO_NOT_UPGRADE'),
   accessLogFile: fc.constant('/dev/stdout'),
   connectTimeout: duration,
