@@ -50,7 +50,8 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   try {
     const readiness = new Readiness();
     const state = { isComputed: false };
-    readiness.add('configuration', () => state.isComputed);
+    const isComputed = (): boolean => state.isComputed;
+    readiness.add('configuration', isComputed);
     const authority = await openAuthority(flags, meshConfig, log);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
@@ -58,7 +59,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     );
     const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
     const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
-    const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness };
+    const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness, isComputed };
     const door = await openDoors(parts, scope);
     if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
     const cluster = followCluster({
@@ -94,6 +95,8 @@ interface DoorParts {
   readonly heldBack: HeldBackController;
   readonly metrics: MeshMetrics;
   readonly readiness: Readiness;
+  /** Everything that there was at the start is in the mesh. */
+  readonly isComputed: () => boolean;
 }
 
 /** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
@@ -110,6 +113,7 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     ...listenOn('plain', flags.grpcAddr),
     ...listenOn('secure', authority === undefined ? '' : flags.secureGRPCAddr),
     onNack: (event) => heldBack.refused(event),
+    isReady: parts.isComputed,
   });
   scope.add({ [Symbol.asyncDispose]: () => door.close() });
   const doors = await openDiscoveryDoors({
@@ -155,8 +159,10 @@ function meshOptionsOf(flags: DiscoveryFlags, meshConfig: MeshConfigJson, log: L
   };
 }
 
-/** Resolves when everything that there is at the start has been computed. */
-/** Key sets have their first try too: with them, a restart refuses no token that was good before. */
+/**
+ * Resolves when everything that there is at the start has been computed. Key sets have their first try too: with them, a
+ * restart refuses no token that was good before.
+ */
 async function computeFirst(
   mesh: Mesh,
   cluster: KubeFeed | undefined,

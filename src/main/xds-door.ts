@@ -8,7 +8,12 @@ import { GrpcServer } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { Peer, PeerAuthenticator, PeerConnection, ProxyAdmission, RequestHeaders } from '#ads/peer.ts';
 import type { Clock } from '#base/clock.ts';
-import { GRPC_PERMISSION_DENIED, GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
+import {
+  GRPC_PERMISSION_DENIED,
+  GRPC_UNAUTHENTICATED,
+  GRPC_UNAVAILABLE,
+  grpcStatus,
+} from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok } from '#base/result.ts';
 import type { Rng } from '#base/rng.ts';
@@ -35,6 +40,8 @@ export interface XdsDoorOptions {
   readonly plain?: HostPort;
   readonly secure?: HostPort;
   readonly onNack?: (event: NackEvent) => void;
+  /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
+  readonly isReady?: () => boolean;
 }
 
 export interface XdsDoor {
@@ -54,7 +61,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   const source = createSnapshotSource({ ...mesh, snapshots: mesh.graph.snapshots });
   const ads = new AdsServer({
     source,
-    admission: identityAdmission(),
+    admission: identityAdmission(options.isReady ?? (() => true)),
     clock,
     log: log.scope('ads'),
     metrics,
@@ -126,9 +133,10 @@ function peerAuthenticator(authority: CertificateAuthority | undefined): PeerAut
 }
 
 /** An authenticated caller is a proxy of its own namespace and service account, whatever its node says. */
-function identityAdmission(): ProxyAdmission {
+function identityAdmission(isReady: () => boolean): ProxyAdmission {
   return {
     admit(peer: Peer, proxy) {
+      if (!isReady()) return fail(grpcStatus(GRPC_UNAVAILABLE, 'the mesh is still being read'));
       if (peer.identity === undefined) return ok(proxy);
       const identity = parseWorkloadIdentity(peer.identity);
       if (!identity.ok || identity.value.namespace !== proxy.namespace) {
