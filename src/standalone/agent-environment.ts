@@ -4,8 +4,9 @@
  */
 import { Findings } from '#api/findings.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
-import { mergeMeshProxyConfig, type MeshProxyConfigPart, parseMeshProxyConfig } from '#api/mesh-config.ts';
+import { type MeshProxyConfig, type MeshProxyConfigPart, parseMeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import { PROXY_CONFIG_ANNOTATION } from '#api/proxy-config-merge.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { ReplicaAddresses } from './address-block.ts';
@@ -17,7 +18,6 @@ export const ROOT_CERT_PATH = 'var/run/secrets/istio/root-cert.pem';
 /** The name that the control plane's certificate shows. */
 const CONTROL_PLANE_NAME = 'istiod.istio-system.svc';
 const CLUSTER_ID = 'Kubernetes';
-const CONFIG_ANNOTATION = 'proxy.istio.io/config';
 
 /** What all agents of a mesh have in common. */
 export interface AgentSurroundings {
@@ -26,8 +26,6 @@ export interface AgentSurroundings {
   readonly controlPlaneAddress: string;
   readonly trustDomain: string;
   readonly httpProxyPort: number;
-  /** mesh config's defaultConfig. */
-  readonly proxyConfig: MeshProxyConfigPart;
 }
 
 /** One replica, as its agent must know it. */
@@ -35,6 +33,8 @@ export interface AgentReplica {
   readonly object: MeshObject<LocalWorkloadSpec>;
   readonly replica: number;
   readonly addresses: ReplicaAddresses;
+  /** What applies to this workload, of mesh config, ProxyConfig objects and its annotation. */
+  readonly proxyConfig: MeshProxyConfig;
 }
 
 /** Arguments of pilot-agent. */
@@ -43,14 +43,20 @@ export function agentArguments(object: MeshObject<LocalWorkloadSpec>): readonly 
   return ['proxy', kind, '--domain', `${object.namespace}.svc.cluster.local`, '--proxyLogLevel', 'warning'];
 }
 
-/** The agent's environment but PATH. */
+/** The agent's environment but PATH; proxyMetadata may add variables, and changes none that the runner sets. */
 export function agentEnvironment(
   around: AgentSurroundings,
-  { object, replica, addresses }: AgentReplica,
+  { object, replica, addresses, proxyConfig }: AgentReplica,
 ): ReadonlyMap<string, string> {
   const { name, namespace, spec } = object;
   const isGateway = spec.type === 'gateway';
+  const started = {
+    ...proxyConfig,
+    discoveryAddress: around.controlPlaneAddress,
+    binaryPath: around.envoyPath,
+  };
   return new Map([
+    ...ownVariables(proxyConfig),
     ['POD_NAME', `${name}-${replica}`],
     ['POD_NAMESPACE', namespace],
     // A gateway's listeners bind its first address; its other doors stay at the address of its own.
@@ -59,7 +65,7 @@ export function agentEnvironment(
     ['TRUST_DOMAIN', around.trustDomain],
     ['ISTIOD_SAN', CONTROL_PLANE_NAME],
     ['CA_ADDR', around.controlPlaneAddress],
-    ['PROXY_CONFIG', JSON.stringify(proxyConfig(around, spec.annotations))],
+    ['PROXY_CONFIG', JSON.stringify(started)],
     ['LATEEN_LISTEN_ADDRESS', addresses.proxy],
     ['LATEEN_ADMIN_ADDRESS', addresses.proxy],
     ['LATEEN_APP_ADDRESS', addresses.app],
@@ -74,6 +80,13 @@ export function agentEnvironment(
   ]);
 }
 
+/** Variables that proxyMetadata asks for, as injection sets them; what no process can be started with is left out. */
+function ownVariables({ proxyMetadata = {} }: MeshProxyConfig): readonly (readonly [string, string])[] {
+  return Object.entries(proxyMetadata).filter(
+    ([name, value]) => /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name) && !value.includes('\0'),
+  );
+}
+
 /** Where the application serves metrics of its own, as injection passes it on. */
 function applicationMetrics(
   annotations: LocalWorkloadSpec['annotations'],
@@ -85,28 +98,16 @@ function applicationMetrics(
   return [['ISTIO_PROMETHEUS_ANNOTATIONS', JSON.stringify({ scrape, path, port })]];
 }
 
-/** The mesh's config for proxies, the workload's own part laid over it. */
-function proxyConfig(
-  around: AgentSurroundings,
-  annotations: LocalWorkloadSpec['annotations'],
-): Readonly<Record<string, unknown>> {
-  return {
-    ...mergeMeshProxyConfig(around.proxyConfig, ownProxyConfig(annotations).part),
-    discoveryAddress: around.controlPlaneAddress,
-    binaryPath: around.envoyPath,
-  };
-}
-
 /** The annotation proxy.istio.io/config: what of it can be used, and what is wrong with the rest. */
 export function ownProxyConfig(annotations: LocalWorkloadSpec['annotations']): {
   readonly part: MeshProxyConfigPart;
   readonly problems: readonly string[];
 } {
-  const text = annotations[CONFIG_ANNOTATION];
+  const text = annotations[PROXY_CONFIG_ANNOTATION];
   if (text === undefined) return { part: {}, problems: [] };
-  const [document] = parseDocuments(text, CONFIG_ANNOTATION);
+  const [document] = parseDocuments(text, PROXY_CONFIG_ANNOTATION);
   const findings = new Findings();
   const part = parseMeshProxyConfig(document?.value ?? {}, '', findings) ?? {};
   const found = [...(document?.diagnostic === undefined ? [] : [document.diagnostic]), ...findings.all];
-  return { part, problems: found.map((one) => `${CONFIG_ANNOTATION}: ${printDiagnostic(one)}`) };
+  return { part, problems: found.map((one) => `${PROXY_CONFIG_ANNOTATION}: ${printDiagnostic(one)}`) };
 }

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import type { MeshConfig } from '#api/mesh-config.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { ProxyConfigSpec } from '#api/proxy-config.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Rng } from '#base/rng.ts';
 import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
@@ -78,6 +79,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     controlPlane,
     block,
     around: surroundings(options, controlPlane, state, events),
+    meshConfig: options.meshConfig,
     folderOf: (ref) => dirname(folder.locate(ref)?.file ?? `${options.dir}/.`),
   });
   scope.defer(() => supervisor.stop());
@@ -99,11 +101,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
   const socket = options.userFolder.socketPath(state.socket);
   scope.use(await openControlDoor(socket, handlers));
   scope.use(options.userFolder.register({ dir: options.dir, pid: process.pid, socket }));
-  scope.use(
-    controlPlane.watch('LocalWorkload', (objects) => {
-      supervisor.update(objects as readonly MeshObject<LocalWorkloadSpec>[]);
-    }),
-  );
+  for (const watch of watchWorkloads(controlPlane, supervisor)) scope.use(watch);
   const owned = scope.move();
   return {
     dir: options.dir,
@@ -118,6 +116,17 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Both kinds are read at each change of either, so that one batch with both starts nothing twice. */
+function watchWorkloads(controlPlane: ControlPlane, supervisor: Supervisor): readonly Disposable[] {
+  const look = (): void => {
+    supervisor.update(
+      controlPlane.objects('LocalWorkload') as readonly MeshObject<LocalWorkloadSpec>[],
+      controlPlane.objects('ProxyConfig') as readonly MeshObject<ProxyConfigSpec>[],
+    );
+  };
+  return ['LocalWorkload', 'ProxyConfig'].map((kind) => controlPlane.watch(kind, look));
 }
 
 async function openControl(
@@ -161,7 +170,6 @@ function surroundings(
     controlPlaneAddress: controlPlane.addresses.secure,
     trustDomain: meshConfig.trustDomain,
     httpProxyPort: httpProxyPortOf(meshConfig),
-    proxyConfig: meshConfig.defaultConfig,
     runFolder: state.run,
     logFolder: state.logs,
     rootCertificatePem: controlPlane.rootCertificatePem(),

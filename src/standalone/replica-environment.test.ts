@@ -2,6 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeObject } from '#api/decode-object.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import { defaultMeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { agentArguments, agentEnvironment, ownProxyConfig } from './agent-environment.ts';
 import { appEnvironment, baseEnvironment } from './app-environment.ts';
@@ -15,8 +16,8 @@ const around = {
   controlPlaneAddress: '127.0.0.1:1',
   trustDomain: 'cluster.local',
   httpProxyPort: 15080,
-  proxyConfig: {},
 };
+const proxyConfig = defaultMeshProxyConfig();
 
 function workload(spec: unknown): MeshObject<LocalWorkloadSpec> {
   const json = {
@@ -70,7 +71,7 @@ test('an agent is told who it is, where it listens and what its metrics are call
     serviceAccount: 'web-sa',
     labels: { app: 'web', version: 'v2' },
   });
-  const env = agentEnvironment(around, { object, replica: 1, addresses });
+  const env = agentEnvironment(around, { object, replica: 1, addresses, proxyConfig });
   deepStrictEqual(
     [
       'POD_NAME',
@@ -84,23 +85,35 @@ test('an agent is told who it is, where it listens and what its metrics are call
   deepStrictEqual(agentArguments(object).slice(0, 2), ['proxy', 'sidecar']);
 });
 
-test("a workload's own part of the proxies' config is laid over the mesh's, and mistakes in it are told", () => {
-  const annotations = { 'proxy.istio.io/config': 'concurrency: 4\nholdAplicationUntilProxyStarts: true\n' };
-  const object = workload({ command: ['x'], labels: { app: 'web' }, annotations });
-  const mesh = { ...around, proxyConfig: { concurrency: 1, drainDuration: '3s' } };
-  const config = JSON.parse(
-    agentEnvironment(mesh, { object, replica: 0, addresses }).get('PROXY_CONFIG') ?? '',
+test('an agent is started with the config that applies to it, and its metadata changes nothing that the runner sets', () => {
+  const object = workload({ command: ['x'], labels: { app: 'web' } });
+  const given = {
+    ...proxyConfig,
+    concurrency: 4,
+    proxyMetadata: { COLOR: 'red', POD_NAME: 'other', 'A=B': 'x', NUL: '\0' },
+  };
+  const env = agentEnvironment(around, { object, replica: 0, addresses, proxyConfig: given });
+  const config = JSON.parse(env.get('PROXY_CONFIG') ?? '');
+  deepStrictEqual(
+    [config.concurrency, config.binaryPath, config.discoveryAddress],
+    [4, '/bin/envoy', '127.0.0.1:1'],
   );
-  deepStrictEqual([config.concurrency, config.drainDuration, config.binaryPath], [4, '3s', '/bin/envoy']);
-  match(
-    ownProxyConfig(object.spec.annotations).problems.join(),
-    /unknown field holdAplicationUntilProxyStarts/,
+  deepStrictEqual(
+    ['COLOR', 'POD_NAME', 'A=B', 'NUL'].map((name) => env.get(name)),
+    ['red', 'web-0', undefined, undefined],
   );
+});
+
+test("mistakes in a workload's own part of the proxies' config are told, and the rest of it counts", () => {
+  const text = 'concurrency: 4\nholdAplicationUntilProxyStarts: true\n';
+  const { part, problems } = ownProxyConfig({ 'proxy.istio.io/config': text });
+  deepStrictEqual(part.concurrency, 4);
+  match(problems.join(), /unknown field holdAplicationUntilProxyStarts/);
 });
 
 test("a gateway's listeners bind where its YAML says, its other doors stay at its own address", () => {
   const object = workload({ type: 'gateway', bind: '127.0.0.2' });
-  const env = agentEnvironment(around, { object, replica: 0, addresses });
+  const env = agentEnvironment(around, { object, replica: 0, addresses, proxyConfig });
   deepStrictEqual([env.get('INSTANCE_IP'), env.get('LATEEN_LISTEN_ADDRESS')], ['127.0.0.2', '127.64.0.5']);
   deepStrictEqual(agentArguments(object).slice(0, 2), ['proxy', 'router']);
 });

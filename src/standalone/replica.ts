@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { MeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { Clock } from '#base/clock.ts';
@@ -46,6 +47,7 @@ export interface ReplicaPlan {
   readonly addresses: ReplicaAddresses;
   /** Absolute. */
   readonly workingDir: string;
+  readonly proxyConfig: MeshProxyConfig;
   readonly issueToken: () => Promise<string>;
   readonly onChange: () => void;
 }
@@ -229,7 +231,7 @@ export class Replica {
       child: () => ({
         command: [...agentCommand, ...agentArguments(object)],
         cwd: this.#files.folder,
-        env: Object.fromEntries([...baseEnvironment, ...variables]),
+        env: Object.fromEntries([...variables, ...baseEnvironment]),
         log: this.#agentLog,
       }),
       pidFile: join(this.#files.folder, 'agent.pid'),

@@ -5,9 +5,13 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import type { MeshConfig, MeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { ProxyConfigSpec } from '#api/proxy-config.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
+import { effectiveProxyConfig } from '#model/proxy-config.ts';
 import type { AddressBlock } from './address-block.ts';
+import { ownProxyConfig } from './agent-environment.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { Replica, type ReplicaSurroundings } from './replica.ts';
 import { explainSystemError } from './system-error.ts';
@@ -17,6 +21,7 @@ export interface SupervisorOptions {
   readonly controlPlane: ControlPlane;
   readonly block: AddressBlock;
   readonly around: ReplicaSurroundings;
+  readonly meshConfig: MeshConfig;
   /** Folder of the file that an object stands in. */
   readonly folderOf: (ref: ObjectRef) => string;
 }
@@ -47,8 +52,11 @@ export class Supervisor {
       .flatMap(([, rollout]) => rollout.replicas);
   }
 
-  /** Takes all LocalWorkloads as they are now. */
-  update(objects: readonly MeshObject<LocalWorkloadSpec>[]): void {
+  /** Takes all LocalWorkloads and ProxyConfigs as they are now. */
+  update(
+    objects: readonly MeshObject<LocalWorkloadSpec>[],
+    proxyConfigs: readonly MeshObject<ProxyConfigSpec>[],
+  ): void {
     if (this.#isStopping) return;
     const desired = new Map(objects.map((object) => [objectKey(object), object]));
     for (const [key, rollout] of this.#rollouts) {
@@ -56,7 +64,8 @@ export class Supervisor {
     }
     for (const [key, object] of desired) {
       const rollout = this.#rollouts.get(key) ?? this.#addRollout(key);
-      rollout.update({ object, workingDir: this.#workingDirOf(object) });
+      const workingDir = this.#workingDirOf(object);
+      rollout.update({ object, workingDir, proxyConfig: this.#proxyConfigOf(object, proxyConfigs) });
     }
   }
 
@@ -95,9 +104,21 @@ export class Supervisor {
     return isAbsolute(workingDir) ? workingDir : resolve(folder, workingDir);
   }
 
+  #proxyConfigOf(
+    { namespace, spec }: MeshObject<LocalWorkloadSpec>,
+    objects: readonly MeshObject<ProxyConfigSpec>[],
+  ): MeshProxyConfig {
+    const { defaultConfig: meshDefault, rootNamespace } = this.#options.meshConfig;
+    const annotation = ownProxyConfig(spec.annotations).part;
+    return effectiveProxyConfig(
+      { meshDefault, rootNamespace, objects },
+      { namespace, labels: spec.labels, annotation },
+    );
+  }
+
   #startReplica(desired: DesiredWorkload, number: number, onChange: () => void): Replica {
     const { block, around, controlPlane } = this.#options;
-    const { object, workingDir } = desired;
+    const { object, workingDir, proxyConfig } = desired;
     const { namespace, name: workload } = object;
     const { serviceAccount } = object.spec;
     const addresses = block.allocate();
@@ -107,6 +128,7 @@ export class Supervisor {
         replica: number,
         addresses,
         workingDir,
+        proxyConfig,
         issueToken: () => controlPlane.issueToken({ namespace, serviceAccount, workload, replica: number }),
         onChange: () => {
           if (!replica.isStopping) this.#report(replica);

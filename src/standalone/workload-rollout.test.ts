@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import { defaultMeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Replica } from './replica.ts';
 import { type DesiredWorkload, WorkloadRollout } from './workload-rollout.ts';
@@ -39,7 +40,7 @@ function desired(command: string, replicas: number, type: 'app' | 'gateway' = 'a
     hash: '',
     spec,
   };
-  return { object, workingDir: '/' };
+  return { object, workingDir: '/', proxyConfig: defaultMeshProxyConfig() };
 }
 
 /** A rollout over fake replicas; `state` shows `number:command`, with + when ready and - when stopping. */
@@ -111,6 +112,16 @@ test('a change replaces replicas one by one, each new one ready before an old on
   deepStrictEqual(state(), ['0:a-', '2:b+', '3:b+']);
   await gone(0);
   deepStrictEqual(state(), ['2:b+', '3:b+']);
+});
+
+test('a change of what the proxies are started with replaces replicas, an equal value does not', () => {
+  const { rollout, state, ready } = rig();
+  rollout.update(desired('a', 1));
+  ready(0);
+  rollout.update({ ...desired('a', 1), proxyConfig: defaultMeshProxyConfig() });
+  deepStrictEqual(state(), ['0:a+']);
+  rollout.update({ ...desired('a', 1), proxyConfig: { ...defaultMeshProxyConfig(), concurrency: 2 } });
+  deepStrictEqual(state(), ['0:a+', '1:a']);
 });
 
 test('a change that never becomes ready leaves the old replica at work', () => {

@@ -4,14 +4,16 @@
  * comes. Every decision starts from what is there now: nothing depends on the order of events.
  */
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import type { MeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { canonicalJson } from '#base/canonical-json.ts';
 import type { Replica } from './replica.ts';
 
-/** An object and the folder that its program runs in. */
+/** An object, the folder that its program runs in, and what its proxies are started with. */
 export interface DesiredWorkload {
   readonly object: MeshObject<LocalWorkloadSpec>;
   readonly workingDir: string;
+  readonly proxyConfig: MeshProxyConfig;
 }
 
 /** What a rollout does to the world. */
@@ -114,6 +116,6 @@ function surplus(fresh: readonly Running[], wanted: number): readonly Running[] 
 }
 
 /** What a replica is made from: a change of anything but the count needs new ones. */
-function fingerprintOf({ object, workingDir }: DesiredWorkload): string {
-  return canonicalJson({ ...object.spec, replicas: 0, workingDir });
+function fingerprintOf({ object, workingDir, proxyConfig }: DesiredWorkload): string {
+  return canonicalJson({ ...object.spec, replicas: 0, workingDir, proxyConfig });
 }
