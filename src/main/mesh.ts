@@ -10,6 +10,7 @@ import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
@@ -19,6 +20,7 @@ export interface MeshOptions {
   readonly meshConfig: MeshConfigJson;
   readonly clusterId: string;
   readonly clusterDomain: string;
+  readonly flags?: MeshFlags;
   /** Told of a derivation that failed; its last good result stays. */
   readonly onError: (collection: string, key: string, error: unknown) => void;
 }
@@ -53,6 +55,7 @@ export function createMesh(options: MeshOptions): Mesh {
     keySets,
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
+    ...(options.flags === undefined ? {} : { flags: options.flags }),
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
   const driver = new EngineDriver(engine);

@@ -11,6 +11,7 @@ import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
@@ -45,6 +46,8 @@ export interface MeshGraphSources {
   readonly keySets: Collection<KeySetState>;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
+  /** Defaults where absent. */
+  readonly flags?: MeshFlags;
 }
 
 export interface MeshGraph {
