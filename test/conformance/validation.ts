@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { decodeObject } from '#api/decode-object.ts';
-import { parseMeshConfig } from '#api/mesh-config.ts';
+import { validateMeshConfig } from '#api/mesh-config.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { ConformanceCase, Suite } from './suite.ts';
@@ -57,9 +57,7 @@ function caseOf(file: string, index: number, item: ValidationCase): ConformanceC
 /** The verdict of an API server on a CRD's schema says nothing about warnings. */
 function judge(item: ValidationCase, isSchemaOnly: boolean): readonly string[] {
   const diagnostics =
-    item.resource === undefined
-      ? parseMeshConfig(item.meshConfig).diagnostics
-      : resourceFindings(item.resource);
+    item.resource === undefined ? validateMeshConfig(item.meshConfig) : resourceFindings(item.resource);
   const valid = !diagnostics.some(({ severity }) => severity === 'error');
   const warns = diagnostics.some(({ severity }) => severity === 'warning');
   const said = diagnostics.map((found) => printDiagnostic(found).split('\n')[0]).join(' | ');
