@@ -140,7 +140,8 @@ function checkDistribute(
   reportLocalities(Object.keys(to), `${path}.to`, findings);
 }
 
-function checkZoneAwareLb(
+/** Checks zoneAwareLbSetting of a DestinationRule or of mesh config. */
+export function checkZoneAwareLb(
   setting: ZoneAware | undefined,
   hasOutlierDetection: boolean,
   path: string,
@@ -194,8 +195,11 @@ function reportLocalities(localities: readonly string[], path: string, findings:
   if (problem !== '') findings.add('LTN2201', path, { problem });
 }
 
-/** Localities region/zone/subzone of which none contains another; each may end in a wildcard. */
-function localitiesProblem(localities: readonly string[]): string {
+/**
+ * Why localities region/zone/subzone cannot stand beside each other, '' when they can: none contains another, and each may
+ * end in a wildcard.
+ */
+export function localitiesProblem(localities: readonly string[]): string {
   const seen: string[][] = [];
   for (const locality of localities) {
     const star = locality.indexOf('*');

@@ -7,8 +7,10 @@ import { parseDurationNanos } from './duration.ts';
 import { checkDuration, checkPort } from './field-rules.ts';
 import { type Findings, show } from './findings.ts';
 import { hostProblem, wildcardHostProblem } from './host-rules.ts';
+import { checkConnectionSettings } from './connection-settings-rules.ts';
+import { checkExtensionProviders } from './extension-provider-rules.ts';
 import { checkRetries } from './http-action-rules.ts';
-import { checkLocalityLb } from './load-balancer-rules.ts';
+import { checkLocalityLb, checkZoneAwareLb } from './load-balancer-rules.ts';
 import type { MeshConfigPart, MeshProxyConfigPart } from './mesh-config.ts';
 import { isDnsLabel } from './name-rules.ts';
 import { checkClientTls, checkConnectionPool, checkOutlierDetection } from './traffic-policy-rules.ts';
@@ -40,6 +42,7 @@ export function checkMeshConfig(config: MeshConfigPart, path: string, findings: 
   if (config.defaultConfig === undefined) findings.missing(path, 'defaultConfig');
   else checkProxyConfig(config.defaultConfig, at('defaultConfig'), findings);
   checkLocalityLb(config.localityLbSetting, true, at('localityLbSetting'), findings);
+  checkZoneAwareLb(config.zoneAwareLbSetting, true, at('zoneAwareLbSetting'), findings);
   for (const [i, settings] of (config.serviceSettings ?? []).entries()) {
     for (const [j, host] of (settings.hosts ?? []).entries()) {
       const problem = wildcardHostProblem(host);
@@ -62,7 +65,25 @@ export function checkMeshConfig(config: MeshConfigPart, path: string, findings: 
     at('defaultTrafficPolicy.outlierDetection'),
     findings,
   );
-  checkRetries(config.defaultHttpRetryPolicy, at('defaultHttpRetryPolicy'), findings);
+  checkInboundRetries(config.defaultInboundHttpRetryPolicy, at('defaultInboundHttpRetryPolicy'), findings);
+  checkExtensionProviders(config.extensionProviders, at('extensionProviders'), findings);
+}
+
+/** Only attempts, retryOn and backoff count there. Source: validateMeshConfigDefaultInboundHTTPRetryPolicy. */
+function checkInboundRetries(
+  retries: MeshConfigPart['defaultInboundHttpRetryPolicy'],
+  path: string,
+  findings: Findings,
+): void {
+  if (retries === undefined) return;
+  checkRetries(retries, path, findings);
+  if ((retries.attempts ?? 0) === 0 && retries.backoff !== undefined) {
+    findings.add('LTN2037', `${path}.backoff`, { field: 'backoff', when: 'unless attempts is at least 1' });
+  }
+  const reason = 'an inbound route has one destination only';
+  for (const field of ['perTryTimeout', 'retryRemoteLocalities', 'retryIgnorePreviousHosts'] as const) {
+    if (retries[field] !== undefined) findings.add('LTN2041', `${path}.${field}`, { field, reason });
+  }
 }
 
 function checkConnectTimeout(timeout: string | undefined, path: string, findings: Findings): void {
@@ -71,8 +92,8 @@ function checkConnectTimeout(timeout: string | undefined, path: string, findings
   findings.add('LTN2032', path, { value: String(timeout), min: '1ms', max: '1h' });
 }
 
-/** Labels joined by dots. Source: ValidateTrustDomain. */
-function checkTrustDomain(domain: string, path: string, findings: Findings): void {
+/** Labels joined by dots, one at the end allowed. Source: ValidateTrustDomain. */
+export function checkTrustDomain(domain: string, path: string, findings: Findings): void {
   const labels = domain.replace(/\.$/, '').split('.');
   if (labels.every(isDnsLabel)) return;
   findings.add('LTN2001', path, { host: show(domain), problem: 'it is not a trust domain' });
@@ -115,6 +136,7 @@ function checkProxyConfig(config: MeshProxyConfigPart, path: string, findings: F
   for (const [field, address] of Object.entries(addresses)) {
     if ((address ?? '') !== '') checkHostPort(address ?? '', `${path}.${field}`, findings);
   }
+  checkConnectionSettings(config.connectionSettings, `${path}.connectionSettings`, findings);
   checkKeyProvider(config.privateKeyProvider, `${path}.privateKeyProvider`, findings);
   if (Object.hasOwn(config.proxyMetadata ?? {}, 'ISTIO_META_DNS_AUTO_ALLOCATE')) {
     const instead = 'the automatic allocation of the control plane';

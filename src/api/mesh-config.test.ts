@@ -5,6 +5,7 @@ import { Findings } from './findings.ts';
 import {
   defaultMeshConfig,
   defaultMeshProxyConfig,
+  mergeMeshProxyConfig,
   parseMeshConfig,
   parseMeshProxyConfig,
 } from './mesh-config.ts';
@@ -131,3 +132,86 @@ test('without sources the mesh default stands', () => {
   const base = defaultMeshProxyConfig();
   strictEqual(JSON.stringify(mergeProxyConfig(base, {})), JSON.stringify(base));
 });
+
+test("of the mesh's proxyHeaders a part keeps what Istio keeps", () => {
+  const merged = mergeMeshProxyConfig(
+    {
+      ...defaultMeshProxyConfig(),
+      proxyHeaders: { requestId: { disabled: true }, preserveHttp1HeaderCase: true, attemptCount: {} },
+    },
+    { proxyHeaders: { server: { value: 'mine' }, attemptCount: { disabled: true } } },
+  );
+  deepStrictEqual(merged.proxyHeaders, {
+    requestId: { disabled: true },
+    attemptCount: { disabled: true },
+    server: { value: 'mine' },
+  });
+});
+
+const provider = (settings: object): object => ({ extensionProviders: [{ name: 'p', ...settings }] });
+const authz = (settings: object): object =>
+  provider({ envoyExtAuthzHttp: { service: 'a/b.c', port: 80, ...settings } });
+const problems: readonly (readonly [string, object, readonly string[]])[] = [
+  [
+    'limits of connections',
+    {
+      defaultConfig: {
+        connectionSettings: {
+          httpIdleTimeout: '-1s',
+          httpDrainTimeout: '0s',
+          httpMaxConcurrentStreams: 0,
+          http2InitialStreamWindowSize: 65534,
+        },
+      },
+    },
+    [
+      'LTN2032 defaultConfig.connectionSettings.httpMaxConcurrentStreams',
+      'LTN2032 defaultConfig.connectionSettings.http2InitialStreamWindowSize',
+      'LTN2033 defaultConfig.connectionSettings.httpIdleTimeout',
+    ],
+  ],
+  [
+    'retries of inbound routes',
+    { defaultInboundHttpRetryPolicy: { attempts: 0, backoff: '1s', retryIgnorePreviousHosts: true } },
+    [
+      'LTN2037 defaultInboundHttpRetryPolicy.backoff',
+      'LTN2041 defaultInboundHttpRetryPolicy.retryIgnorePreviousHosts',
+    ],
+  ],
+  [
+    'zone-aware balancing',
+    { zoneAwareLbSetting: { failoverPriority: ['topology.kubernetes.io/zone'] } },
+    ['LTN2034 zoneAwareLbSetting.failoverPriority[0]'],
+  ],
+  ['a provider that is as it should be', authz({ statusOnError: '503', pathPrefix: '/check' }), []],
+  ['a provider without a kind', provider({}), ['LTN4001 extensionProviders[3]']],
+  [
+    'a provider without a port',
+    provider({ zipkin: { service: 'z.y' } }),
+    ['LTN4001 extensionProviders[3].zipkin.port'],
+  ],
+  [
+    'a provider with three mistakes',
+    authz({ service: 'bad host', statusOnError: '999', pathPrefix: 'check' }),
+    [
+      'LTN4001 extensionProviders[3].envoyExtAuthzHttp.service',
+      'LTN4001 extensionProviders[3].envoyExtAuthzHttp.statusOnError',
+      'LTN4001 extensionProviders[3].envoyExtAuthzHttp.pathPrefix',
+    ],
+  ],
+  [
+    'OpenTelemetry both ways',
+    provider({ opentelemetry: { service: '10.0.0.1', port: 1, grpc: {}, http: { path: '/' } } }),
+    ['LTN4001 extensionProviders[3].opentelemetry'],
+  ],
+];
+
+for (const [what, part, expected] of problems) {
+  test(`what is wrong with ${what} is told with its path`, () => {
+    const { diagnostics } = parseMeshConfig(part);
+    deepStrictEqual(
+      diagnostics.map(({ code, path }) => `${code} ${path}`),
+      expected,
+    );
+  });
+}

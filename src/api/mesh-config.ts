@@ -182,8 +182,17 @@ export function mergeMeshConfig(base: MeshConfig, part: MeshConfigPart): MeshCon
   };
 }
 
+/** Entries of proxyHeaders that stay where a part has others; the rest is replaced. Source: correctProxyHeaders. */
+const KEPT_HEADERS = [
+  'forwardedClientCert',
+  'requestId',
+  'attemptCount',
+  'server',
+  'envoyDebugHeaders',
+] as const;
+
 /**
- * Lays a part over the proxies' config: its fields replace those of `base` whole, but proxyMetadata and proxyHeaders
+ * Lays a part over the proxies' config: its fields replace those of `base` whole, but proxyMetadata and most of proxyHeaders
  * are merged entry by entry. serviceCluster and tracingServiceName exclude each other. Source: MergeProxyConfig.
  */
 export function mergeMeshProxyConfig<T extends MeshProxyConfigPart>(base: T, part: MeshProxyConfigPart): T {
@@ -194,7 +203,11 @@ export function mergeMeshProxyConfig<T extends MeshProxyConfigPart>(base: T, par
     merged.proxyMetadata = { ...base.proxyMetadata, ...part.proxyMetadata };
   }
   if (base.proxyHeaders !== undefined && part.proxyHeaders !== undefined) {
-    merged.proxyHeaders = { ...base.proxyHeaders, ...part.proxyHeaders };
+    const kept = KEPT_HEADERS.filter((name) => base.proxyHeaders?.[name] !== undefined);
+    merged.proxyHeaders = {
+      ...Object.fromEntries(kept.map((name) => [name, base.proxyHeaders?.[name]])),
+      ...part.proxyHeaders,
+    };
   }
   return merged as T;
 }

@@ -20,9 +20,9 @@ export const ISTIO_TEXTS = {
     cures: ['Remove the rule, or move it up.'],
     since: '0.1',
   },
-  /** VirtualServiceIneffectiveMatch. */
+  /** VirtualServiceIneffectiveMatch. A warning, as Istio's webhook gives it; `analyze` lists it as information. */
   IST0131: {
-    severity: 'info',
+    severity: 'warning',
     text: 'VirtualService rule {ruleno} match {matchno} is not used (duplicate/overlapping match in rule {dupno}).',
     cures: ['Remove the match, or move the rule up.'],
     since: '0.1',

@@ -1,5 +1,5 @@
 /**
- * Texts of findings that only the whole mesh shows (LTN29xx, LTN50xx): objects that are well formed by themselves and
+ * Texts of findings about mesh config (LTN4xxx), and of those that only the whole mesh shows (LTN29xx, LTN50xx): objects that are well formed by themselves and
  * clash with others. Part of the catalogue in diagnostic-catalog.ts.
  */
 import type { DiagnosticEntry } from './diagnostic-catalog.ts';
@@ -28,6 +28,12 @@ export const MESH_TEXTS = {
     'the keys of {source} could not be fetched again; those from before stay in use: {reason}',
     'Make the key set reachable for the control plane.',
   ),
+  LTN4001: {
+    severity: 'info',
+    text: 'the extension provider {name} cannot be used: {problem}',
+    cures: ['Correct it; nothing else in the mesh config is concerned.'],
+    since: '0.1',
+  },
   LTN5001: warning(
     'the delegate {delegate} is not exported to the namespace of the VirtualService that names it',
     'Add the namespace to exportTo of the delegate.',

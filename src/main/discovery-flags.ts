@@ -3,6 +3,7 @@
  * to do here are accepted and said to be without effect, so that existing command lines run unchanged.
  */
 import { Command, Option } from 'commander';
+import { parseDurationMs } from '#base/duration.ts';
 
 /** Where the control plane listens and what it reads. An address is `host:port` or `:port`; '' turns the door off. */
 export interface DiscoveryFlags {
@@ -96,6 +97,14 @@ export function discoveryFlags(options: Readonly<Record<string, unknown>>): Disc
     logAsJson: options['log_as_json'] !== undefined && options['log_as_json'] !== 'false',
     withoutEffect: Object.keys(options).filter((name) => known.has(name)),
   };
+}
+
+/** Why --keepaliveMaxServerConnectionAge cannot be this; '' when it can. Source: istio ValidateMaxServerConnectionAge. */
+export function connectionAgeProblem(text: string): string {
+  const age = parseDurationMs(text);
+  return age.ok && age.value > 0
+    ? ''
+    : `--keepaliveMaxServerConnectionAge: '${text}' is not a positive duration, such as 30m`;
 }
 
 /** `host:port` or `:port` as parts; undefined for '' and for what is neither. */

@@ -6,8 +6,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { decodeObject } from '#api/decode-object.ts';
 import { validateMeshConfig } from '#api/mesh-config.ts';
+import { parseMeshNetworks } from '#api/mesh-networks.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
+import { isAccepted } from './scalar-check.ts';
 import type { ConformanceCase, Suite } from './suite.ts';
 
 interface ValidationCase {
@@ -26,7 +28,7 @@ interface ValidationCase {
 
 export const VALIDATION: Suite = {
   name: 'validation',
-  missing: ['multicluster'],
+  missing: [],
   cases(dir) {
     const folder = join(dir, 'validation');
     return readdirSync(folder)
@@ -40,24 +42,17 @@ export const VALIDATION: Suite = {
 };
 
 function caseOf(file: string, index: number, item: ValidationCase): ConformanceCase {
-  const isRunnable = item.resource !== undefined || item.meshConfig !== undefined;
-  const skip =
-    item.fn === undefined
-      ? undefined
-      : `the check of single values (${item.fn}) has no entry of its own here`;
   return {
     name: `${file}-${index}${item.name === undefined ? '' : ` ${item.name}`}`,
     tags: [file],
-    needs: item.meshNetworks === undefined ? [] : ['multicluster'],
-    ...(isRunnable || skip === undefined ? {} : { skip }),
-    run: () => judge(item, file === 'crd-schema'),
+    needs: [],
+    run: () => (item.fn === undefined ? judge(item, file === 'crd-schema') : judgeScalar(item, item.fn)),
   };
 }
 
 /** The verdict of an API server on a CRD's schema says nothing about warnings. */
 function judge(item: ValidationCase, isSchemaOnly: boolean): readonly string[] {
-  const diagnostics =
-    item.resource === undefined ? validateMeshConfig(item.meshConfig) : resourceFindings(item.resource);
+  const diagnostics = findingsOf(item);
   const valid = !diagnostics.some(({ severity }) => severity === 'error');
   const warns = diagnostics.some(({ severity }) => severity === 'warning');
   const said = diagnostics.map((found) => printDiagnostic(found).split('\n')[0]).join(' | ');
@@ -70,6 +65,15 @@ function judge(item: ValidationCase, isSchemaOnly: boolean): readonly string[] {
   return found;
 }
 
-function resourceFindings(resource: unknown): readonly Diagnostic[] {
+function findingsOf({ resource, meshConfig, meshNetworks }: ValidationCase): readonly Diagnostic[] {
+  if (meshConfig !== undefined) return validateMeshConfig(meshConfig);
+  if (meshNetworks !== undefined) return parseMeshNetworks(meshNetworks).diagnostics;
   return decodeObject(resource, { defaultNamespace: 'default' }).diagnostics;
+}
+
+function judgeScalar({ value, valid, error }: ValidationCase, check: string): readonly string[] {
+  const accepted = isAccepted(check, value);
+  if (accepted === undefined) return [`there is no check ${check} here`];
+  if (accepted === valid) return [];
+  return [`${JSON.stringify(value)}: want ${valid ? 'accepted' : `refused (${error})`}`];
 }
