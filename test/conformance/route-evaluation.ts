@@ -31,7 +31,7 @@ export function evaluateRequest(table: Plain, request: RouterRequest): RouterOut
   const route = listOf(host['routes']).find((item) => matches(plain(item['match']), request));
   if (route === undefined) return { outcome: 'not_found' };
   const direct = route['directResponse'];
-  if (direct !== undefined) return directOutcome(plain(direct));
+  if (direct !== undefined) return { ...directOutcome(plain(direct)), ...headerOperations(route) };
   if (route['redirect'] !== undefined)
     return { outcome: 'redirect', redirect: redirectOutcome(route, request) };
   return routeOutcome(route, request);
@@ -40,7 +40,11 @@ export function evaluateRequest(table: Plain, request: RouterRequest): RouterOut
 function directOutcome({ status, body }: Plain): RouterOutcome {
   // Not the host of this certificate: what the tables call not found.
   if (status === 421) return { outcome: 'not_found' };
-  return { outcome: 'direct_response', status, body: plain(body)['inlineString'] };
+  return definedOf({
+    outcome: 'direct_response',
+    status,
+    body: body === undefined ? undefined : snakeCase(body),
+  });
 }
 
 /** Domain precedence: exact, `*.suffix`, `prefix.*`, `*`; of two patterns the longer. */
@@ -148,11 +152,10 @@ function routeOutcome(route: Plain, request: RouterRequest): RouterOutcome {
   const clusters =
     weighted === undefined
       ? [{ name: action['cluster'], weight: 100 }]
-      : listOf(weighted).map(({ name, weight }) => ({ name, weight: weight ?? 0 }));
+      : listOf(weighted).map(weightedCluster);
   const retry = action['retryPolicy'] === undefined ? undefined : plain(action['retryPolicy']);
   const timeout = action['timeout'] === '0s' ? undefined : action['timeout'];
-  const fault = plain(route['typedPerFilterConfig'])['envoy.filters.http.fault'];
-  const { '@type': _type, ...faultFields } = plain(fault);
+  const filters = plain(route['typedPerFilterConfig']);
   return definedOf({
     outcome: 'route',
     clusters,
@@ -161,8 +164,64 @@ function routeOutcome(route: Plain, request: RouterRequest): RouterOutcome {
     timeout,
     hostRewrite: action['hostRewriteLiteral'],
     rewrittenPath: rewrittenPath(route, action, request.path),
-    fault: fault === undefined ? undefined : faultFields,
+    mirrors: action['requestMirrorPolicies'] === undefined ? undefined : mirrorsOf(action),
+    fault: filterConfig(filters['envoy.filters.http.fault']),
+    cors: filterConfig(filters['envoy.filters.http.cors']),
+    hashPolicy: action['hashPolicy'] === undefined ? undefined : snakeCase(action['hashPolicy']),
+    ...headerOperations(route),
   });
+}
+
+function weightedCluster(cluster: Plain): Plain {
+  const { name, weight, hostRewriteLiteral: hostRewrite } = cluster;
+  return definedOf({ name, weight: weight ?? 0, hostRewrite, ...headerOperations(cluster) });
+}
+
+function mirrorsOf(action: Plain): readonly Plain[] {
+  return listOf(action['requestMirrorPolicies']).map(({ cluster, runtimeFraction }) => {
+    const { numerator = 0, denominator = 'HUNDRED' } = plain(plain(runtimeFraction)['defaultValue']);
+    const parts = { HUNDRED: 1, TEN_THOUSAND: 100, MILLION: 10_000 }[String(denominator)] ?? 1;
+    return { cluster, percent: runtimeFraction === undefined ? 100 : Number(numerator) / parts };
+  });
+}
+
+const HEADER_LISTS = [
+  ['requestHeadersToAdd', 'request_headers_to_add'],
+  ['requestHeadersToRemove', 'request_headers_to_remove'],
+  ['responseHeadersToAdd', 'response_headers_to_add'],
+  ['responseHeadersToRemove', 'response_headers_to_remove'],
+] as const;
+
+/** What a route or a cluster of a route does to headers, in the form of the tables. */
+function headerOperations(holder: Plain): Plain {
+  const operations = HEADER_LISTS.map(([field, name]) => {
+    const list = holder[field] as readonly unknown[] | undefined;
+    return [name, list?.map((item) => (typeof item === 'string' ? item : addedHeader(plain(item))))];
+  });
+  return definedOf(Object.fromEntries(operations));
+}
+
+function addedHeader({ header, appendAction = 'APPEND_IF_EXISTS_OR_ADD' }: Plain): Plain {
+  const { key, value = '' } = plain(header);
+  return { name: key, value, action: appendAction };
+}
+
+/** The configuration of a filter for one route. */
+function filterConfig(config: unknown): unknown {
+  if (config === undefined) return undefined;
+  const { '@type': _type, ...fields } = plain(config);
+  return snakeCase(fields);
+}
+
+/** The value with the field names of the .proto files. */
+function snakeCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(snakeCase);
+  if (typeof value !== 'object' || value === null) return value;
+  const named = Object.entries(value).map(([name, item]) => [
+    name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`),
+    snakeCase(item),
+  ]);
+  return Object.fromEntries(named);
 }
 
 function rewrittenPath(route: Plain, action: Plain, full: string): string | undefined {

@@ -33,6 +33,14 @@ const FIELDS = [
   'hostRewrite',
   'status',
   'body',
+  'mirrors',
+  'fault',
+  'cors',
+  'hashPolicy',
+  'request_headers_to_add',
+  'request_headers_to_remove',
+  'response_headers_to_add',
+  'response_headers_to_remove',
 ];
 
 export const ROUTER: Suite = {
