@@ -50,10 +50,14 @@ export interface WorkloadSecrets {
 
 interface Issued {
   readonly keyPair: KeyPair;
+  /** Leaf first, without roots. */
   readonly chain: readonly Certificate[];
+  /** What the CA says is to be believed. */
+  readonly rootsPem: string;
 }
 
 const rootsPollMs = 10_000;
+const MAX_ROOTS = 100;
 const retry = { initialMs: 200, maxMs: 30_000 };
 
 /** Holds the current certificate and renews it. */
@@ -132,25 +136,28 @@ export class WorkloadCertificate implements Disposable {
     const keyPair = await generateKeyPair(keyKind);
     const answer = await this.#source.createCertificate(makeCsr(keyPair, spiffeId), ttlMs);
     if (!answer.ok) return answer;
-    const parsed = parseCertificates(answer.value.join('\n'));
+    // The last text holds the roots, of which there are several while one takes over from another.
+    const rootsPem = answer.value.at(-1) ?? '';
+    const parsed = parseCertificates(answer.value.slice(0, -1).join('\n'));
+    const roots = parseCertificates(rootsPem, MAX_ROOTS);
+    if (answer.value.length < 2 || !roots.ok) return fail("the CA's answer has no root");
     if (!parsed.ok) return fail(`the CA's answer: ${parsed.error}`);
-    const [leaf, ...rest] = parsed.value;
-    if (leaf === undefined || rest.length === 0) return fail("the CA's answer has no root");
+    const [leaf] = parsed.value;
+    if (leaf === undefined) return fail("the CA's answer is empty");
     if (!leaf.x509.checkPrivateKey(keyPair.privateKey)) return fail('the CA signed another key');
     if (leaf.uris.length !== 1 || leaf.uris[0] !== spiffeId)
       return fail(`the certificate is not for ${spiffeId}`);
-    return ok({ keyPair, chain: parsed.value });
+    return ok({ keyPair, chain: parsed.value, rootsPem });
   }
 
   /** Makes the secrets of what was issued and of the roots of now; watchers hear only of a change. */
   async #publish(): Promise<void> {
     await this.#readRoots();
-    const [leaf, ...rest] = this.#issued?.chain ?? [];
-    const root = rest.at(-1);
-    if (this.#issued === undefined || leaf === undefined || root === undefined) return;
-    const bundle = joinTrustBundle([root.pem, ...this.#fileRoots], this.#parts.clock.nowMs());
+    const [leaf] = this.#issued?.chain ?? [];
+    if (this.#issued === undefined || leaf === undefined) return;
+    const bundle = joinTrustBundle([this.#issued.rootsPem, ...this.#fileRoots], this.#parts.clock.nowMs());
     if (!bundle.ok || this.#scope.isDisposed) return;
-    const chainPem = [leaf, ...rest.slice(0, -1)].map((certificate) => certificate.pem).join('');
+    const chainPem = this.#issued.chain.map((certificate) => certificate.pem).join('');
     const rootsPem = bundle.value.pem;
     if (this.#current?.chainPem === chainPem && this.#current.rootsPem === rootsPem) return;
     this.#current = { chainPem, privateKey: printPrivateKey(this.#issued.keyPair), rootsPem, leaf };

@@ -15,8 +15,8 @@ export interface AuthenticatorSettings {
   readonly trustDomainAliases: readonly string[];
   /** Asked in order; the first that accepts decides. */
   readonly tokenVerifiers: readonly TokenVerifier[];
-  /** The CA's own certificate: only subjects that it signed are read. */
-  readonly authority: Certificate;
+  /** The CA's own certificates, of the past too: only subjects that one of them signed are read. */
+  readonly authorities: () => readonly Certificate[];
   readonly clock: Clock;
 }
 
@@ -48,7 +48,7 @@ export class Authenticator {
   }
 
   #readCertificate(der: Uint8Array): Result<Caller, string> {
-    const { trustDomain, trustDomainAliases, authority, clock } = this.#settings;
+    const { trustDomain, trustDomainAliases, authorities, clock } = this.#settings;
     const certificate = readCertificate(der);
     if (certificate === undefined) return fail('the client certificate cannot be read');
     if (!isValidAt(certificate, clock.nowMs())) return fail('the client certificate is not valid now');
@@ -57,8 +57,9 @@ export class Authenticator {
     if (identity?.ok !== true) return fail('the client certificate names no workload');
     if (!isOfMesh(identity.value, trustDomain, trustDomainAliases))
       return fail('the certificate is of another mesh');
-    const isOurs =
-      certificate.x509.checkIssued(authority.x509) && certificate.x509.verify(authority.x509.publicKey);
+    const isOurs = authorities().some(
+      ({ x509 }) => certificate.x509.checkIssued(x509) && certificate.x509.verify(x509.publicKey),
+    );
     return ok({
       identity: identity.value,
       facts: isOurs ? readSubject(certificate.subject) : {},

@@ -1,24 +1,30 @@
 /**
- * The CA put together: root on disk, signer, tokens, authenticator and the call that workloads make. Whoever runs a control
- * plane opens one; there is nothing to close.
+ * The CA put together: an authority (the operator's own, or a self-signed root on disk) with its rotation, signer, tokens,
+ * authenticator and the call that workloads make.
  */
 import type { Clock } from '#base/clock.ts';
+import { Scope } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
-import type { Secret } from '#base/secret.ts';
-import { generateKeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { Authenticator } from './authenticator.ts';
+import type { AuthorityMaterial } from './authority-material.ts';
+import { AuthorityRotation, type RetiredRoot, type RotationStore } from './authority-rotation.ts';
 import { CaMetrics } from './ca-metrics.ts';
 import type { TokenVerifier } from './caller.ts';
 import { CertificateService } from './certificate-service.ts';
+import { PluggedInStore, PluggedInWatch, readPluggedIn } from './plugged-in-authority.ts';
+import { readRetiredRoots } from './retired-roots.ts';
 import { openRootStore } from './root-store.ts';
-import { type ServerName, Signer, type SignerOptions } from './signer.ts';
+import { SelfSignedWatch } from './self-signed-watch.ts';
+import { Signer, type SignerOptions } from './signer.ts';
 import { openTokenAuthenticator, type TokenAuthenticator } from './token-authenticator.ts';
 
 /** What a CA depends on. */
 export interface CertificateAuthoritySettings {
   /** Holds the root and the token key; 0700. */
   readonly folder: string;
+  /** Where the operator may have put a CA of their own. */
+  readonly pluggedInFolder?: string;
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
   readonly signer: SignerOptions;
@@ -26,43 +32,46 @@ export interface CertificateAuthoritySettings {
   readonly tokenVerifiers: readonly TokenVerifier[];
   readonly clock: Clock;
   readonly log: Logger;
+  /** How long at most a new root is handed out before it signs. Default: enough for mounted ConfigMaps to follow. */
+  readonly overlapMs?: number;
 }
 
-/** A certificate of one of our own servers. */
-export interface ServerCertificate {
-  readonly chainPem: string;
-  readonly privateKey: Secret;
-}
-
-/** An open CA. */
-export interface CertificateAuthority {
+/** An open CA; disposing ends its watching and waiting. */
+export interface CertificateAuthority extends Disposable {
   readonly service: CertificateService;
   readonly authenticator: Authenticator;
   readonly tokens: TokenAuthenticator;
   readonly signer: Signer;
+  readonly rotation: AuthorityRotation;
   readonly metrics: CaMetrics;
   /** All metrics of the CA by name, the time to expiry as of `nowUnixMs`. */
   collectMetrics(nowUnixMs: number): ReadonlyMap<string, number>;
-  /** The root that workloads trust. */
-  readonly rootPem: string;
 }
+
+/** A kubelet brings a changed ConfigMap to a pod within about 90 s, and agents look at the file every 10 s. */
+const OVERLAP_MS = 120_000;
 
 /** Opens the CA of a state folder. Errors: a text that tells an operator what to mend. */
 export async function openCertificateAuthority(
   settings: CertificateAuthoritySettings,
 ): Promise<Result<CertificateAuthority, string>> {
   const { folder, trustDomain, trustDomainAliases, clock, log } = settings;
-  const authority = await openRootStore(folder, trustDomain, clock);
-  if (!authority.ok) return authority;
+  const scope = new Scope();
+  const found = await openAuthority(settings, scope);
+  if (!found.ok) return found;
+  const rotation = found.value;
   const tokens = await openTokenAuthenticator(folder, clock);
-  if (!tokens.ok) return tokens;
-  const signer = new Signer(authority.value, settings.signer, clock);
+  if (!tokens.ok) {
+    scope[Symbol.dispose]();
+    return tokens;
+  }
+  const signer = new Signer(rotation, settings.signer, clock);
   const metrics = new CaMetrics();
   const authenticator = new Authenticator({
     trustDomain,
     trustDomainAliases,
     tokenVerifiers: [tokens.value, ...settings.tokenVerifiers],
-    authority: authority.value.certificate,
+    authorities: () => rotation.issuers,
     clock,
   });
   const service = new CertificateService({ authenticator, signer, metrics, log });
@@ -71,21 +80,44 @@ export async function openCertificateAuthority(
     authenticator,
     tokens: tokens.value,
     signer,
+    rotation,
     metrics,
-    rootPem: authority.value.rootPem,
-    collectMetrics: (nowUnixMs) => metrics.collect(authority.value, nowUnixMs),
+    collectMetrics: (nowUnixMs) => metrics.collect(rotation.authority, nowUnixMs),
+    [Symbol.dispose]: () => scope[Symbol.dispose](),
   });
 }
 
-/** Makes a key and a certificate for a server of the control plane. */
-export async function issueServerCertificate(
-  signer: Signer,
-  names: readonly ServerName[],
-  ttlMs = 0,
-): Promise<Result<ServerCertificate, string>> {
-  const keyPair = await generateKeyPair();
-  const publicKey = keyPair.publicKey.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['verify']);
-  const chain = await signer.signServer(publicKey, names, ttlMs);
-  if (!chain.ok) return fail(chain.error);
-  return ok({ chainPem: chain.value.join(''), privateKey: printPrivateKey(keyPair) });
+interface Start {
+  readonly first: AuthorityMaterial;
+  readonly retired: readonly RetiredRoot[];
+  readonly store: RotationStore;
+}
+
+/** The operator's CA where there is one, else our own root. */
+async function openAuthority(
+  settings: CertificateAuthoritySettings,
+  scope: Scope,
+): Promise<Result<AuthorityRotation, string>> {
+  const { folder, pluggedInFolder = '', trustDomain, clock, log, signer } = settings;
+  const rotate = (start: Start): AuthorityRotation => {
+    const overlapMs = settings.overlapMs ?? OVERLAP_MS;
+    return scope.add(new AuthorityRotation({ ...start, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs }));
+  };
+  const brought = pluggedInFolder === '' ? undefined : await readPluggedIn(pluggedInFolder, clock.nowMs());
+  if (brought !== undefined) {
+    if (!brought.ok) return brought;
+    const store = await PluggedInStore.open(folder);
+    if (typeof store === 'string') return fail(store);
+    const retired = await readRetiredRoots(folder, clock.nowMs());
+    const rotation = rotate({ first: brought.value, retired, store });
+    const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
+    scope.add(new PluggedInWatch(pluggedInFolder, brought.value, { clock, log }, follow));
+    return ok(rotation);
+  }
+  const own = await openRootStore(folder, trustDomain, clock);
+  if (!own.ok) return own;
+  const rotation = rotate(own.value);
+  if (own.value.pending !== undefined) await rotation.introduce(own.value.pending);
+  scope.add(new SelfSignedWatch(own.value.store, rotation, { clock, log }));
+  return ok(rotation);
 }

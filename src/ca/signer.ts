@@ -17,6 +17,7 @@ import {
   type PublicKeyType,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import type { Clock } from '#base/clock.ts';
@@ -59,23 +60,30 @@ export type SigningError = 'lifetime is above the maximum' | 'the signing certif
 
 const maxBackdateMs = 120_000;
 
-/** Signs with one authority. */
+/** What signs at the moment, and the roots that go with every certificate. */
+export interface SigningState {
+  readonly authority: SigningAuthority;
+  /** PEM of every root that the mesh believes. */
+  readonly rootsPem: string;
+}
+
+/** Signs with the authority of the moment. */
 export class Signer {
-  readonly #authority: SigningAuthority;
+  readonly #state: SigningState;
   readonly #options: SignerOptions;
   readonly #clock: Clock;
 
-  constructor(authority: SigningAuthority, options: SignerOptions, clock: Clock) {
-    this.#authority = authority;
+  constructor(state: SigningState, options: SignerOptions, clock: Clock) {
+    this.#state = state;
     this.#options = options;
     this.#clock = clock;
   }
 
   get authority(): SigningAuthority {
-    return this.#authority;
+    return this.#state.authority;
   }
 
-  /** Signs a workload's certificate and returns the chain in PEM: leaf, intermediates, root. */
+  /** Signs a workload's certificate and returns the chain in PEM: leaf, intermediates, and as last text all roots. */
   async sign(order: SigningOrder): Promise<Result<readonly string[], SigningError>> {
     const name = { type: 'url', value: printWorkloadIdentity(order.identity) } as const;
     return this.#issue(order.publicKey, order.ttlMs, this.#subject(order), [name]);
@@ -97,9 +105,12 @@ export class Signer {
     names: readonly JsonGeneralName[],
   ): Promise<Result<readonly string[], SigningError>> {
     if (askedTtlMs > this.#options.maxTtlMs) return fail('lifetime is above the maximum');
-    const validity = this.#chooseValidity(askedTtlMs === 0 ? this.#options.defaultTtlMs : askedTtlMs);
+    // One authority for the whole of it: another may take over meanwhile.
+    const { authority, rootsPem } = this.#state;
+    const ttlMs = askedTtlMs === 0 ? this.#options.defaultTtlMs : askedTtlMs;
+    const validity = this.#chooseValidity(authority, ttlMs);
     if (validity === undefined) return fail('the signing certificate has expired');
-    const { x509: issuer, key, intermediatePems, rootPem } = this.#authority;
+    const { x509: issuer, key, intermediatePems } = authority;
     const certificate = await X509CertificateGenerator.create({
       serialNumber: makeSerial(),
       subject,
@@ -107,30 +118,25 @@ export class Signer {
       ...validity,
       publicKey,
       signingKey: key,
-      signingAlgorithm: signatureAlgorithm(this.#authority),
+      signingAlgorithm: signatureAlgorithm(authority),
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
         new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-        await this.#authorityKeyId(),
+        await authorityKeyId(issuer),
         new SubjectAlternativeNameExtension([...names], true),
       ],
     });
-    return ok([`${certificate.toString('pem')}\n`, ...intermediatePems, rootPem]);
-  }
-
-  /** The issuer's own key id where it has one: verifiers that build paths by it compare the bytes. */
-  async #authorityKeyId(): Promise<AuthorityKeyIdentifierExtension> {
-    const { x509: issuer } = this.#authority;
-    const own = issuer.getExtension(SubjectKeyIdentifierExtension);
-    if (own !== null) return new AuthorityKeyIdentifierExtension(own.keyId);
-    return AuthorityKeyIdentifierExtension.create(issuer.publicKey);
+    return ok([`${certificate.toString('pem')}\n`, ...intermediatePems, rootsPem]);
   }
 
   /** Backdated against clock skew, exactly as long as asked, never longer than the issuer's own life. */
-  #chooseValidity(ttlMs: number): { notBefore: Date; notAfter: Date } | undefined {
+  #chooseValidity(
+    authority: SigningAuthority,
+    ttlMs: number,
+  ): { notBefore: Date; notAfter: Date } | undefined {
     const nowMs = this.#clock.nowMs();
-    const endMs = this.#authority.certificate.notAfterUnixMs;
+    const endMs = authority.certificate.notAfterUnixMs;
     if (endMs <= nowMs) return undefined;
     const notBeforeMs = nowMs - Math.min(maxBackdateMs, ttlMs / 10);
     return { notBefore: new Date(notBeforeMs), notAfter: new Date(Math.min(notBeforeMs + ttlMs, endMs)) };
@@ -147,4 +153,11 @@ export function makeSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes.toString('hex');
+}
+
+/** The issuer's own key id where it has one: verifiers that build paths by it compare the bytes. */
+async function authorityKeyId(issuer: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
+  const own = issuer.getExtension(SubjectKeyIdentifierExtension);
+  if (own !== null) return new AuthorityKeyIdentifierExtension(own.keyId);
+  return AuthorityKeyIdentifierExtension.create(issuer.publicKey);
 }

@@ -137,7 +137,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       const subject = { namespace, serviceAccount, facts: { workload }, instance: `${workload}-${replica}` };
       return (await authority.tokens.issueToken(subject)).reveal();
     },
-    rootCertificatePem: () => authority.rootPem,
+    roots: {
+      pem: () => authority.rotation.rootsPem,
+      watch: (changed) => authority.rotation.watch(changed),
+    },
     proxies: () => Array.from(door.ads.connections, (connection) => proxySync(connection)),
     async waitForProxies(timeoutMs) {
       await driver.settled();
@@ -153,6 +156,7 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       await doors[Symbol.asyncDispose]();
       await door.close();
       await heldBack[Symbol.asyncDispose]();
+      authority[Symbol.dispose]();
     },
   };
 }

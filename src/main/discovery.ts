@@ -223,6 +223,7 @@ async function openAuthority(
   if (process.env['ENABLE_CA_SERVER'] === 'false' || flags.secureGRPCAddr === '') return undefined;
   const authority = await openCertificateAuthority({
     folder: join(stateFolder(), 'ca'),
+    pluggedInFolder: process.env['ROOT_CA_DIR'] ?? './etc/cacerts',
     trustDomain: meshConfig.trustDomain ?? 'cluster.local',
     trustDomainAliases: meshConfig.trustDomainAliases ?? [],
     signer: defaultSignerOptions,

@@ -4,7 +4,7 @@
  */
 import type { AdsMetrics } from '#ads/ads-metrics.ts';
 import { AdsServer } from '#ads/ads-server.ts';
-import { GrpcServer } from '#ads/grpc-server.ts';
+import { GrpcServer, type TlsMaterial } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { Peer, PeerAuthenticator, PeerConnection, ProxyAdmission, RequestHeaders } from '#ads/peer.ts';
 import type { Clock } from '#base/clock.ts';
@@ -18,7 +18,13 @@ import type { Logger } from '#base/logger.ts';
 import { fail, ok } from '#base/result.ts';
 import type { Rng } from '#base/rng.ts';
 import type { CallPeer } from '#ca/caller.ts';
-import { type CertificateAuthority, issueServerCertificate } from '#ca/certificate-authority.ts';
+import type { CertificateAuthority } from '#ca/certificate-authority.ts';
+import {
+  issueServerCertificate,
+  type ServerCertificate,
+  ServerCertificateKeeper,
+} from '#ca/server-certificate.ts';
+import type { ServerName } from '#ca/signer.ts';
 import { parseWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { Mesh } from './mesh.ts';
 import { createSnapshotSource } from './snapshot-source.ts';
@@ -78,32 +84,47 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   const secureDoor =
     secure === undefined || authority === undefined
       ? undefined
-      : await listenSecurely(server, authority, secure);
+      : await listenSecurely(server, authority, secure, options);
   return {
     ads,
     plainPort: plainDoor?.port ?? 0,
     securePort: secureDoor?.port ?? 0,
     async close() {
+      secureDoor?.certificate[Symbol.dispose]();
       ads[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },
   };
 }
 
-async function listenSecurely(server: GrpcServer, authority: CertificateAuthority, { host, port }: HostPort) {
-  const names = ['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map(
+const SERVER_NAMES: readonly ServerName[] = [
+  ...['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map(
     (value) => ({ type: 'dns', value }) as const,
+  ),
+  { type: 'ip', value: '127.0.0.1' },
+];
+
+/** The secure port; its certificate is renewed and follows the authority as long as it is open. */
+async function listenSecurely(
+  server: GrpcServer,
+  authority: CertificateAuthority,
+  { host, port }: HostPort,
+  { clock, rng, log }: XdsDoorOptions,
+) {
+  const first = await issueServerCertificate(authority, SERVER_NAMES);
+  if (!first.ok) throw new Error(`no certificate for the secure port: ${first.error}`);
+  const listening = await server.listenTls(host, port, tlsMaterial(first.value));
+  const certificate = new ServerCertificateKeeper(
+    { ...authority, clock, rng, log: log.scope('ca') },
+    SERVER_NAMES,
+    first.value,
+    (renewed) => listening.setTls(tlsMaterial(renewed)),
   );
-  const certificate = await issueServerCertificate(authority.signer, [
-    ...names,
-    { type: 'ip', value: '127.0.0.1' },
-  ]);
-  if (!certificate.ok) throw new Error(`no certificate for the secure port: ${certificate.error}`);
-  return server.listenTls(host, port, {
-    certificateChain: certificate.value.chainPem,
-    privateKey: certificate.value.privateKey.reveal(),
-    clientCas: [authority.rootPem],
-  });
+  return { port: listening.port, certificate };
+}
+
+function tlsMaterial({ chainPem, privateKey, rootsPem }: ServerCertificate): TlsMaterial {
+  return { certificateChain: chainPem, privateKey: privateKey.reveal(), clientCas: [rootsPem] };
 }
 
 function mountCertificates(server: GrpcServer, authority: CertificateAuthority): void {

@@ -54,12 +54,18 @@ export interface ControlPlane {
   setReplica(replica: LocalReplica): void;
   removeReplica(namespace: string, workload: string, replica: number): void;
   issueToken(request: WorkloadTokenRequest): Promise<string>;
-  rootCertificatePem(): string;
+  readonly roots: TrustRoots;
   proxies(): readonly ProxySync[];
   /** Resolves when every connected proxy has taken all it should hold, or with the laggards when time is up. */
   waitForProxies(timeoutMs: number): Promise<{ readonly pending: readonly string[] }>;
   heldBack(): readonly HeldBackObject[];
   close(): Promise<void>;
+}
+
+/** The roots that the mesh's workloads believe; they change when the CA's authority is replaced. */
+export interface TrustRoots {
+  pem(): string;
+  watch(changed: () => void): Disposable;
 }
 
 /** What the runner asks for when it opens one. Ports are free ones on 127.0.0.1 unless given. */

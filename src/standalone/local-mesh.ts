@@ -172,7 +172,7 @@ function surroundings(
     httpProxyPort: httpProxyPortOf(meshConfig),
     runFolder: state.run,
     logFolder: state.logs,
-    rootCertificatePem: controlPlane.rootCertificatePem(),
+    roots: controlPlane.roots,
   };
 }
 

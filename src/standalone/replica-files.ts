@@ -6,6 +6,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { ROOT_CERT_PATH, TOKEN_PATH } from './agent-environment.ts';
+import type { TrustRoots } from './control-plane.ts';
 
 const RETRY_MS = 5000;
 const MIN_RENEWAL_MS = 10_000;
@@ -13,7 +14,7 @@ const DEFAULT_RENEWAL_MS = 600_000;
 
 export interface ReplicaFilesOptions {
   readonly folder: string;
-  readonly rootCertificatePem: string;
+  readonly roots: TrustRoots;
   readonly issueToken: () => Promise<string>;
   readonly clock: Clock;
   readonly onProblem: (text: string) => void;
@@ -23,6 +24,7 @@ export class ReplicaFiles implements Disposable {
   readonly folder: string;
   readonly #options: ReplicaFilesOptions;
   #timer: Disposable | undefined;
+  #watch: Disposable | undefined;
   #disposed = false;
 
   constructor(options: ReplicaFilesOptions) {
@@ -36,14 +38,22 @@ export class ReplicaFiles implements Disposable {
     for (const path of [TOKEN_PATH, ROOT_CERT_PATH]) {
       mkdirSync(dirname(join(this.folder, path)), { recursive: true, mode: 0o700 });
     }
-    writeFileSync(join(this.folder, ROOT_CERT_PATH), this.#options.rootCertificatePem, { mode: 0o600 });
+    this.#writeRoots();
+    this.#watch = this.#options.roots.watch(() => this.#writeRoots());
     await this.#writeToken();
   }
 
   [Symbol.dispose](): void {
     this.#disposed = true;
     this.#timer?.[Symbol.dispose]();
+    this.#watch?.[Symbol.dispose]();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #writeRoots(): void {
+    const path = join(this.folder, ROOT_CERT_PATH);
+    writeFileSync(`${path}.new`, this.#options.roots.pem(), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
   }
 
   async #writeToken(): Promise<void> {

@@ -18,6 +18,7 @@ import {
   ownProxyConfig,
 } from './agent-environment.ts';
 import { appEnvironment } from './app-environment.ts';
+import type { TrustRoots } from './control-plane.ts';
 import type { ChildExit } from './child.ts';
 import { probe } from './http-probe.ts';
 import { KeptProcess, printExit } from './kept-process.ts';
@@ -34,7 +35,7 @@ export interface ReplicaSurroundings extends AgentSurroundings {
   readonly runFolder: string;
   readonly logFolder: string;
   readonly baseEnvironment: ReadonlyMap<string, string>;
-  readonly rootCertificatePem: string;
+  readonly roots: TrustRoots;
   readonly clock: Clock;
   readonly rng: Rng;
   readonly events: MeshEvents;
@@ -86,7 +87,7 @@ export class Replica {
       new LogFile(join(around.logFolder, object.namespace, name, `${container}.log`));
     this.#files = new ReplicaFiles({
       folder: join(around.runFolder, object.namespace, name),
-      rootCertificatePem: around.rootCertificatePem,
+      roots: around.roots,
       issueToken: plan.issueToken,
       clock: around.clock,
       onProblem: (text) => around.events.add('Warning', this.subject, text),

@@ -28,13 +28,10 @@ import { TLSSocket } from 'node:tls';
 import { create, fromBinary, fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { systemClock } from '#base/clock.ts';
+import { issueServerCertificate } from '#ca/server-certificate.ts';
 import { encodeGrpcMessage, GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { silentLogger } from '#base/logger.ts';
-import {
-  type CertificateAuthority,
-  issueServerCertificate,
-  openCertificateAuthority,
-} from '#ca/certificate-authority.ts';
+import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { resolveEnvoy } from '#envoy/envoy-provider.ts';
 import { createCertificatePath } from '#identity/certificate-message.ts';
@@ -144,7 +141,7 @@ export class TestControlPlane {
 
   /** Listens; after a stop on the same port again. */
   async start(): Promise<void> {
-    const certificate = await issueServerCertificate(this.ca.signer, [{ type: 'ip', value: this.#address }]);
+    const certificate = await issueServerCertificate(this.ca, [{ type: 'ip', value: this.#address }]);
     if (!certificate.ok) throw new Error(certificate.error);
     this.#server = createSecureServer({
       cert: certificate.value.chainPem,

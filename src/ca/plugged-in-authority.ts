@@ -1,0 +1,142 @@
+/**
+ * A CA that the operator brings along, as files: Istio's names (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem) or those of
+ * a TLS Secret (tls.crt, tls.key, ca.crt). Looked at every few seconds, since mounted Secrets change under their names; what is
+ * broken or half written changes nothing.
+ * Source: istio security/pkg/pki/ca/ca.go NewPluggedCertIstioCAOptions, SigningCAFileBundle.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '#base/clock.ts';
+import type { Logger } from '#base/logger.ts';
+import { fail, type Result } from '#base/result.ts';
+import { Secret } from '#base/secret.ts';
+import { type AuthorityMaterial, makeAuthorityMaterial } from './authority-material.ts';
+import type { RetiredRoot, RotationStore } from './authority-rotation.ts';
+import { preparePrivateFolder } from './root-store.ts';
+import { writeRetiredRoots } from './retired-roots.ts';
+
+interface FileNames {
+  readonly certificate: string;
+  readonly key: string;
+  /** '' where the certificate's file holds the chain. */
+  readonly chain: string;
+  readonly roots: string;
+}
+
+const FORMS: readonly FileNames[] = [
+  { certificate: 'ca-cert.pem', key: 'ca-key.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' },
+  { certificate: 'tls.crt', key: 'tls.key', chain: '', roots: 'ca.crt' },
+];
+const POLL_MS = 5_000;
+
+/** The authority of a folder; undefined when there is none. Errors: a text for an operator. */
+export async function readPluggedIn(
+  folder: string,
+  nowUnixMs: number,
+): Promise<Result<AuthorityMaterial, string> | undefined> {
+  const texts = await readTexts(folder);
+  if (texts === undefined) return undefined;
+  const { certificate, key, chain, roots } = texts;
+  if (key === undefined || roots === undefined)
+    return fail(`${folder}: the key or the root certificate is missing`);
+  const material = makeAuthorityMaterial(
+    {
+      certificatePem: certificate,
+      privateKey: new Secret(key),
+      // Istio's chain may begin below the signing certificate or with it; tls.crt is the chain itself.
+      chainPem: `${certificate}\n${chain ?? ''}`,
+      rootsPem: roots,
+    },
+    nowUnixMs,
+  );
+  return material.ok ? material : fail(`${folder}: ${material.error}`);
+}
+
+/** Follows the folder. What it holds at the start is `seen` already. */
+export class PluggedInWatch implements Disposable {
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #changed: (material: AuthorityMaterial) => Promise<void>;
+  #seen: string;
+  #timer: Disposable;
+
+  constructor(
+    folder: string,
+    seen: AuthorityMaterial,
+    parts: { readonly clock: Clock; readonly log: Logger },
+    changed: (material: AuthorityMaterial) => Promise<void>,
+  ) {
+    this.#folder = folder;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#changed = changed;
+    this.#seen = identify(seen);
+    this.#timer = this.#schedule();
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+  }
+
+  #schedule(): Disposable {
+    return this.#clock.schedule(POLL_MS, () => {
+      this.#timer = this.#schedule();
+      void this.#look();
+    });
+  }
+
+  async #look(): Promise<void> {
+    const found = await readPluggedIn(this.#folder, this.#clock.nowMs());
+    const seen = found?.ok === true ? identify(found.value) : (found?.error ?? 'gone');
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    if (found?.ok === true) await this.#changed(found.value);
+    else this.#log.error('the plugged-in CA is not usable; the last good one stays', { reason: seen });
+  }
+}
+
+/** Keeps only what a restart cannot find in the operator's files: roots that are gone from there. */
+export class PluggedInStore implements RotationStore {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Errors: why the folder cannot be used. */
+  static async open(folder: string): Promise<PluggedInStore | string> {
+    return (await preparePrivateFolder(folder)) ?? new PluggedInStore(folder);
+  }
+
+  introduce(_material: AuthorityMaterial, retired: readonly RetiredRoot[]): Promise<void> {
+    return writeRetiredRoots(this.#folder, retired);
+  }
+
+  settle(_material: AuthorityMaterial, retired: readonly RetiredRoot[]): Promise<void> {
+    return writeRetiredRoots(this.#folder, retired);
+  }
+}
+
+function identify({ authority, rootsPem }: AuthorityMaterial): string {
+  return [authority.certificate.fingerprint, ...authority.intermediatePems, rootsPem].join('\n');
+}
+
+interface Texts {
+  readonly certificate: string;
+  readonly key: string | undefined;
+  readonly chain: string | undefined;
+  readonly roots: string | undefined;
+}
+
+async function readTexts(folder: string): Promise<Texts | undefined> {
+  const read = (name: string): Promise<string | undefined> =>
+    name === '' ? Promise.resolve(undefined) : readFile(join(folder, name), 'utf8').catch(() => undefined);
+  for (const names of FORMS) {
+    const certificate = await read(names.certificate);
+    if (certificate === undefined) continue;
+    const [key, chain, roots] = await Promise.all([read(names.key), read(names.chain), read(names.roots)]);
+    return { certificate, key, chain, roots };
+  }
+  return undefined;
+}
