@@ -12,7 +12,7 @@ import { fail, type Result } from '#base/result.ts';
 import { Secret } from '#base/secret.ts';
 import { type AuthorityMaterial, makeAuthorityMaterial } from './authority-material.ts';
 import type { RetiredRoot, RotationStore } from './authority-rotation.ts';
-import { preparePrivateFolder } from './root-store.ts';
+import { preparePrivateFolder } from './private-folder.ts';
 import { writeRetiredRoots } from './retired-roots.ts';
 
 interface FileNames {

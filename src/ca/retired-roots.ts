@@ -1,7 +1,7 @@
 /** The file of roots that sign no more and are still believed: it outlives restarts, so that no certificate in use loses its root. */
 import { join } from 'node:path';
 import type { RetiredRoot } from './authority-rotation.ts';
-import { readPrivateFile, writePrivateFile } from './root-store.ts';
+import { readPrivateFile, writePrivateFile } from './private-folder.ts';
 
 const FILE = 'retired-roots.json';
 const MAX_ROOTS = 20;

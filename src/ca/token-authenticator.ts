@@ -12,7 +12,7 @@ import { Secret } from '#base/secret.ts';
 import { generateKeyPair, type KeyPair, parsePrivateKey, printPrivateKey } from '#identity/key-pair.ts';
 import { makeWorkloadIdentity } from '#identity/spiffe.ts';
 import type { TokenClaims, TokenVerifier } from './caller.ts';
-import { preparePrivateFolder, readPrivateFile, writePrivateFile } from './root-store.ts';
+import { preparePrivateFolder, readPrivateFile, writePrivateFile } from './private-folder.ts';
 import { pickFacts, type WorkloadFacts } from './workload-facts.ts';
 
 /** For whom a token is made. */

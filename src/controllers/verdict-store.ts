@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { fail, ok, type Result } from '#base/result.ts';
-import { preparePrivateFolder, readPrivateFile, writePrivateFile } from '#ca/root-store.ts';
+import { preparePrivateFolder, readPrivateFile, writePrivateFile } from '#ca/private-folder.ts';
 import type { HeldBack } from '#model/held-back.ts';
 
 const FILE = 'held-back.json';

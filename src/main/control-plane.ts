@@ -18,7 +18,13 @@ import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import type { ControlPlane, ControlPlaneOptions, ProxySync, SyncState } from '#standalone/control-plane.ts';
+import type {
+  ControlPlane,
+  ControlPlaneOptions,
+  ProxySync,
+  SyncState,
+  TrustRoots,
+} from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
@@ -137,10 +143,7 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       const subject = { namespace, serviceAccount, facts: { workload }, instance: `${workload}-${replica}` };
       return (await authority.tokens.issueToken(subject)).reveal();
     },
-    roots: {
-      pem: () => authority.rotation.rootsPem,
-      watch: (changed) => authority.rotation.watch(changed),
-    },
+    roots: rootsOf(authority),
     proxies: () => Array.from(door.ads.connections, (connection) => proxySync(connection)),
     async waitForProxies(timeoutMs) {
       await driver.settled();
@@ -159,6 +162,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       authority[Symbol.dispose]();
     },
   };
+}
+
+function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
+  return { pem: () => rotation.rootsPem, watch: (changed) => rotation.watch(changed) };
 }
 
 function objectsOf(mesh: Mesh, kind: string | undefined): MeshObject[] {
