@@ -53,6 +53,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     const isComputed = (): boolean => state.isComputed;
     readiness.add('configuration', isComputed);
     const authority = await openAuthority(flags, meshConfig, log);
+    if (authority !== undefined) scope.add(authority);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
       await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),

@@ -162,6 +162,7 @@ export class TestControlPlane {
   }
 
   async stop(): Promise<void> {
+    this.ca[Symbol.dispose]();
     for (const session of this.#sessions) session.destroy();
     this.#sessions.clear();
     this.#server?.close();
