@@ -140,10 +140,13 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     return this.#states.get(type.url);
   }
 
-  /** Secrets are shown to nobody whose identity is not proven. */
+  /** Secrets are shown to nobody but whom they were looked up for: a snapshot may be that of another caller with the same id. */
   target(type: ResourceType): ResourceMap {
-    const isHidden = type === SDS && !(this.peer.isTrusted && this.peer.identity !== undefined);
-    return this.#snapshot === undefined || isHidden ? emptyMap() : type.pick(this.#snapshot);
+    const snapshot = this.#snapshot;
+    if (snapshot === undefined) return emptyMap();
+    const { isTrusted, identity = '' } = this.peer;
+    const isHidden = type === SDS && !(isTrusted && identity !== '' && identity === snapshot.secretsOwner);
+    return isHidden ? emptyMap() : type.pick(snapshot);
   }
 
   /** A client's mistake ends its stream with what it did; our own fault ends the stream, not the server. */

@@ -14,6 +14,7 @@ import { decodeLocalWorkloadSpec, validateLocalWorkload } from './local-workload
 import { decodeNamespaceSpec } from './namespace.ts';
 import { decodeNodeSpec, encodeNodeSpec, type NodeSpec } from './node.ts';
 import { decodePodSpec, encodePodSpec, type PodSpec } from './pod.ts';
+import { decodeReferenceGrantSpec } from './reference-grant.ts';
 import { decodeSecretSpec } from './secret.ts';
 import { decodeServiceSpec, encodeServiceSpec, type ServiceSpec, validateService } from './service.ts';
 import { decodeServiceAccountSpec } from './service-account.ts';
@@ -74,6 +75,14 @@ export const CORE_KINDS: readonly KindInfo[] = [
   coreKind({ kind: 'Secret', decode: decodeSecretSpec }),
   coreKind({ kind: 'ConfigMap', shortNames: ['cm'], decode: decodeConfigMapSpec }),
   coreKind({ kind: 'ServiceAccount', shortNames: ['sa'], decode: decodeServiceAccountSpec }),
+  coreKind({
+    kind: 'ReferenceGrant',
+    group: 'gateway.networking.k8s.io',
+    versions: ['v1beta1', 'v1'],
+    shortNames: ['refgrant'],
+    decode: decodeReferenceGrantSpec,
+    encode: (spec) => ({ spec }) as JsonObject,
+  }),
   coreKind({
     kind: 'LocalWorkload',
     group: 'lateen.dev',

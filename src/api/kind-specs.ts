@@ -14,6 +14,7 @@ import type { NodeSpec } from './node.ts';
 import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { PodSpec } from './pod.ts';
 import type { ProxyConfigSpec } from './proxy-config.ts';
+import type { ReferenceGrantSpec } from './reference-grant.ts';
 import type { RequestAuthenticationSpec } from './request-authentication.ts';
 import type { SecretSpec } from './secret.ts';
 import type { ServiceSpec } from './service.ts';
@@ -53,5 +54,6 @@ export interface KindSpecs {
   readonly Secret: SecretSpec;
   readonly ConfigMap: ConfigMapSpec;
   readonly ServiceAccount: ServiceAccountSpec;
+  readonly ReferenceGrant: ReferenceGrantSpec;
   readonly LocalWorkload: LocalWorkloadSpec;
 }

@@ -12,7 +12,9 @@ import type { KeySetState } from '#model/jwt-key-set.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
+import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
 import { EngineDriver } from './engine-driver.ts';
 
@@ -21,6 +23,7 @@ export interface MeshOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly flags?: MeshFlags;
+  readonly gatewayFlags?: GatewayFlags;
   /** Told of a derivation that failed; its last good result stays. */
   readonly onError: (collection: string, key: string, error: unknown) => void;
 }
@@ -34,6 +37,8 @@ export interface Mesh {
   readonly proxies: SourceCollection<Proxy>;
   readonly replicas: SourceCollection<LocalReplica>;
   readonly keySets: SourceCollection<KeySetState>;
+  /** Holds "everybody" until somebody reviews it (a cluster's API server). */
+  readonly secretAccess: SourceCollection<SecretAccess>;
   readonly graph: MeshGraph;
 }
 
@@ -46,6 +51,7 @@ export function createMesh(options: MeshOptions): Mesh {
   const proxies = engine.source<Proxy>('proxies');
   const replicas = engine.source<LocalReplica>('localReplicas');
   const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
+  const secretAccess = engine.source<SecretAccess>('secretAccess', { equals: deepEqual });
   const graph = createMeshGraph(engine, {
     objects: (kind) => objects.of(kind),
     heldBack,
@@ -53,11 +59,15 @@ export function createMesh(options: MeshOptions): Mesh {
     proxies,
     localReplicas: replicas,
     keySets,
+    secretAccess,
+    ...(options.gatewayFlags === undefined ? {} : { gatewayFlags: options.gatewayFlags }),
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
+  secretAccess.set(EVERYBODY, { isAllowed: true });
   const driver = new EngineDriver(engine);
   return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, secretAccess, graph };
 }

@@ -5,9 +5,17 @@
  */
 import { objectKey } from '#base/object-ref.ts';
 import type { HeldBack } from '#model/held-back.ts';
+import { EVERYBODY } from '#model/secret-access.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
-import { type ResourceEntry, TYPE_CLUSTER, TYPE_ENDPOINT, TYPE_LISTENER, TYPE_ROUTE } from '#xds/resource.ts';
+import {
+  type ResourceEntry,
+  TYPE_CLUSTER,
+  TYPE_ENDPOINT,
+  TYPE_LISTENER,
+  TYPE_ROUTE,
+  TYPE_SECRET,
+} from '#xds/resource.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 
 export interface ScratchMesh {
@@ -27,6 +35,8 @@ export function openScratchMesh(mesh: Mesh, options: MeshOptions, proxyId: strin
   scratch.objects.apply({ set: [...mesh.objects.all()], remove: [] });
   for (const [key, replica] of mesh.replicas.all()) scratch.replicas.set(key, replica);
   for (const [key, keySet] of mesh.keySets.all()) scratch.keySets.set(key, keySet);
+  for (const [key, answer] of mesh.secretAccess.all()) scratch.secretAccess.set(key, answer);
+  if (mesh.secretAccess.get(EVERYBODY) === undefined) scratch.secretAccess.delete(EVERYBODY);
   scratch.proxies.set(proxyId, proxy);
   const inForce = mesh.heldBack.all();
   for (const [key, verdict] of inForce) scratch.heldBack.set(key, verdict);
@@ -54,5 +64,6 @@ export function resourceOf(
   if (typeUrl === TYPE_CLUSTER) return snapshot?.clusters.get(name);
   if (typeUrl === TYPE_ENDPOINT) return snapshot?.endpoints.get(name);
   if (typeUrl === TYPE_LISTENER) return snapshot?.listeners.get(name);
+  if (typeUrl === TYPE_SECRET) return snapshot?.secrets.get(name);
   return typeUrl === TYPE_ROUTE ? snapshot?.routes.get(name) : undefined;
 }

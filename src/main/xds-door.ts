@@ -164,7 +164,7 @@ function identityAdmission(isReady: () => boolean): ProxyAdmission {
         const message = `${peer.identity} may not be a proxy of namespace ${proxy.namespace}`;
         return fail(grpcStatus(GRPC_PERMISSION_DENIED, message));
       }
-      return ok({ ...proxy, serviceAccount: identity.value.serviceAccount });
+      return ok({ ...proxy, serviceAccount: identity.value.serviceAccount, identity: peer.identity });
     },
   };
 }

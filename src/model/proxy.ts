@@ -25,6 +25,8 @@ export interface Proxy {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
+  /** SPIFFE id that the caller has proven; without one (plain-text streams) it gets no secrets. */
+  readonly identity?: string;
   /** Owner workload for telemetry, e.g. `reviews-v1`. */
   readonly workloadName: string;
   readonly clusterId: string;

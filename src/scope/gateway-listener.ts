@@ -28,8 +28,9 @@ import { type HostLookup, type ResolvedDestination, resolveDestination } from '.
 
 /** One listener: all chains of one bind and port. */
 export interface GatewayListener {
-  /** `0.0.0.0_8080`, or with the bind of the Gateway. */
+  /** `0.0.0.0_8080`, or with the bind of the Gateway; HTTP/3 has `udp_` before it. */
   readonly name: string;
+  readonly transport: 'tcp' | 'quic';
   readonly bind: string;
   readonly port: number;
   readonly chains: readonly GatewayChain[];
@@ -83,40 +84,51 @@ export interface GatewayListenerScope {
   readonly virtualServices: (gateway: string) => readonly VirtualService[];
   /** All hosts of the proxy; asked for only by AUTO_PASSTHROUGH servers. */
   readonly hosts: () => readonly OutboundHost[];
+  /** What servers without `bind` are bound to. */
+  readonly anyAddress: string;
 }
 
-const ANY_ADDRESS = '0.0.0.0';
-
-/** The listeners, by name. Ports without any chain have none. */
+/** The listeners, by name; without chains where everything was left out. */
 export function gatewayListeners(
   merged: MergedGateway,
   scope: GatewayListenerScope,
 ): readonly GatewayListener[] {
-  const listeners = new Map<string, ListenerDraft>();
+  const drafts = new Map<string, ListenerDraft>();
   for (const port of merged.ports) {
-    const bind = port.bind === '' ? ANY_ADDRESS : port.bind;
-    const name = `${bind}_${port.number}`;
-    const draft = listeners.get(name) ?? new ListenerDraft(name, bind, port.number);
-    listeners.set(name, draft);
-    if (isHttp(port.protocol)) draft.addPlainHttp(port);
-    else for (const server of port.servers) draft.addServer(server, port.number, scope);
+    const bind = port.bind === '' ? scope.anyAddress : port.bind;
+    const place = { bind, port: port.number };
+    const tcp = draftAt(drafts, { ...place, transport: 'tcp', name: `${bind}_${port.number}` });
+    if (isHttp(port.protocol)) tcp.addPlainHttp(port);
+    else for (const server of port.servers) tcp.addServer(server, port.number, scope);
+    for (const server of port.quicServers) {
+      const quic = draftAt(drafts, { ...place, transport: 'quic', name: `udp_${bind}_${port.number}` });
+      quic.addServer(server, port.number, scope);
+    }
   }
-  return [...listeners.values()]
+  return [...drafts.values()]
     .map((draft) => draft.result())
-    .filter((listener) => listener.chains.length > 0)
+    .filter(({ chains, diagnostics }) => chains.length + diagnostics.length > 0)
     .sort((a, b) => compareBytes(a.name, b.name));
 }
 
+type ListenerPlace = Pick<GatewayListener, 'name' | 'transport' | 'bind' | 'port'>;
+
+function draftAt(drafts: Map<string, ListenerDraft>, place: ListenerPlace): ListenerDraft {
+  const draft = drafts.get(place.name) ?? new ListenerDraft(place);
+  drafts.set(place.name, draft);
+  return draft;
+}
+
 class ListenerDraft {
-  readonly #place: Pick<GatewayListener, 'name' | 'bind' | 'port'>;
+  readonly #place: ListenerPlace;
   readonly #chains: GatewayChain[] = [];
   readonly #causes: Cause[] = [];
   readonly #diagnostics: Diagnostic[] = [];
   /** Envoy refuses a listener in which two chains match the same. */
   readonly #taken = new Set<string>();
 
-  constructor(name: string, bind: string, port: number) {
-    this.#place = { name, bind, port };
+  constructor(place: ListenerPlace) {
+    this.#place = place;
   }
 
   result(): GatewayListener {

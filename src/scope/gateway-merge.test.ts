@@ -11,10 +11,15 @@ interface MergeCase {
   /** Servers of one Gateway each, in order of precedence. */
   readonly servers: readonly GatewayServer[];
   readonly targets?: readonly GatewayTarget[];
+  readonly udpPorts?: readonly number[];
   /** `number protocol bind: gateways`. */
   readonly ports: readonly string[];
   readonly tables: readonly string[];
   readonly findings?: readonly string[];
+  /** Tables that HTTP/3 is advertised in. */
+  readonly http3?: readonly string[];
+  /** `bound port, written port` of the servers that listen on UDP. */
+  readonly quicServers?: readonly string[];
 }
 
 function server(protocol: string, number: number, extra: Partial<GatewayServer> = {}): GatewayServer {
@@ -89,13 +94,34 @@ const CASES: readonly MergeCase[] = [
     ports: ['8080 HTTP : 0,1'],
     tables: ['http.8080: 0,1'],
   },
+  {
+    title:
+      'HTTPS is served over HTTP/3 where a UDP port leads to it, but not where clients must show certificates',
+    servers: [
+      server('HTTPS', 443, { tls: SIMPLE, hosts: ['a.com'] }),
+      server('HTTPS', 443, { tls: { mode: 'MUTUAL', credentialName: 'c' }, hosts: ['b.com'] }),
+      server('TLS', 443, { tls: { mode: 'PASSTHROUGH' }, hosts: ['c.com'] }),
+      server('HTTPS', 9443, { tls: SIMPLE }),
+    ],
+    targets: [{ port: 443, targetPort: 8443 }],
+    udpPorts: [443],
+    ports: ['8443 HTTPS : 0,1', '8443 TLS : 2', '9443 HTTPS : 3'],
+    tables: [
+      'https.443.https-443.g0.ns: 0',
+      'https.443.https-443.g1.ns: 1',
+      'https.9443.https-9443.g3.ns: 3',
+    ],
+    http3: ['https.443.https-443.g0.ns'],
+    quicServers: ['8443 443'],
+  },
 ];
 
 function merged(testCase: MergeCase): MergedGateway {
   const gateways = testCase.servers.map((one, i) =>
     resolveGateway(object('Gateway', `g${i}`, { servers: [one] }, { namespace: 'ns' })),
   );
-  return mergeGateways(gateways, { targets: testCase.targets ?? [] } as unknown as GatewayView);
+  const { targets = [], udpPorts = [] } = testCase;
+  return mergeGateways(gateways, { targets, udpPorts } as unknown as GatewayView, true);
 }
 
 for (const testCase of CASES) {
@@ -108,8 +134,16 @@ for (const testCase of CASES) {
         ports: ports.map((port) => `${port.number} ${port.protocol} ${port.bind}: ${names(port.servers)}`),
         tables: tables.map((table) => `${table.name}: ${names(table.servers)}`),
         findings: diagnostics.map((finding) => `${finding.code} ${finding.resource?.name}`),
+        http3: tables.filter((table) => table.advertisesHttp3).map((table) => table.name),
+        quicServers: ports.flatMap((port) => port.quicServers.map((one) => `${port.number} ${one.port}`)),
       },
-      { ports: testCase.ports, tables: testCase.tables, findings: testCase.findings ?? [] },
+      {
+        ports: testCase.ports,
+        tables: testCase.tables,
+        findings: testCase.findings ?? [],
+        http3: testCase.http3 ?? [],
+        quicServers: testCase.quicServers ?? [],
+      },
     );
   });
 }

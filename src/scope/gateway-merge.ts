@@ -7,7 +7,7 @@ import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Gateway, GatewayServer } from '#model/gateway.ts';
 import { isHttp } from '#model/service-protocol.ts';
 import type { Protocol } from '#model/service.ts';
-import { isHttpServer, isTlsServer, routeTableName } from './gateway-server.ts';
+import { isHttpServer, isTlsServer, mode, routeTableName, terminatesHttps } from './gateway-server.ts';
 import { boundPort, type GatewayView } from './gateway-view.ts';
 
 /** One place that the proxy listens on for one protocol. Those with equal bind and number make up one listener. */
@@ -16,6 +16,8 @@ export interface MergedPort {
   readonly protocol: Protocol;
   readonly bind: string;
   readonly servers: readonly GatewayServer[];
+  /** Those that are served over HTTP/3 as well, on the UDP port of the same number. */
+  readonly quicServers: readonly GatewayServer[];
   /** Table of plain HTTP servers, '' where each server has its own. */
   readonly routeTable: string;
 }
@@ -30,11 +32,17 @@ export interface MergedGateway {
 export interface RouteTableServers {
   readonly name: string;
   readonly servers: readonly GatewayServer[];
+  /** Answers tell clients that the same is there over HTTP/3. */
+  readonly advertisesHttp3: boolean;
 }
 
 /** Merges Gateways that come in order of precedence. */
-export function mergeGateways(gateways: readonly Gateway[], view: GatewayView): MergedGateway {
-  const merger = new GatewayMerger();
+export function mergeGateways(
+  gateways: readonly Gateway[],
+  view: GatewayView,
+  quicListeners: boolean,
+): MergedGateway {
+  const merger = new GatewayMerger(quicListeners ? view.udpPorts : []);
   for (const gateway of gateways) {
     for (const server of gateway.servers) merger.add(server, boundPort(view, server.port));
   }
@@ -46,6 +54,7 @@ interface PortState {
   readonly protocol: Protocol;
   readonly bind: string;
   readonly servers: GatewayServer[];
+  readonly quicServers: GatewayServer[];
   routeTable: string;
 }
 
@@ -58,6 +67,12 @@ class GatewayMerger {
   /** `port|host` -> bind: no two filter chains of a port may match one server name. */
   readonly #tlsHosts = new Map<string, string>();
   readonly #diagnostics: Diagnostic[] = [];
+  readonly #http3Tables = new Set<string>();
+  readonly #udpPorts: readonly number[];
+
+  constructor(udpPorts: readonly number[]) {
+    this.#udpPorts = udpPorts;
+  }
 
   add(server: GatewayServer, number: number): void {
     const table = routeTableName(server, number);
@@ -77,17 +92,22 @@ class GatewayMerger {
   result(): MergedGateway {
     return {
       ports: [...this.#ports.values()],
-      tables: [...this.#tables].map(([name, servers]) => ({ name, servers })),
+      tables: [...this.#tables].map(([name, servers]) => ({
+        name,
+        servers,
+        advertisesHttp3: this.#http3Tables.has(name),
+      })),
       diagnostics: this.#diagnostics,
     };
   }
 
   /** The first server of a port, bind and protocol. */
   #open(server: GatewayServer, port: Place, table: string): void {
-    const state: PortState = { ...port, servers: [server], routeTable: table };
+    const state: PortState = { ...port, servers: [server], quicServers: [], routeTable: table };
     if (!isTlsServer(server)) this.#plain.set(port.number, state);
     if (isHttpServer(server)) this.#tables.set(table, [server]);
     this.#ports.set(placeKey(port), state);
+    this.#offerHttp3(state, server, table);
   }
 
   #joinPlain(server: GatewayServer, port: Place, table: string, plain: PortState): void {
@@ -113,9 +133,26 @@ class GatewayMerger {
       }
       this.#tables.set(table, [server]);
     }
-    const state = this.#ports.get(placeKey(port));
-    if (state === undefined) this.#ports.set(placeKey(port), { ...port, servers: [server], routeTable: '' });
-    else state.servers.push(server);
+    const state = this.#ports.get(placeKey(port)) ?? {
+      ...port,
+      servers: [],
+      quicServers: [],
+      routeTable: '',
+    };
+    state.servers.push(server);
+    this.#ports.set(placeKey(port), state);
+    this.#offerHttp3(state, server, table);
+  }
+
+  /**
+   * Envoy can't ask for a client's certificate over QUIC: servers that want one are not there over HTTP/3, or everybody could
+   * come in that way. Istio serves them without the check.
+   */
+  #offerHttp3(state: PortState, server: GatewayServer, table: string): void {
+    if (!terminatesHttps(server) || mode(server) !== 'SIMPLE') return;
+    if (!this.#udpPorts.includes(server.port)) return;
+    state.quicServers.push(server);
+    this.#http3Tables.add(table);
   }
 
   #addToTable(state: PortState, server: GatewayServer, table: string): void {

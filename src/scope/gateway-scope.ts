@@ -9,6 +9,7 @@ import type { RouteModel } from '#model/route-model.ts';
 import { isSubsetHost } from '#model/service-hostname.ts';
 import { isVisibleTo } from '#model/service-visibility.ts';
 import { comparePrecedenceIn, type VirtualService, virtualServiceKey } from '#model/virtual-service.ts';
+import type { GatewayFlags } from './gateway-facts.ts';
 import { type MergedGateway, mergeGateways, type RouteTableServers } from './gateway-merge.ts';
 import type { GatewayView } from './gateway-view.ts';
 
@@ -33,6 +34,7 @@ export interface GatewayBinding {
   /** Port as written in the Gateway, of its first server in the table. */
   readonly port: number;
   readonly isTls: boolean;
+  readonly advertisesHttp3: boolean;
 }
 
 export interface GatewayScopes {
@@ -47,8 +49,7 @@ export interface GatewayScopeDeps {
   readonly engine: Engine;
   readonly model: RouteModel;
   readonly views: Collection<GatewayView>;
-  /** A Gateway configures proxies of its own namespace only. */
-  readonly scopedToNamespace: boolean;
+  readonly flags: GatewayFlags;
 }
 
 /** Derives the collections. */
@@ -58,7 +59,7 @@ export function createGatewayScopes(deps: GatewayScopeDeps): GatewayScopes {
     const selected = [...fetch.all(model.gateways).values()].filter((gateway) =>
       selects(gateway, view, deps),
     );
-    return { view, merged: mergeGateways(selected.sort(compareGateways), view) };
+    return { view, merged: mergeGateways(selected.sort(compareGateways), view, deps.flags.quicListeners) };
   });
   const tables = engine.deriveMany('scope.gatewayTables', scopes, (_fetch, { view, merged }) =>
     merged.tables.map((table) => [tableKey(view, table.name), { view, table }] as const),
@@ -115,7 +116,7 @@ export function commonHosts(
 }
 
 function selects(gateway: Gateway, view: GatewayView, deps: GatewayScopeDeps): boolean {
-  if (deps.scopedToNamespace && gateway.namespace !== view.namespace) return false;
+  if (deps.flags.scopedToNamespace && gateway.namespace !== view.namespace) return false;
   return Object.entries(gateway.selector ?? {}).every(
     ([key, value]) => Object.hasOwn(view.labels, key) && view.labels[key] === value,
   );
@@ -139,6 +140,7 @@ function tableBindings(
         virtualService,
         port: server.port,
         isTls: server.tls !== undefined,
+        advertisesHttp3: table.advertisesHttp3,
       });
     }
   }

@@ -27,6 +27,10 @@ export interface GatewayView {
   /** Address to bind instead of all, '' for all: the proxy's own on one machine. */
   readonly bindAddress: string;
   readonly targets: readonly GatewayTarget[];
+  /** Service ports that lead to the proxy over UDP: HTTP/3 is offered there. */
+  readonly udpPorts: readonly number[];
+  /** The address that stands for all, by the proxy's family. */
+  readonly anyAddress: '0.0.0.0' | '::';
   readonly includesAttemptCount: boolean;
   readonly appendsForwardedHost: boolean;
   readonly topology: TopologyJson | undefined;
@@ -60,12 +64,17 @@ export function createGatewayViews(deps: GatewayViewDeps): GatewayViews {
 
 function gatewayView(fetch: Fetch, deps: GatewayViewDeps, proxy: Proxy): GatewayView {
   const config = proxy.proxyConfig as ProxyConfigJson;
+  const targets = deps.targetsOf(fetch, proxy);
   const content = {
     namespace: proxy.namespace,
     labels: proxy.labels,
     viewer: deps.viewerOf(fetch, proxy),
     bindAddress: proxy.interceptionMode === 'NONE' ? proxy.outboundAddress || (proxy.addresses[0] ?? '') : '',
-    targets: portTranslations(deps.targetsOf(fetch, proxy)),
+    targets: portTranslations(targets),
+    udpPorts: udpPorts(targets),
+    anyAddress: proxy.addresses.every((address) => address.includes(':'))
+      ? ('::' as const)
+      : ('0.0.0.0' as const),
     includesAttemptCount: config.proxyHeaders?.attemptCount?.disabled !== true,
     appendsForwardedHost: config.proxyHeaders?.xForwardedHost?.enabled === true,
     topology: config.gatewayTopology,
@@ -83,6 +92,11 @@ function portTranslations(targets: readonly ServiceTarget[]): readonly GatewayTa
     if (!byPort.has(port.number)) byPort.set(port.number, { port: port.number, targetPort });
   }
   return [...byPort.values()].sort((a, b) => a.port - b.port);
+}
+
+function udpPorts(targets: readonly ServiceTarget[]): readonly number[] {
+  const ports = targets.filter(({ port }) => port.protocol === 'UDP').map(({ port }) => port.number);
+  return [...new Set(ports)].sort((a, b) => a - b);
 }
 
 /**

@@ -2,6 +2,9 @@
  * Listeners and routes of gateway proxies, by proxy: the collections of the gateway side wired together.
  * Proxies with one view share everything.
  */
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { ReferenceGrantSpec } from '#api/reference-grant.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
@@ -9,8 +12,10 @@ import { type RequestPolicyModel, requestPolicyFor } from '#model/request-policy
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
+import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
@@ -20,6 +25,8 @@ import { buildRequestPolicy } from './filters/request-policy.ts';
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
+import { gatewaySecretUses } from './secrets/gateway-secrets.ts';
+import type { GatewaySecretUses } from './secrets/proxy-secrets.ts';
 
 export interface GatewayResourceDeps {
   readonly engine: Engine;
@@ -31,20 +38,32 @@ export interface GatewayResourceDeps {
   readonly facts: Collection<ListenerFacts>;
   readonly policies: RequestPolicyModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
+  readonly referenceGrants: Collection<MeshObject<ReferenceGrantSpec>>;
+  readonly flags: GatewayFlags;
 }
 
 /** Maps by resource name, for one gateway proxy. */
 export interface GatewayResources {
   listeners(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
   routes(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
+  /** Key of a gateway proxy's view. */
+  viewOf(fetch: Fetch, proxy: Proxy): string;
+  /** The secrets that gateways of a view ask for. */
+  secretUses(fetch: Fetch, view: string): GatewaySecretUses;
+  /** Conflicts among Gateways, by view. */
+  readonly diagnostics: Collection<readonly Diagnostic[]>;
 }
 
+/** Istio's Gateways count as those of Gateway API here, from which they may be made. */
+const GATEWAY = { group: 'gateway.networking.k8s.io', kind: 'Gateway' };
+
 export function createGatewayResources(deps: GatewayResourceDeps): GatewayResources {
-  const { engine, interner, model, proxies, scope, targetsOf } = deps;
+  const { engine, interner, model, proxies, scope, targetsOf, flags } = deps;
   const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
-  const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
+  const scopes = createGatewayScopes({ engine, model, views, flags });
   const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
-  const { listeners } = createGatewayListeners({
+  const grants = indexGrants(engine, deps.referenceGrants);
+  const { listeners, diagnostics } = createGatewayListeners({
     ...deps,
     ...scope,
     scopes,
@@ -53,6 +72,20 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
   return {
     listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
     routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),
+    viewOf,
+    secretUses(fetch, view) {
+      const found = fetch.get(scopes.scopes, view);
+      if (found === undefined) return { uses: [], granted: [] };
+      return gatewaySecretUses(found, (namespace, secret) =>
+        isReferenceGranted(
+          fetch,
+          grants,
+          { ...GATEWAY, namespace },
+          { group: '', kind: 'Secret', ...secret },
+        ),
+      );
+    },
+    diagnostics,
   };
 }
 

@@ -3,7 +3,9 @@
  * Everything is derived; only what a connected proxy needs exists. The same function serves the control plane, the
  * tests and the simulator, and two graphs fed alike come to the same bytes.
  */
+import type { ConfigMapSpec } from '#api/config-map.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { SecretSpec } from '#api/secret.ts';
 import type { Collection, Engine, Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
@@ -16,9 +18,12 @@ import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
 import { createRouteModel } from '#model/route-model.ts';
+import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createAuthorizationScope } from '#scope/authorization.ts';
+import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -32,6 +37,8 @@ import { createInboundResources } from './inbound.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
+import { createCredentials } from './secrets/credentials.ts';
+import { createProxySecrets } from './secrets/proxy-secrets.ts';
 import { createOutboundRoutes } from './routes/outbound-routes.ts';
 
 /** Everything that comes from outside. */
@@ -44,6 +51,8 @@ export interface MeshGraphSources {
   readonly localReplicas: Collection<LocalReplica>;
   /** Outcome of fetching `wantedKeySets`, under their keys. */
   readonly keySets: Collection<KeySetState>;
+  readonly secretAccess: Collection<SecretAccess>;
+  readonly gatewayFlags?: GatewayFlags;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
   /** Defaults where absent. */
@@ -59,6 +68,8 @@ export interface MeshGraph {
   /** Counts what was built and encoded. */
   readonly interner: Interner;
 }
+
+const NO_FLAGS: GatewayFlags = { quicListeners: false, scopedToNamespace: false };
 
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
@@ -77,17 +88,43 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
   const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
   const gateway = { model: routeModel, meshConfig, facts, targetsOf, policies: models.policies };
+  const clusters = createClusters(shared);
+  const gateways = createGatewayResources({
+    engine,
+    interner,
+    model: routeModel,
+    proxies,
+    scope,
+    meshConfig,
+    facts,
+    targetsOf,
+    authorization: models.authorization,
+    referenceGrants: sources.objects('ReferenceGrant'),
+    flags: sources.gatewayFlags ?? NO_FLAGS,
+  });
+  const secrets = createProxySecrets({
+    engine,
+    proxies,
+    credentials: createCredentials({ interner, ...models.credentials }),
+    access: sources.secretAccess,
+    viewerOf: scope.viewerOf,
+    clustersWithSecrets: clusters.clustersWithSecrets,
+    gateways,
+  });
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
     interner,
     scope,
-    clusters: createClusters(shared),
+    clusters,
     endpoints: createEndpoints(shared),
     routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
     outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
     inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
     gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
+    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
+    gateways,
+    secrets,
   });
   return { serviceModel, snapshots, interner, wantedKeySets: models.wantedKeySets };
 }
@@ -129,6 +166,10 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     facts: createListenerFacts(engine, meshConfig),
+    credentials: {
+      secrets: admitted<SecretSpec>('Secret'),
+      configMaps: admitted<ConfigMapSpec>('ConfigMap'),
+    },
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     policies: {
       authorization: createAuthorizationModel(

@@ -5,7 +5,10 @@
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { ResourceEntry } from './resource.ts';
 
-/** Keyed by proxy id in the collection `xds.snapshots`. Inner maps are keyed by resource name. */
+/** The maps of a snapshot. */
+export type SnapshotMap = Exclude<keyof ProxySnapshot, 'secretsOwner'>;
+
+/** Keyed by proxy id in the collection `xds.snapshots`. Maps are keyed by resource name. */
 export interface ProxySnapshot {
   readonly clusters: PersistentMap<ResourceEntry>;
   /** One per EDS cluster in `clusters`. */
@@ -15,5 +18,7 @@ export interface ProxySnapshot {
   /** At most one entry, the DNS name table. */
   readonly nameTable: PersistentMap<ResourceEntry>;
   readonly secrets: PersistentMap<ResourceEntry>;
+  /** SPIFFE id of the one who may see them; '' for nobody. */
+  readonly secretsOwner: string;
   readonly extensions: PersistentMap<ResourceEntry>;
 }

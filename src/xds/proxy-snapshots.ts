@@ -14,6 +14,7 @@ import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
 import type { InboundResources } from './inbound.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
+import type { ProxySecrets } from './secrets/proxy-secrets.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import type { ResourceEntry } from './resource.ts';
 import type { OutboundRoutes } from './routes/outbound-routes.ts';
@@ -31,6 +32,7 @@ export interface ProxySnapshotDeps {
   readonly outboundListeners: OutboundListeners;
   readonly inbound: Collection<InboundResources>;
   readonly gateways: GatewayResources;
+  readonly secrets: ProxySecrets;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -73,7 +75,7 @@ function sidecarSnapshot(
     }),
     routes: fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy)),
     nameTable: NOTHING,
-    secrets: NOTHING,
+    ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };
 }
@@ -97,9 +99,18 @@ function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): P
     listeners: deps.gateways.listeners(fetch, proxy),
     routes: deps.gateways.routes(fetch, proxy),
     nameTable: NOTHING,
-    secrets: NOTHING,
+    ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };
+}
+
+/** Another caller may come under the same proxy id, so who they are for goes with the secrets. */
+function secretsOf(
+  fetch: Fetch,
+  proxy: Proxy,
+  { secrets }: ProxySnapshotDeps,
+): Pick<ProxySnapshot, 'secrets' | 'secretsOwner'> {
+  return { secrets: secrets.secretsOf(fetch, proxy), secretsOwner: proxy.identity ?? '' };
 }
 
 /** Maps of an unchanged part are the same object, so comparing references is enough to stop a change here. */

@@ -74,6 +74,7 @@ export function snapshotOf(
     routes: map(TYPE_ROUTE, world.routes),
     nameTable: emptyMap(),
     secrets: emptyMap(),
+    secretsOwner: '',
     extensions: emptyMap(),
     ...more,
   };

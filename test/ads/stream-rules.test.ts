@@ -25,10 +25,10 @@ function worldOf(description: Partial<WorldDescription>): FakeWorld {
 
 const C1 = { name: 'c1', revision: 1, isEds: true };
 
-test('secrets are shown to nobody whose identity is not proven', () => {
+test('secrets are shown to nobody but the proven identity that they were looked up for', () => {
   const secret = { resource: resourceOf(TYPE_SECRET, { name: 's', revision: 1 }), causes: [] };
   const world = new FakeWorld();
-  world.publish(snapshotOf({}, { secrets: mapOf([['s', secret]]) }));
+  world.publish(snapshotOf({}, { secrets: mapOf([['s', secret]]), secretsOwner: 'spiffe://x' }));
   const ask = (isTrusted: boolean, identity: string | undefined): Seen[] => {
     const client = new DeltaClient(world, { ...LOCAL_PEER, isTrusted, identity });
     client.subscribe(TYPE_SECRET, 's');
@@ -37,6 +37,7 @@ test('secrets are shown to nobody whose identity is not proven', () => {
   assert.deepStrictEqual(ask(false, undefined), [seen('sds', [], ['s'])]);
   assert.deepStrictEqual(ask(false, 'spiffe://x'), [seen('sds', [], ['s'])]);
   assert.deepStrictEqual(ask(true, undefined), [seen('sds', [], ['s'])]);
+  assert.deepStrictEqual(ask(true, 'spiffe://y'), [seen('sds', [], ['s'])]);
   assert.deepStrictEqual(ask(true, 'spiffe://x'), [seen('sds', ['s@1'])]);
 });
 

@@ -132,6 +132,7 @@ export function snapshot(...resources: readonly Resource[]): ProxySnapshot {
     routes: map(TYPE_ROUTE),
     nameTable: emptyMap(),
     secrets: emptyMap(),
+    secretsOwner: '',
     extensions: emptyMap(),
   };
 }

@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
+import type { ProxySnapshot, SnapshotMap } from '#xds/proxy-snapshot.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
 import { type MeshFixture, plainResource, type SnapshotPart } from '../support/mesh-fixture.ts';
 import { type Command, history, LivingMesh } from './mesh-history.ts';
@@ -23,7 +23,9 @@ function assertSameSnapshots(actual: MeshFixture, expected: MeshFixture): void {
   deepStrictEqual([...mine.keys()], [...theirs.keys()]);
   for (const [id, snapshot] of mine) {
     const other = theirs.get(id) as ProxySnapshot;
+    strictEqual(snapshot.secretsOwner, other.secretsOwner, id);
     for (const part of Object.keys(snapshot) as (keyof ProxySnapshot)[]) {
+      if (part === 'secretsOwner') continue;
       deepStrictEqual([...snapshot[part].keys()], [...other[part].keys()], `names of ${part} of ${id}`);
       for (const [name, entry] of snapshot[part]) {
         assertSameEntry(`${part} ${name} of ${id}`, part, entry, other[part].get(name) as ResourceEntry);
@@ -32,12 +34,7 @@ function assertSameSnapshots(actual: MeshFixture, expected: MeshFixture): void {
   }
 }
 
-function assertSameEntry(
-  what: string,
-  part: keyof ProxySnapshot,
-  mine: ResourceEntry,
-  theirs: ResourceEntry,
-): void {
+function assertSameEntry(what: string, part: SnapshotMap, mine: ResourceEntry, theirs: ResourceEntry): void {
   const { resource: a } = mine;
   const { resource: b } = theirs;
   if (Buffer.compare(a.bytes, b.bytes) !== 0) {

@@ -251,6 +251,7 @@ const EMPTY: ProxySnapshot = {
   routes: NONE,
   nameTable: NONE,
   secrets: NONE,
+  secretsOwner: SPIFFE_ID,
   extensions: NONE,
 };
 

@@ -204,7 +204,8 @@ export function plainResource(part: SnapshotPart, { bytes }: Resource): Json {
 
 /** All resources of a snapshot with their bytes and causes, in the order of parts and names. */
 export function bytesOf(snapshot: ProxySnapshot): readonly ResourceBytes[] {
-  return Object.entries(snapshot).flatMap(([part, entries]) =>
+  const { secretsOwner: _owner, ...parts } = snapshot;
+  return Object.entries(parts).flatMap(([part, entries]) =>
     Array.from(entries as Iterable<readonly [string, ResourceEntry]>, ([name, { resource, causes }]) => ({
       part,
       name,

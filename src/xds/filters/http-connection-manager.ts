@@ -19,6 +19,7 @@ import type {
 } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import {
   RdsSchema,
+  HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_ForwardClientCertDetails as ForwardDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
@@ -61,7 +62,14 @@ export interface HttpConnectionManagerInput {
   readonly http10: boolean;
   /** Trusted proxies in front of a gateway; X-Forwarded-For entries to believe. */
   readonly trustedHops: number;
+  /** What a gateway does with x-forwarded-client-cert; SANITIZE_SET when not given. */
+  readonly clientCertForwarding?: ClientCertForwarding;
+  /** Clients speak HTTP/3 and nothing else. */
+  readonly http3?: boolean;
 }
+
+/** Envoy's modes by their names. */
+export type ClientCertForwarding = Exclude<keyof typeof ForwardDetails, number>;
 
 /** One empty list for all, so that what is remembered by lists is found again. */
 export const NO_FILTERS: readonly HttpFilter[] = [];
@@ -92,7 +100,11 @@ function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
   const { accessLog, peerFilters, securityFilters, alpnFilters } = input;
   const known = sharedParts(accessLog, peerFilters, securityFilters, alpnFilters);
   const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops } = input;
-  const facts = JSON.stringify([direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops]);
+  const { clientCertForwarding, http3 } = input;
+  const facts = JSON.stringify([
+    ...[direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops],
+    ...[clientCertForwarding, http3],
+  ]);
   const bytes = known.get(facts) ?? encodeSharedPart(input);
   known.set(facts, bytes);
   return bytes;
@@ -153,8 +165,10 @@ function setPaths(input: HttpConnectionManagerInput, manager: Manager): void {
  */
 function setClientCertificate(input: HttpConnectionManagerInput, manager: Manager): void {
   if (input.direction === 'gateway') {
-    manager.forwardClientCertDetails = ForwardDetails.SANITIZE_SET;
-    manager.setCurrentClientCertDetails = { subject: true, cert: true, dns: true, uri: true };
+    const { clientCertForwarding = 'SANITIZE_SET' } = input;
+    manager.forwardClientCertDetails = ForwardDetails[clientCertForwarding];
+    if (clientCertForwarding === 'SANITIZE_SET' || clientCertForwarding === 'APPEND_FORWARD')
+      manager.setCurrentClientCertDetails = { subject: true, cert: true, dns: true, uri: true };
   } else if (input.direction === 'inbound') {
     manager.forwardClientCertDetails = ForwardDetails.APPEND_FORWARD;
     manager.setCurrentClientCertDetails = { subject: true, dns: true, uri: true };
@@ -165,6 +179,10 @@ function setProtocols(input: HttpConnectionManagerInput, manager: Manager): void
   if (input.direction !== 'outbound') manager.serverName = 'istio-envoy';
   if (input.http10) manager.httpProtocolOptions = { acceptHttp10: true };
   if (input.trustedHops > 0) manager.xffNumTrustedHops = input.trustedHops;
+  if (input.http3 === true) {
+    manager.codecType = CodecType.HTTP3;
+    manager.http3ProtocolOptions = {};
+  }
 }
 
 /** The order of HTTP filters: who is calling, may it, then what to do with the request. */

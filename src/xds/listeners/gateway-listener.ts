@@ -26,16 +26,21 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { packAny } from '#xds/encode.ts';
-import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
+import {
+  buildHttpConnectionManager,
+  type ClientCertForwarding,
+} from '#xds/filters/http-connection-manager.ts';
 import { callerHttpParts, callerTcpLogs } from '#xds/filters/outbound-filters.ts';
 import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
 import { outboundClusterName, sniName } from '#xds/names.ts';
 import { MESH_ALPN } from '#xds/tls/downstream-tls.ts';
 import { buildGatewayTls } from '#xds/tls/gateway-tls.ts';
+import { quicListener } from './gateway-quic.ts';
 import { tlsInspectorFilter } from './listener-filters.ts';
 
 export interface GatewayListenerInput {
   readonly name: string;
+  readonly transport: 'tcp' | 'quic';
   readonly address: string;
   readonly port: number;
   readonly chains: readonly GatewayChain[];
@@ -43,6 +48,8 @@ export interface GatewayListenerInput {
   readonly readsProxyProtocol: boolean;
   /** Proxies in front of the gateway whose X-Forwarded-For is believed. */
   readonly trustedHops: number;
+  /** What becomes of x-forwarded-client-cert. */
+  readonly clientCertForwarding: ClientCertForwarding;
   readonly security: GatewaySecurity;
   readonly tlsDefaults: GatewayTlsDefaults;
   readonly facts: ListenerFacts;
@@ -61,7 +68,9 @@ const HANDSHAKE_TIMEOUT_MS = 15_000;
 export function buildGatewayListener(input: GatewayListenerInput): Listener {
   return create(ListenerSchema, {
     name: input.name,
-    address: socketAddress(input.address, input.port),
+    ...(input.transport === 'quic'
+      ? quicListener(input.address, input.port)
+      : { address: socketAddress(input.address, input.port) }),
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: input.chains.map((chain) => buildChain(input, chain)),
     listenerFilters: listenerFilters(input),
@@ -80,7 +89,10 @@ export function gatewayListenerReferences(input: GatewayListenerInput): readonly
 }
 
 function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {
-  const needsTls = input.chains.some((chain) => chain.serverNames.length > 0 || chain.tls !== undefined);
+  // QUIC brings server name and ALPN with it.
+  const needsTls =
+    input.transport === 'tcp' &&
+    input.chains.some((chain) => chain.serverNames.length > 0 || chain.tls !== undefined);
   return [
     ...(input.readsProxyProtocol ? [proxyProtocolFilter()] : []),
     ...(needsTls ? [tlsInspectorFilter()] : []),
@@ -110,8 +122,11 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
     };
   }
   if (chain.tls !== undefined) {
-    const carries = chain.target.kind === 'http' ? 'http' : 'tcp';
-    built.transportSocket = buildGatewayTls({ settings: chain.tls, carries, defaults: input.tlsDefaults });
+    built.transportSocket = buildGatewayTls({
+      settings: chain.tls,
+      carries: input.transport === 'quic' ? 'http3' : chain.target.kind === 'http' ? 'http' : 'tcp',
+      defaults: input.tlsDefaults,
+    });
   }
   return create(FilterChainSchema, built);
 }
@@ -127,6 +142,8 @@ function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Fil
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: input.trustedHops,
+    clientCertForwarding: input.clientCertForwarding,
+    http3: input.transport === 'quic',
   });
 }
 

@@ -53,8 +53,14 @@ export interface GatewayListeners {
   readonly diagnostics: Collection<readonly Diagnostic[]>;
 }
 
-/** A listener of one view, before it is built. Keyed `view|name`. */
-interface ScopedListener {
+/** All listeners of one view, before they are built. Keyed by view. */
+interface PlannedListeners {
+  readonly view: GatewayView;
+  readonly listeners: readonly GatewayListener[];
+}
+
+/** One of them. Keyed `view|name`. */
+interface PlannedListener {
   readonly view: GatewayView;
   readonly listener: GatewayListener;
 }
@@ -62,15 +68,19 @@ interface ScopedListener {
 /** Derives the listeners of all views. */
 export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListeners {
   const { engine } = deps;
+  const { scopes } = deps.scopes;
   const tlsDefaults = createGatewayTlsDefaults(engine, deps.meshConfig);
-  const scoped = engine.deriveMany(
-    'xds.scopedGatewayListeners',
-    deps.scopes.scopes,
-    (fetch, { view, merged }) =>
-      gatewayListeners(merged, listenerScope(fetch, deps, view)).map((listener): [string, ScopedListener] => [
-        viewerKey(view.key, listener.name),
-        { view, listener },
-      ]),
+  const planned = engine.derive(
+    'xds.plannedGateways',
+    scopes,
+    (fetch, { view, merged }): PlannedListeners => {
+      return { view, listeners: gatewayListeners(merged, listenerScope(fetch, deps, view)) };
+    },
+  );
+  const scoped = engine.deriveMany('xds.plannedGatewayListeners', planned, (_fetch, { view, listeners }) =>
+    listeners
+      .filter((listener) => listener.chains.length > 0)
+      .map((listener): [string, PlannedListener] => [viewerKey(view.key, listener.name), { view, listener }]),
   );
   const entries = engine.derive('xds.gatewayListeners', scoped, (fetch, { view, listener }) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
@@ -90,17 +100,11 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
     (_entry, key) => [key.slice(0, key.indexOf('|'))],
     (entry) => entry.resource.name,
   );
-  const diagnostics = engine.derive(
-    'xds.gatewayDiagnostics',
-    deps.scopes.scopes,
-    (fetch, { view, merged }) => {
-      const dropped = gatewayListeners(merged, listenerScope(fetch, deps, view)).flatMap(
-        (one) => one.diagnostics,
-      );
-      const all = [...merged.diagnostics, ...dropped];
-      return all.length === 0 ? undefined : all;
-    },
-  );
+  const diagnostics = engine.derive('xds.gatewayDiagnostics', scopes, (fetch, { merged }, key) => {
+    const dropped = fetch.get(planned, key)?.listeners.flatMap((one) => one.diagnostics) ?? [];
+    const all = [...merged.diagnostics, ...dropped];
+    return all.length === 0 ? undefined : all;
+  });
   return { listeners, diagnostics };
 }
 
@@ -109,6 +113,7 @@ function listenerScope(fetch: Fetch, deps: GatewayListenerDeps, view: GatewayVie
     lookup: (hostname) => fetch.get(deps.hosts, viewerKey(view.viewer, hostname)),
     virtualServices: (gateway) => virtualServicesAt(fetch, deps.model, view.namespace, gateway),
     hosts: () => [...fetch.bucket(deps.hostsByViewer, view.viewer).values()],
+    anyAddress: view.anyAddress,
   };
 }
 
@@ -118,13 +123,21 @@ function listenerInput(
 ): Omit<GatewayListenerInput, 'security' | 'tlsDefaults' | 'facts'> {
   return {
     name: listener.name,
+    transport: listener.transport,
     // On one machine each proxy has an address of its own; the name stays Istio's.
     address: view.bindAddress === '' ? listener.bind : view.bindAddress,
     port: listener.port,
     chains: listener.chains,
-    readsProxyProtocol: view.topology?.proxyProtocol !== undefined,
+    readsProxyProtocol: view.topology?.proxyProtocol !== undefined && listener.transport === 'tcp',
     trustedHops: view.topology?.numTrustedProxies ?? 0,
+    clientCertForwarding: clientCertForwarding(view),
   };
+}
+
+/** Of the topology; proxyHeaders have no say here. Source: istio gateway.go buildGatewayConnectionManager. */
+function clientCertForwarding({ topology }: GatewayView): GatewayListenerInput['clientCertForwarding'] {
+  const asked = topology?.forwardClientCertDetails ?? 'UNDEFINED';
+  return asked === 'UNDEFINED' ? 'SANITIZE_SET' : asked;
 }
 
 function listenerResource(interner: Interner, input: GatewayListenerInput): Resource {

@@ -85,6 +85,7 @@ function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> 
         isTls: binding.isTls,
         defaultRetries: facts.defaultRetries,
         appendForwardedHost: view.appendsForwardedHost,
+        ...(binding.advertisesHttp3 ? { advertisesHttp3: true } : {}),
       },
     );
     const built = deps.interner.intern('gatewayRouteList', input, (frozen) => ({

@@ -142,7 +142,12 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
   const workloadOf = createServiceTargets({ ...serviceModel, engine, workloadModel: serviceModel });
   const targetsOf = (fetch: Fetch, proxy: Proxy) => workloadOf(fetch, proxy).targets;
   const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
-  const scopes = createGatewayScopes({ engine, model, views, scopedToNamespace: false });
+  const scopes = createGatewayScopes({
+    engine,
+    model,
+    views,
+    flags: { quicListeners: false, scopedToNamespace: false },
+  });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
   const facts = createListenerFacts(engine, meshConfig);

@@ -21,6 +21,7 @@ import { parseClusterName } from '#xds/names.ts';
 import { type ActionInput, buildRouteAction, timeouts } from './action.ts';
 import { buildCorsPolicy } from './cors.ts';
 import { buildFault } from './fault.ts';
+import { altSvcHeader } from './gateway-http3.ts';
 import { buildHashPolicy, type ConsistentHash } from './hash-policy.ts';
 import { buildHeaderOperations, type HeaderOperations } from './headers.ts';
 import { buildRouteMatch } from './match.ts';
@@ -35,6 +36,7 @@ const DEFAULT_ROUTE = 'default';
 export interface RouteInput extends ActionInput, RedirectContext {
   readonly match: HTTPMatchRequestJson | undefined;
   readonly virtualService: { readonly namespace: string; readonly name: string };
+  readonly advertisesHttp3?: boolean;
 }
 
 /**
@@ -65,6 +67,7 @@ export function buildRoute(input: RouteInput): Route {
     addHeaders(route, own);
     addHeaders(route, headers);
   }
+  if (input.advertisesHttp3 === true) route.responseHeadersToAdd.push(altSvcHeader(input.listenPort));
   route.decorator = create(RouteSchema, {
     decorator: { operation: operationName(route, input.virtualService.name, input.listenPort) },
   }).decorator;

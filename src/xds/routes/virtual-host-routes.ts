@@ -22,6 +22,8 @@ export interface RouteListInput {
   readonly isTls: boolean;
   readonly defaultRetries: HTTPRetryJson | undefined;
   readonly appendForwardedHost: boolean;
+  /** Answers name HTTP/3 on the listener's port; gateways only. */
+  readonly advertisesHttp3?: boolean;
 }
 
 export interface RouteListRule {
@@ -37,6 +39,8 @@ export interface RouteListContext {
   readonly isTls: boolean;
   readonly defaultRetries: HTTPRetryJson | undefined;
   readonly appendForwardedHost: boolean;
+  /** Answers name HTTP/3 on the listener's port; gateways only. */
+  readonly advertisesHttp3?: boolean;
 }
 
 /** Makes the input record: resolves destinations and leaves out what no route depends on. */

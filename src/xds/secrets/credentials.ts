@@ -1,7 +1,7 @@
 /**
  * Secrets over ADS: what gateways and clusters name as credentials, looked up by resource name. A proxy gets the names that
  * its own resources use, from its own namespace; keys only when it may read them. Costs one edge per name.
- * Source: Istio pilot/pkg/xds/sds.go, pilot/pkg/model/credentials/resource.go ParseResourceName.
+ * Source: Istio pilot/pkg/xds/sds.go.
  */
 import type { ConfigMapSpec } from '#api/config-map.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
@@ -12,7 +12,8 @@ import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { encodeResource } from '#xds/encode.ts';
 import { type Resource, type ResourceEntry, TYPE_SECRET } from '#xds/resource.ts';
-import { buildCredential, certificateOf, type CredentialInput, rootsOf } from './credential-secret.ts';
+import { type CredentialName, parseCredentialName } from './credential-name.ts';
+import { buildCredential, type CredentialInput, certificateOf, rootsOf } from './credential-secret.ts';
 import { CA_SUFFIX } from './sds-secret.ts';
 
 /** Where credentials are kept, both keyed `namespace/name`. */
@@ -25,9 +26,9 @@ export interface CredentialSources {
 /** Who asks. */
 export interface CredentialClient {
   readonly namespace: string;
-  /** May read private keys of its namespace: a gateway, or a service account that is allowed to list Secrets. */
+  /** May read private keys of its namespace. */
   readonly mayReadKeys: boolean;
-  /** Names of other namespaces that were granted to its gateways (ReferenceGrant). */
+  /** Names with scheme `kubernetes-gateway` that its gateways may have. */
   readonly granted: ReadonlySet<string>;
 }
 
@@ -41,22 +42,13 @@ export interface Credentials {
   ): PersistentMap<ResourceEntry>;
 }
 
-/** A resource name taken apart. */
-interface CredentialName {
-  readonly kind: 'Secret' | 'ConfigMap';
-  readonly namespace: string;
-  /** Name of the object, still with the suffix for CA certificates. */
-  readonly name: string;
-  readonly isCaOnly: boolean;
-}
-
 /** Makes the look-up. */
 export function createCredentials(sources: CredentialSources): Credentials {
   return {
     credentialsFor(fetch, names, client) {
       const entries: [string, ResourceEntry][] = [];
       for (const text of names) {
-        const name = parseName(text, client.namespace);
+        const name = parseCredentialName(text, client.namespace);
         if (name === undefined || !isAllowed(text, name, client)) continue;
         const entry = findCredential(fetch, text, name, sources);
         if (entry !== undefined) entries.push([text, entry]);
@@ -66,25 +58,13 @@ export function createCredentials(sources: CredentialSources): Credentials {
   };
 }
 
-const SCHEMES = /^(kubernetes|kubernetes-gateway|configmap):\/\/(?:([^/]+)\/)?([^/]+)$/;
-
-/** Undefined for names that mean no object: other schemes, and schemes that must name a namespace without one. */
-function parseName(text: string, ownNamespace: string): CredentialName | undefined {
-  const [, scheme, namespace, name] = SCHEMES.exec(text) ?? [];
-  if (scheme === undefined || name === undefined) return undefined;
-  if (namespace === undefined && scheme !== 'kubernetes') return undefined;
-  const isCaOnly = name.endsWith(CA_SUFFIX);
-  return {
-    kind: scheme === 'configmap' ? 'ConfigMap' : 'Secret',
-    namespace: namespace ?? ownNamespace,
-    name,
-    isCaOnly,
-  };
-}
-
-/** ConfigMaps hold nothing secret; CA certificates may be read by the whole namespace. */
+/**
+ * ConfigMaps hold nothing secret; CA certificates may be read by the whole namespace; names with a scheme of Gateway API by
+ * those who were granted them. Source: Istio pilot/pkg/xds/sds.go filterAuthorizedResources.
+ */
 function isAllowed(text: string, name: CredentialName, client: CredentialClient): boolean {
-  if (name.kind === 'ConfigMap' || client.granted.has(text)) return true;
+  if (name.kind === 'ConfigMap') return true;
+  if (name.scheme === 'kubernetes-gateway') return client.granted.has(text);
   return name.namespace === client.namespace && (name.isCaOnly || client.mayReadKeys);
 }
 

@@ -64,3 +64,10 @@ export function credentialResourceName(credentialName: string): string {
   const name = credentialName.startsWith(EXTERNAL) ? credentialName.slice(EXTERNAL.length) : credentialName;
   return CREDENTIAL_SCHEMES.some((scheme) => name.startsWith(scheme)) ? name : `kubernetes://${name}`;
 }
+
+/** The names, of those that credentialNames stand for, that the control plane serves; the agent serves the others. */
+export function servedCredentials(credentialNames: readonly string[]): readonly string[] {
+  return credentialNames
+    .map(credentialResourceName)
+    .filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
+}

@@ -10,12 +10,8 @@ import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { DownstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import { sdsConfigSource } from '#xds/config-source.ts';
 import { packAny } from '#xds/encode.ts';
-
-/** Secret names that the agent serves: the workload's key and chain, and the roots it trusts. */
-export const WORKLOAD_SECRET = 'default';
-export const ROOT_SECRET = 'ROOTCA';
+import { agentSecret, ROOT_SECRET, WORKLOAD_SECRET } from '#xds/secrets/sds-secret.ts';
 
 /** ALPN names by which a mesh client says that it speaks mesh mTLS, and what it carries. */
 export const MESH_HTTP_ALPN: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
@@ -50,7 +46,7 @@ export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
         tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
         cipherSuites: [...CIPHER_SUITES],
       },
-      tlsCertificateSdsSecretConfigs: [{ name: WORKLOAD_SECRET, sdsConfig: sdsConfigSource() }],
+      tlsCertificateSdsSecretConfigs: [agentSecret(WORKLOAD_SECRET)],
       validationContextType: {
         case: 'combinedValidationContext',
         value: {
@@ -60,7 +56,7 @@ export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
               matchPattern: { case: 'prefix' as const, value: `spiffe://${domain}/` },
             })),
           },
-          validationContextSdsSecretConfig: { name: ROOT_SECRET, sdsConfig: sdsConfigSource() },
+          validationContextSdsSecretConfig: agentSecret(ROOT_SECRET),
         },
       },
     },

@@ -6,8 +6,6 @@
 import { isCipherSuite } from '#api/server-tls-rules.ts';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerTlsSettings } from '#api/gateway.ts';
-import type { ConfigSource } from '#proto/envoy/config/core/v3/config_source_pb.ts';
-import { ApiVersion, ConfigSourceSchema } from '#proto/envoy/config/core/v3/config_source_pb.ts';
 import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import {
@@ -16,28 +14,33 @@ import {
   TlsParameters_TlsProtocol as TlsProtocol,
   type TlsParametersSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
-import type { SdsSecretConfigSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { QuicDownstreamTransportSchema } from '#proto/envoy/extensions/transport_sockets/quic/v3/quic_transport_pb.ts';
+import type { SdsSecretConfig } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import {
   type CommonTlsContextSchema,
   DownstreamTlsContextSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { type StringMatcher, StringMatcherSchema } from '#proto/envoy/type/matcher/v3/string_pb.ts';
 import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
-import { sdsConfigSource } from '#xds/config-source.ts';
 import { packAny } from '#xds/encode.ts';
+import {
+  agentSecret,
+  CA_SUFFIX,
+  credentialSecret,
+  fileCertificateSecret,
+  fileRootSecret,
+  ROOT_SECRET,
+  servedCredentials,
+  WORKLOAD_SECRET,
+} from '#xds/secrets/sds-secret.ts';
 
 export interface GatewayTlsInput {
   readonly settings: ServerTlsSettings;
-  readonly carries: 'http' | 'tcp';
+  readonly carries: 'http' | 'http3' | 'tcp';
   readonly defaults: GatewayTlsDefaults;
 }
 
-type SecretConfig = MessageInitShape<typeof SdsSecretConfigSchema>;
 type Validation = MessageInitShape<typeof CertificateValidationContextSchema>;
-
-const WORKLOAD_SECRET = 'default';
-const ROOT_SECRET = 'ROOTCA';
-const CA_SUFFIX = '-cacert';
 
 /** Builds the transport socket of a chain in which TLS ends. */
 export function buildGatewayTls(input: GatewayTlsInput): TransportSocket {
@@ -47,6 +50,7 @@ export function buildGatewayTls(input: GatewayTlsInput): TransportSocket {
     commonTlsContext: commonContext(input, mode),
     requireClientCertificate: mode === 'MUTUAL' || mode === 'ISTIO_MUTUAL',
   };
+  if (input.carries === 'http3') return quicSocket(context);
   return create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: {
@@ -56,13 +60,21 @@ export function buildGatewayTls(input: GatewayTlsInput): TransportSocket {
   });
 }
 
+function quicSocket(context: MessageInitShape<typeof DownstreamTlsContextSchema>): TransportSocket {
+  const transport = create(QuicDownstreamTransportSchema, { downstreamTlsContext: context });
+  return create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.quic',
+    configType: { case: 'typedConfig', value: packAny(QuicDownstreamTransportSchema, transport) },
+  });
+}
+
 /** Names of secrets that the control plane serves for these settings. */
 export function gatewaySecrets(settings: ServerTlsSettings): readonly string[] {
   if (settings.mode === 'ISTIO_MUTUAL') return [];
   const names = credentialNames(settings);
   if (names.length === 0) return [];
   const all = checksClient(settings) ? [...names, caCredential(settings, names)] : names;
-  return all.map(credentialSecret).filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
+  return servedCredentials(all);
 }
 
 function commonContext(
@@ -75,14 +87,19 @@ function commonContext(
   const secrets = ofMesh
     ? [agentSecret(WORKLOAD_SECRET)]
     : names.length > 0
-      ? names.map(credential)
+      ? names.map(credentialSecret)
       : files(settings);
   return {
     ...(ofMesh ? {} : parameters(settings, defaults)),
-    alpnProtocols: ofMesh && carries === 'tcp' ? ['istio', 'h2', 'http/1.1'] : ['h2', 'http/1.1'],
+    alpnProtocols: alpnProtocols(ofMesh, carries),
     tlsCertificateSdsSecretConfigs: secrets,
     ...validation(settings, names),
   };
+}
+
+function alpnProtocols(ofMesh: boolean, carries: GatewayTlsInput['carries']): string[] {
+  if (carries === 'http3') return ['h3'];
+  return ofMesh && carries === 'tcp' ? ['istio', 'h2', 'http/1.1'] : ['h2', 'http/1.1'];
 }
 
 function validation(
@@ -135,10 +152,10 @@ function subjectNames(settings: ServerTlsSettings): StringMatcher[] {
   );
 }
 
-function rootSecret(settings: ServerTlsSettings, names: readonly string[]): SecretConfig {
+function rootSecret(settings: ServerTlsSettings, names: readonly string[]): SdsSecretConfig {
   if (settings.mode === 'ISTIO_MUTUAL') return agentSecret(ROOT_SECRET);
-  if (names.length > 0) return credential(caCredential(settings, names));
-  return agentSecret(settings.caCertificates ? `file-root:${settings.caCertificates}` : ROOT_SECRET);
+  if (names.length > 0) return credentialSecret(caCredential(settings, names));
+  return settings.caCertificates ? fileRootSecret(settings.caCertificates) : agentSecret(ROOT_SECRET);
 }
 
 function credentialNames(settings: ServerTlsSettings): readonly string[] {
@@ -151,41 +168,13 @@ function caCredential(settings: ServerTlsSettings, names: readonly string[]): st
 }
 
 /** Files of the pod, which the agent reads and serves again when they change. */
-function files(settings: ServerTlsSettings): SecretConfig[] {
+function files(settings: ServerTlsSettings): SdsSecretConfig[] {
   const pairs = settings.tlsCertificates?.length ? settings.tlsCertificates : [settings];
   return pairs.map(({ serverCertificate, privateKey }) =>
-    agentSecret(
-      serverCertificate && privateKey ? `file-cert:${serverCertificate}~${privateKey}` : WORKLOAD_SECRET,
-    ),
+    serverCertificate && privateKey
+      ? fileCertificateSecret(serverCertificate, privateKey)
+      : agentSecret(WORKLOAD_SECRET),
   );
-}
-
-function agentSecret(name: string): SecretConfig {
-  return { name, sdsConfig: sdsConfigSource() };
-}
-
-function credential(name: string): SecretConfig {
-  const secret = credentialSecret(name);
-  if (secret === WORKLOAD_SECRET || secret === ROOT_SECRET) return agentSecret(secret);
-  return { name: secret, sdsConfig: secretSource() };
-}
-
-const KEPT_SCHEMES: readonly string[] = ['kubernetes://', 'kubernetes-gateway://', 'configmap://'];
-
-/** Name of the SDS resource for a credentialName. Source: istio pilot/pkg/model/credentials ToResourceName. */
-function credentialSecret(name: string): string {
-  if (name.startsWith('builtin://')) return name.endsWith(CA_SUFFIX) ? ROOT_SECRET : WORKLOAD_SECRET;
-  if (name.startsWith('invalid://')) return 'invalid://';
-  const plain = name.startsWith('sds://') ? name.slice('sds://'.length) : name;
-  return KEPT_SCHEMES.some((scheme) => plain.startsWith(scheme)) ? plain : `kubernetes://${plain}`;
-}
-
-/** Over ADS, with Envoy's own time limit: a secret that does not exist must not hold up the listener for ever. */
-function secretSource(): ConfigSource {
-  return create(ConfigSourceSchema, {
-    configSourceSpecifier: { case: 'ads', value: {} },
-    resourceApiVersion: ApiVersion.V3,
-  });
 }
 
 const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = {

@@ -27,11 +27,11 @@ import { packAny } from '#xds/encode.ts';
 import {
   agentSecret,
   CA_SUFFIX,
-  credentialResourceName,
   credentialSecret,
   fileCertificateSecret,
   fileRootSecret,
   ROOT_SECRET,
+  servedCredentials,
   WORKLOAD_SECRET,
 } from '#xds/secrets/sds-secret.ts';
 import type { UpstreamTls } from './upstream-settings.ts';
@@ -139,7 +139,7 @@ export function upstreamSecrets(tls: UpstreamTls | undefined): readonly string[]
   const { credentialName, mode, insecureSkipVerify } = tls.settings;
   const certificates = mode === 'MUTUAL' ? [credentialName] : [];
   const all = insecureSkipVerify === true ? certificates : [...certificates, `${credentialName}${CA_SUFFIX}`];
-  return all.map(credentialResourceName).filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
+  return servedCredentials(all);
 }
 
 /** Plain text. */

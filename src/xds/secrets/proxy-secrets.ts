@@ -1,0 +1,124 @@
+/**
+ * Secrets over ADS, by who asks: proxies with one proven identity and one view of the mesh share them. A proxy gets what its
+ * own listeners and clusters name and its identity may have; who has proven nothing gets nothing.
+ * A changed Secret costs those who use it; a proxy whose resources name no secret costs a look at two empty buckets.
+ * Source: istio pilot/pkg/xds/sds.go; there the cache is shared by all askers and checked before, here the asker is the key.
+ */
+import type { Cause } from '#base/cause.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import { emptyMap, equalMaps, type PersistentMap } from '#collections/persistent-map.ts';
+import type { Proxy } from '#model/proxy.ts';
+import { mayReadKeys, type SecretAccess } from '#model/secret-access.ts';
+import type { ResourceEntry } from '#xds/resource.ts';
+import { isSameEntry } from '#xds/resource-entry.ts';
+import type { Credentials } from './credentials.ts';
+
+/** A name under which a secret is asked for, and the object that names it. */
+export interface SecretUse {
+  readonly name: string;
+  readonly cause: Cause;
+}
+
+/** What gateways of one view ask for. */
+export interface GatewaySecretUses {
+  readonly uses: readonly SecretUse[];
+  /** Names that they may have although they may not read keys. */
+  readonly granted: readonly string[];
+}
+
+export interface ProxySecretSources {
+  readonly engine: Engine;
+  readonly proxies: Collection<Proxy>;
+  readonly credentials: Credentials;
+  readonly access: Collection<SecretAccess>;
+  viewerOf(fetch: Fetch, proxy: Proxy): string;
+  /** By viewer: clusters that use secrets over ADS. */
+  readonly clustersWithSecrets: Index<ResourceEntry>;
+  readonly gateways: {
+    /** Key of a gateway proxy's view. */
+    viewOf(fetch: Fetch, proxy: Proxy): string;
+    secretUses(fetch: Fetch, view: string): GatewaySecretUses;
+  };
+}
+
+/** An identity, and the resources of those of its proxies that look alike. */
+interface SecretAsker {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly viewer: string;
+  /** '' for all but gateways. */
+  readonly gatewayView: string;
+}
+
+/** What one asker needs; only where it needs something. */
+export interface SecretWish extends GatewaySecretUses {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+export interface ProxySecrets {
+  /** By asker. */
+  readonly wishes: Collection<SecretWish>;
+  /** By asker, under the keys of `wishes`; inner key is the name. */
+  readonly secrets: Collection<PersistentMap<ResourceEntry>>;
+  /** The secrets of one proxy. */
+  secretsOf(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
+}
+
+const NONE = emptyMap<ResourceEntry>();
+const NO_USES: GatewaySecretUses = { uses: [], granted: [] };
+
+/** Derives the secrets of all connected proxies. */
+export function createProxySecrets(sources: ProxySecretSources): ProxySecrets {
+  const { engine, credentials, access } = sources;
+  const askers = engine.deriveMany('xds.secretAskers', sources.proxies, (fetch, proxy) => {
+    const asker = askerOf(fetch, proxy, sources);
+    return asker === undefined ? [] : [[askerKey(proxy, asker), asker] as const];
+  });
+  const wishes = engine.derive('xds.secretWishes', askers, (fetch, asker) => wishOf(fetch, asker, sources));
+  const secrets = engine.derive(
+    'xds.secrets',
+    wishes,
+    (fetch, wish) =>
+      credentials.credentialsFor(fetch, new Set(wish.uses.map(({ name }) => name)), {
+        namespace: wish.namespace,
+        mayReadKeys: mayReadKeys(fetch, access, wish),
+        granted: new Set(wish.granted),
+      }),
+    { equals: (a, b) => equalMaps(a, b, isSameEntry) },
+  );
+  return {
+    wishes,
+    secrets,
+    secretsOf(fetch, proxy) {
+      const asker = askerOf(fetch, proxy, sources);
+      return asker === undefined ? NONE : (fetch.get(secrets, askerKey(proxy, asker)) ?? NONE);
+    },
+  };
+}
+
+function askerOf(fetch: Fetch, proxy: Proxy, sources: ProxySecretSources): SecretAsker | undefined {
+  const { identity, namespace, serviceAccount, type } = proxy;
+  if (identity === undefined) return undefined;
+  const gatewayView = type === 'router' ? sources.gateways.viewOf(fetch, proxy) : '';
+  return { namespace, serviceAccount, viewer: sources.viewerOf(fetch, proxy), gatewayView };
+}
+
+/** Identities and views hold no '|'. */
+function askerKey({ identity = '' }: Proxy, { viewer, gatewayView }: SecretAsker): string {
+  return `${identity}|${viewer}|${gatewayView}`;
+}
+
+function wishOf(fetch: Fetch, asker: SecretAsker, sources: ProxySecretSources): SecretWish | undefined {
+  const { viewer, gatewayView, ...identity } = asker;
+  const ofGateway = gatewayView === '' ? NO_USES : sources.gateways.secretUses(fetch, gatewayView);
+  const clusters = fetch.bucket(sources.clustersWithSecrets, viewer).values();
+  const uses = [...ofGateway.uses, ...Array.from(clusters, usesOfCluster).flat()];
+  return uses.length === 0 ? undefined : { ...identity, uses, granted: ofGateway.granted };
+}
+
+/** Only DestinationRules name credentials of clusters. */
+function usesOfCluster({ resource, causes }: ResourceEntry): readonly SecretUse[] {
+  const cause = causes.findLast(({ kind }) => kind === 'DestinationRule') ?? causes[0];
+  return cause === undefined ? [] : (resource.secrets ?? []).map((name) => ({ name, cause }));
+}
