@@ -48,7 +48,7 @@ export class Agent {
       ...parts,
       log: log.scope('cache'),
     });
-    this.#sds = new SdsServer(this.#certificate, log.scope('sds'));
+    this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
     this.#xds = new XdsProxy(new ControlPlane(options.xds, clock), { ...parts, log: log.scope('xdsproxy') });
     this.#xdsDoor = new UnixGrpcServer(options.xdsSocketPath, this.#xds.handlers, log.scope('xdsproxy'));

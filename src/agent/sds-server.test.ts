@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
+import { TestClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
 import { Secret } from '#base/secret.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
@@ -17,6 +18,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { createIssuer } from '../../test/support/certificates.ts';
 import { secretTypeUrl } from './discovery-message.ts';
 import { SdsServer, type SecretSource } from './sds-server.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
@@ -83,6 +85,7 @@ class TestCall {
 
 let folder = '';
 let source: TestSource;
+let clock: TestClock;
 let sds: SdsServer;
 let door: UnixGrpcServer;
 let session: ClientHttp2Session;
@@ -147,7 +150,8 @@ describe('the secret server', () => {
 
   beforeEach(async () => {
     source = new TestSource();
-    sds = new SdsServer(source, silentLogger());
+    clock = new TestClock();
+    sds = new SdsServer(source, { clock, log: silentLogger() });
     const path = join(folder, 'run', 'socket');
     door = new UnixGrpcServer(path, sds.handlers, silentLogger());
     await door.listen();
@@ -215,6 +219,24 @@ describe('the secret server', () => {
       ask([], ['default']);
       ask(['default']);
       assert.deepEqual((await nextDelta(call)).secrets, ['default@2 default: two, key of two']);
+    });
+  });
+
+  describe('secrets from files', () => {
+    it('are sent once they can be read, over both protocols', async () => {
+      const path = join(folder, 'ca.pem');
+      const name = `file-root:${path}`;
+      rmSync(path, { force: true });
+      const [sotw, delta] = [openSotw(), openDelta()];
+      sotw.ask([name]);
+      delta.ask([name]);
+      assert.deepEqual(await nextDelta(delta.call), { secrets: [], removed: [name] });
+      await sotw.call.nothingMore(session);
+      const { root } = await createIssuer('test');
+      writeFileSync(path, root);
+      clock.advance(5_000);
+      assert.deepEqual((await nextDelta(delta.call)).secrets, [`${name}@file-1 ${name}: ${root}`]);
+      assert.deepEqual((await nextSotw(sotw.call)).secrets, [`${name}: ${root}`]);
     });
   });
 

@@ -1,6 +1,6 @@
 /**
- * Serves Envoy its two secrets over the agent's Unix socket: `default` (certificate and key) and `ROOTCA` (whom to believe), in both
- * protocols, and again after each rotation. A request before the first certificate waits; Envoy warms the listener
+ * Serves Envoy its secrets over the agent's Unix socket: `default` (certificate and key), `ROOTCA` (whom to believe), and files of the
+ * pod by name (file-secrets.ts), in both protocols, and again after each rotation. A request before the first certificate waits; Envoy warms the listener
  * meanwhile. Secrets are encoded once per rotation and live in memory only.
  */
 import type { ServerHttp2Stream } from 'node:http2';
@@ -13,6 +13,7 @@ import {
   grpcFrame,
   grpcStatus,
 } from '#base/grpc-frame.ts';
+import { Scope } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import { WireError } from '#base/proto-wire.ts';
 import {
@@ -25,6 +26,7 @@ import {
   encodeSotwResponse,
   secretTypeUrl,
 } from './discovery-message.ts';
+import { type FileSecretParts, FileSecrets } from './file-secrets.ts';
 import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './unix-grpc-server.ts';
 import type { WorkloadSecrets } from './workload-certificate.ts';
 
@@ -45,15 +47,19 @@ const service = '/envoy.service.secret.v3.SecretDiscoveryService';
 export class SdsServer implements Disposable {
   readonly #source: SecretSource;
   readonly #log: Logger;
+  readonly #files: FileSecrets;
   readonly #streams = new Set<SecretStream>();
-  readonly #watch: Disposable;
+  readonly #scope = new Scope();
   #version = 0;
-  #secrets: ReadonlyMap<string, EncodedSecret> = new Map();
+  #own: readonly (readonly [string, EncodedSecret])[] = [];
+  #secrets: Secrets = new Map();
 
-  constructor(source: SecretSource, log: Logger) {
+  constructor(source: SecretSource, parts: FileSecretParts) {
     this.#source = source;
-    this.#log = log;
-    this.#watch = source.watch(() => this.#refresh());
+    this.#files = this.#scope.add(new FileSecrets(parts));
+    this.#log = parts.log;
+    this.#scope.add(source.watch(() => this.#refresh()));
+    this.#scope.add(this.#files.watch(() => this.#push()));
     this.#refresh();
   }
 
@@ -66,7 +72,7 @@ export class SdsServer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#watch[Symbol.dispose]();
+    this.#scope[Symbol.dispose]();
   }
 
   #refresh(): void {
@@ -76,11 +82,22 @@ export class SdsServer implements Disposable {
     const version = String(this.#version);
     const certificate = encodeCertificateSecret(certificateSecretName, current.chainPem, current.privateKey);
     const roots = encodeRootsSecret(rootsSecretName, current.rootsPem);
-    this.#secrets = new Map([
+    this.#own = [
       [certificateSecretName, { name: certificateSecretName, version, body: certificate }],
       [rootsSecretName, { name: rootsSecretName, version, body: roots }],
-    ]);
+    ];
+    this.#push();
+  }
+
+  #push(): void {
+    this.#secrets = new Map([...this.#own, ...this.#files.secrets()]);
     for (const stream of this.#streams) stream.push(this.#secrets);
+  }
+
+  /** Whoever asks for files is the one who begins to follow them. */
+  #lookUp(names: Iterable<string>): Secrets {
+    for (const name of names) this.#files.follow(name);
+    return this.#secrets;
   }
 
   #open(call: GrpcCall, Stream: new (stream: ServerHttp2Stream, log: Logger) => SecretStream): void {
@@ -92,7 +109,7 @@ export class SdsServer implements Disposable {
     call.stream.on('end', () => endGrpcReply(call.stream, grpcStatus(GRPC_OK)));
     call.stream.on('data', (chunk: Buffer) => {
       try {
-        for (const message of reader.push(chunk)) stream.receive(message, this.#secrets);
+        for (const message of reader.push(chunk)) stream.receive(message, (names) => this.#lookUp(names));
       } catch (error) {
         endGrpcReply(call.stream, statusOf(error));
       }
@@ -105,6 +122,10 @@ function statusOf(error: unknown): { readonly code: number; readonly message: st
   if (error instanceof WireError) return grpcStatus(GRPC_INVALID_ARGUMENT, error.message);
   return grpcStatus(GRPC_INTERNAL, 'the request could not be served');
 }
+
+type Secrets = ReadonlyMap<string, EncodedSecret>;
+/** All secrets that there are, after names have been asked for. */
+type LookUp = (names: Iterable<string>) => Secrets;
 
 /** One stream's state: what it asked for, and which version it was sent. */
 abstract class SecretStream {
@@ -120,12 +141,12 @@ abstract class SecretStream {
   }
 
   /** Takes a request: a subscription, an acknowledgement, or a refusal. */
-  abstract receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void;
+  abstract receive(message: Uint8Array, lookUp: LookUp): void;
 
   /** Sends what the stream asked for and does not have. */
-  abstract push(secrets: ReadonlyMap<string, EncodedSecret>): void;
+  abstract push(secrets: Secrets): void;
 
-  protected takeChanged(secrets: ReadonlyMap<string, EncodedSecret>): readonly EncodedSecret[] {
+  protected takeChanged(secrets: Secrets): readonly EncodedSecret[] {
     const changed = [...this.names].flatMap((name) => secrets.get(name) ?? []);
     const fresh = changed.filter((secret) => this.#sent.get(secret.name) !== secret.version);
     for (const secret of fresh) this.#sent.set(secret.name, secret.version);
@@ -146,7 +167,7 @@ abstract class SecretStream {
 }
 
 class SotwStream extends SecretStream {
-  override receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void {
+  override receive(message: Uint8Array, lookUp: LookUp): void {
     const request = decodeSotwRequest(message);
     this.checkType(request.typeUrl);
     if (request.error !== '')
@@ -154,10 +175,10 @@ class SotwStream extends SecretStream {
     if (request.nonce !== '' && request.nonce !== String(this.nonce)) return;
     this.names.clear();
     for (const name of request.names) this.names.add(name);
-    this.push(secrets);
+    this.push(lookUp(this.names));
   }
 
-  override push(secrets: ReadonlyMap<string, EncodedSecret>): void {
+  override push(secrets: Secrets): void {
     if (this.takeChanged(secrets).length === 0) return;
     const all = [...this.names].flatMap((name) => secrets.get(name) ?? []);
     this.nonce++;
@@ -166,7 +187,7 @@ class SotwStream extends SecretStream {
 }
 
 class DeltaStream extends SecretStream {
-  override receive(message: Uint8Array, secrets: ReadonlyMap<string, EncodedSecret>): void {
+  override receive(message: Uint8Array, lookUp: LookUp): void {
     const request = decodeDeltaRequest(message);
     this.checkType(request.typeUrl);
     if (request.error !== '') this.log.warn('Envoy refused a secret', { reason: request.error });
@@ -175,18 +196,19 @@ class DeltaStream extends SecretStream {
       this.forget(name);
     }
     for (const name of request.subscribe) this.names.add(name);
-    const known = [certificateSecretName, rootsSecretName];
+    const secrets = lookUp(request.subscribe);
+    const known = [certificateSecretName, rootsSecretName, ...secrets.keys()];
     this.#send(
       secrets,
       request.subscribe.filter((name) => !known.includes(name)),
     );
   }
 
-  override push(secrets: ReadonlyMap<string, EncodedSecret>): void {
+  override push(secrets: Secrets): void {
     this.#send(secrets, []);
   }
 
-  #send(secrets: ReadonlyMap<string, EncodedSecret>, unknown: readonly string[]): void {
+  #send(secrets: Secrets, unknown: readonly string[]): void {
     const changed = this.takeChanged(secrets);
     if (changed.length === 0 && unknown.length === 0) return;
     this.nonce++;

@@ -15,6 +15,7 @@ import { type ObjectRef, objectKey, printObjectRef } from '#base/object-ref.ts';
 import type { SourceCollection } from '#collections/collection.ts';
 import type { HeldBack } from '#model/held-back.ts';
 import { findOffenders, firstRefused } from './blame.ts';
+import { credentialProblem } from './credential-check.ts';
 import { ObjectForms } from './object-forms.ts';
 import { canProbe, probeBootstrap, type ProbeResource } from './probe-bootstrap.ts';
 import { tooLargeRegex } from './regex-size.ts';
@@ -170,7 +171,7 @@ export class HeldBackController implements AsyncDisposable {
     if (form !== undefined) this.#forms.remember(form);
     this.#changes.set(key, ++this.#changeCount);
     this.#lift(key);
-    const problem = tooLargeRegex(object);
+    const problem = tooLargeRegex(object) ?? credentialProblem(object, this.#options.clock.nowMs());
     if (problem === undefined) return;
     const found = { reason: problem, envoyVersion: '', lastGood: this.#forms.of(object)[0] };
     this.#enforce(this.#hold(object, found).verdict);
@@ -202,7 +203,7 @@ export class HeldBackController implements AsyncDisposable {
       reason: found.reason.slice(0, MAX_REASON_CHARACTERS),
     });
     this.#verdicts.set(objectKey(object), verdict);
-    log.warn('an object is held back: Envoy refuses it', {
+    log.warn('an object is held back', {
       object: printObjectRef(object),
       reason: verdict.reason,
       inForce: found.lastGood === undefined ? 'none' : 'the last good form',

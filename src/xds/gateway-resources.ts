@@ -16,6 +16,7 @@ import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
 import type { GatewayFlags } from '#scope/gateway-facts.ts';
+import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
@@ -52,6 +53,7 @@ export interface GatewayResources {
   secretUses(fetch: Fetch, view: string): GatewaySecretUses;
   /** Conflicts among Gateways, by view. */
   readonly diagnostics: Collection<readonly Diagnostic[]>;
+  readonly forwarders: MeshTlsForwarders;
 }
 
 /** Istio's Gateways count as those of Gateway API here, from which they may be made. */
@@ -86,6 +88,7 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
       );
     },
     diagnostics,
+    forwarders: createMeshTlsForwarders(engine, scopes.scopes, viewOf),
   };
 }
 

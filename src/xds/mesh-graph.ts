@@ -102,6 +102,11 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.gatewayFlags ?? NO_FLAGS,
   });
+  const shared = {
+    ...{ engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews },
+    forwarders: gateways.forwarders,
+  };
+  const clusters = createClusters(shared);
   const secrets = createProxySecrets({
     engine,
     proxies,

@@ -65,7 +65,7 @@ function sidecarSnapshot(
   const bound = proxy.interceptionMode === 'NONE';
   return {
     clusters: merge(deps.clusters.clustersFor(fetch, proxy), inbound.clusters),
-    endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
+    endpoints: deps.endpoints.endpointsFor(fetch, proxy),
     listeners: sidecarListeners(deps.interner, {
       proxy,
       facts,
@@ -95,7 +95,7 @@ function capturedListeners(
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
   return {
     clusters: deps.clusters.clustersFor(fetch, proxy),
-    endpoints: fetch.bucket(deps.endpoints.endpoints, deps.endpoints.endpointViewOf(fetch, proxy)),
+    endpoints: deps.endpoints.endpointsFor(fetch, proxy),
     listeners: deps.gateways.listeners(fetch, proxy),
     routes: deps.gateways.routes(fetch, proxy),
     nameTable: NOTHING,

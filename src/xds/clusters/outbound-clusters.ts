@@ -12,6 +12,7 @@ import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
+import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import { FIRST_SHARD, type HostShard, type OutboundScope } from '#scope/outbound-host-model.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
@@ -23,6 +24,7 @@ import { clusterInput } from './cluster-assembly.ts';
 import { type ClientTraits, type HostPolicy, NO_POLICY, planClusters, traitsOf } from './cluster-plan.ts';
 import { createDestinations, type Destination } from './destination.ts';
 import { encodeCluster } from './outbound-cluster.ts';
+import { createSniClusters } from './sni-clusters.ts';
 import { createPlacedClusters } from './placed-clusters.ts';
 import { buildBlackHoleCluster, buildPassthroughCluster } from './special-clusters.ts';
 
@@ -36,6 +38,8 @@ export interface ClusterSources {
   readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
+  /** Gateways that forward mesh TLS; without it, none does. */
+  readonly forwarders?: MeshTlsForwarders;
 }
 
 /** The clusters. */
@@ -63,12 +67,16 @@ export function createClusters(sources: ClusterSources): OutboundClusters {
   const viewerOf = (key: string): string => key.slice(0, key.indexOf('|'));
   const nameOf = (entry: ResourceEntry): string => entry.resource.name;
   const clusters = engine.index('xds.clustersByViewer', all, (_entry, key) => [viewerOf(key)], nameOf);
-  const { endpointViews } = sources;
+  const { endpointViews, forwarders } = sources;
+  const forwarding = forwarders && createSniClusters({ ...sources, forwarders, destinations });
   const placed = endpointViews && createPlacedClusters({ ...sources, endpointViews, destinations });
   return {
     clusters,
     clustersFor(fetch, proxy) {
-      const ofViewer = fetch.bucket(clusters, sources.scope.viewerOf(fetch, proxy));
+      const viewer = sources.scope.viewerOf(fetch, proxy);
+      const plain = fetch.bucket(clusters, viewer);
+      const isForwarder = forwarders?.isForwarder(fetch, proxy) === true && forwarding !== undefined;
+      const ofViewer = isForwarder ? plain.patch(fetch.bucket(forwarding, viewer)) : plain;
       if (endpointViews === undefined || placed === undefined) return ofViewer;
       return ofViewer.patch(fetch.bucket(placed, endpointViews.viewOf(fetch, proxy)));
     },

@@ -6,12 +6,14 @@
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
+import type { PersistentMap } from '#collections/persistent-map.ts';
 import { type ClusterFacts, clusterFacts, meshFact } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
+import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import type { HostShard, OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import {
@@ -36,6 +38,7 @@ import { buildLoadAssignment, type LoadAssignmentInput } from './load-assignment
 import { groupByLocality } from './locality-group.ts';
 import { prioritize } from './locality-priority.ts';
 import { localityLbOf } from './locality-settings.ts';
+import { createSniEndpoints } from './sni-endpoints.ts';
 import {
   createServedEndpoints,
   NOT_SERVED,
@@ -54,6 +57,8 @@ export interface EndpointSources {
   readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
+  /** Gateways that forward mesh TLS; without it, none does. */
+  readonly forwarders?: MeshTlsForwarders;
 }
 
 /** The load assignments. */
@@ -62,6 +67,8 @@ export interface OutboundEndpoints {
   readonly endpoints: Index<ResourceEntry>;
   /** Key of the bucket that holds a proxy's load assignments. */
   endpointViewOf(fetch: Fetch, proxy: Proxy): string;
+  /** All load assignments of a proxy. */
+  endpointsFor(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
 }
 
 /** Builds the collections. */
@@ -81,14 +88,23 @@ export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
       servedOf: (service) => served.get(serviceKey(service.namespace, service.hostname)) ?? NOT_SERVED,
     });
   });
+  const endpoints = engine.index(
+    'xds.endpointsByView',
+    all,
+    (_entry, key) => [key.slice(0, key.indexOf('|'))],
+    (entry) => entry.resource.name,
+  );
+  const { forwarders } = sources;
+  const forwarding = forwarders && createSniEndpoints({ ...sources, forwarders, views, servedByShard });
   return {
-    endpoints: engine.index(
-      'xds.endpointsByView',
-      all,
-      (_entry, key) => [key.slice(0, key.indexOf('|'))],
-      (entry) => entry.resource.name,
-    ),
+    endpoints,
     endpointViewOf: views.viewOf,
+    endpointsFor(fetch, proxy) {
+      const view = views.viewOf(fetch, proxy);
+      const plain = fetch.bucket(endpoints, view);
+      if (forwarding === undefined || forwarders?.isForwarder(fetch, proxy) !== true) return plain;
+      return plain.patch(fetch.bucket(forwarding, view));
+    },
   };
 }
 
@@ -136,27 +152,34 @@ function assignmentBuilder(interner: Interner): Build {
   });
 }
 
-function encodeAssignment(input: LoadAssignmentInput): Resource {
+/** Encodes one. */
+export function encodeAssignment(input: LoadAssignmentInput): Resource {
   const message = buildLoadAssignment(input);
   return encodeResource(ClusterLoadAssignmentSchema, message, TYPE_ENDPOINT, input.clusterName);
 }
 
-interface AssignmentContext {
+/** What a cluster's load assignment is made from, besides the plan. */
+export interface AssignmentContext {
   readonly service: Service;
   readonly policy: HostPolicy;
   readonly facts: ClusterFacts;
   readonly served: ServedEndpoints;
   readonly place: ClientPlace;
+  /** Leaves out endpoints that take plain text. */
+  readonly onlyMutualTls?: boolean;
 }
 
-function assignmentInput(planned: PlannedCluster, context: AssignmentContext): LoadAssignmentInput {
+/** The input of one load assignment. */
+export function assignmentInput(planned: PlannedCluster, context: AssignmentContext): LoadAssignmentInput {
   const { service, policy, facts, served, place } = context;
   const { port, rulePolicy } = planned;
   const subsetLabels = planned.subset?.labels ?? {};
   const query = { service, port, subsetLabels, policy: rulePolicy, clientNode: place.nodeName };
   const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
   const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(served));
-  const groups = groupByLocality(selectEndpoints(served.endpoints, query, false), isMutualTls);
+  const selected = selectEndpoints(served.endpoints, query, false);
+  const taken = context.onlyMutualTls === true ? selected.filter(isMutualTls) : selected;
+  const groups = groupByLocality(taken, isMutualTls);
   const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts.localityLb);
   const detectsOutliers = rulePolicy.outlierDetection !== undefined;
   return { clusterName: planned.name, groups: prioritize(groups, lb, place, detectsOutliers) };

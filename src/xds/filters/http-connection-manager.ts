@@ -101,10 +101,10 @@ function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
   const known = sharedParts(accessLog, peerFilters, securityFilters, alpnFilters);
   const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops } = input;
   const { clientCertForwarding, http3 } = input;
-  const facts = JSON.stringify([
-    ...[direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops],
-    ...[clientCertForwarding, http3],
-  ]);
+  const facts = JSON.stringify({
+    plain: [direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops],
+    ofGateway: [clientCertForwarding, http3],
+  });
   const bytes = known.get(facts) ?? encodeSharedPart(input);
   known.set(facts, bytes);
   return bytes;
