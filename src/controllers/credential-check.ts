@@ -125,8 +125,9 @@ function readKey(pem: string): KeyObject | undefined {
 
 function isRevocationList(pem: string): boolean {
   try {
-    const lists = Array.from(pem.matchAll(BLOCK), ([block]) => new X509Crl(block));
-    return lists.length > 0;
+    const blocks = Array.from(pem.matchAll(BLOCK));
+    for (const [block] of blocks) new X509Crl(block);
+    return blocks.length > 0 && blocks.every(([, label]) => label === 'X509 CRL');
   } catch {
     return false;
   }

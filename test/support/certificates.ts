@@ -1,11 +1,10 @@
 /** Throw-away authorities for tests of gateways: certificates for DNS names or SPIFFE ids, and revocation lists. */
 import 'reflect-metadata';
-import { createPrivateKey, webcrypto } from 'node:crypto';
+import { createPrivateKey, KeyObject, sign, webcrypto } from 'node:crypto';
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
-  X509CrlGenerator,
 } from '@peculiar/x509';
 
 const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -71,17 +70,47 @@ export async function createIssuer(name: string): Promise<TestIssuer> {
       };
     },
     async revoke(certificates) {
-      const list = await X509CrlGenerator.create({
-        issuer: root.subjectName,
-        thisUpdate: notBefore,
-        nextUpdate: notAfter,
-        signingKey: keys.privateKey,
-        signingAlgorithm: ECDSA,
-        entries: certificates.map(({ serialNumber }) => ({ serialNumber, revocationDate: notBefore })),
-      });
-      return list.toString('pem');
+      const entries = certificates.map(({ serialNumber }) =>
+        der(0x30, der(0x02, serial(serialNumber)), utcTime(notBefore)),
+      );
+      const parts = [
+        der(0x02, Buffer.from([1])),
+        ECDSA_SHA256,
+        Buffer.from(root.subjectName.toArrayBuffer()),
+        utcTime(notBefore),
+        utcTime(notAfter),
+        ...(entries.length === 0 ? [] : [der(0x30, ...entries)]),
+      ];
+      const list = der(0x30, ...parts);
+      const key = KeyObject.from(keys.privateKey);
+      const signature = der(0x03, Buffer.from([0]), sign('sha256', list, key));
+      const base64 = der(0x30, list, ECDSA_SHA256, signature).toString('base64');
+      const lines = base64.match(/.{1,64}/g) ?? [];
+      return ['-----BEGIN X509 CRL-----', ...lines, '-----END X509 CRL-----', ''].join('\n');
     },
   };
+}
+
+/** ecdsa-with-SHA256 as an AlgorithmIdentifier. */
+const ECDSA_SHA256 = der(0x30, der(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
+
+/** One value in DER; lengths below 64 KiB. */
+function der(tag: number, ...parts: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const size = content.length;
+  const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...length]), content]);
+}
+
+/** A serial number as a positive INTEGER. */
+function serial(hex: string): Buffer {
+  const bytes = Buffer.from(hex, 'hex');
+  return (bytes[0] ?? 0) < 0x80 ? bytes : Buffer.concat([Buffer.from([0]), bytes]);
+}
+
+function utcTime(date: Date): Buffer {
+  const text = date.toISOString().replaceAll(/[-:T]/g, '').slice(2, 14);
+  return der(0x17, Buffer.from(`${text}Z`));
 }
 
 async function leafKeys(rsaBits: number | undefined): Promise<webcrypto.CryptoKeyPair> {
