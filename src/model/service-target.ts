@@ -60,7 +60,10 @@ function targetsAt(
     if (service === undefined) return [];
     return endpoints.flatMap((endpoint) => {
       if (endpoint.address !== address) return [];
-      const port = service.ports.find((one) => one.number === endpoint.servicePort);
+      // TCP and UDP may have the same number.
+      const port = service.ports.find(
+        ({ number, name }) => number === endpoint.servicePort && name === endpoint.portName,
+      );
       return port === undefined ? [] : [{ service, port, targetPort: endpoint.port }];
     });
   });

@@ -60,11 +60,12 @@ export async function handshake(place: Place, client: Client): Promise<Handshake
   const { subjectaltname = '', serialNumber } = socket.getPeerCertificate();
   const shown = subjectaltname.replaceAll('DNS:', '');
   const { name: cipher } = socket.getCipher();
+  const protocol = socket.getProtocol() ?? '';
   socket.destroy();
   return {
     shown,
     serialNumber,
-    protocol: socket.getProtocol() ?? '',
+    protocol,
     cipher,
     alpn: socket.alpnProtocol || '',
   };
@@ -131,12 +132,20 @@ export async function startBackend(address: string, name: string): Promise<Backe
 export async function startTlsBackend(
   address: string,
   name: string,
-  server: { readonly chain: string; readonly key: string; readonly ca?: string },
+  server: {
+    readonly chain: string;
+    readonly key: string;
+    readonly ca?: string;
+    readonly alpn?: readonly string[];
+  },
 ): Promise<Backend> {
-  const { chain, key, ca } = server;
+  const { chain, key, ca, alpn } = server;
+  const offered = alpn === undefined ? {} : { ALPNProtocols: [...alpn] };
   const mutual = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
-  const backend = createHttpsServer({ cert: chain, key, ...mutual }, (incoming, answer) => {
+  const backend = createHttpsServer({ cert: chain, key, ...mutual, ...offered }, (incoming, answer) => {
     const socket = incoming.socket as TLSSocket;
+    // Each request is a connection of its own, so that it shows the certificate of now.
+    answer.setHeader('connection', 'close');
     tell(
       name,
       { ...incoming.headers, 'x-client': socket.getPeerCertificate()?.subjectaltname ?? '' },
