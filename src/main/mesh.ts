@@ -14,7 +14,6 @@ import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
 import { EngineDriver } from './engine-driver.ts';
 
@@ -23,7 +22,6 @@ export interface MeshOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly flags?: MeshFlags;
-  readonly gatewayFlags?: GatewayFlags;
   /** Told of a derivation that failed; its last good result stays. */
   readonly onError: (collection: string, key: string, error: unknown) => void;
 }
@@ -60,7 +58,6 @@ export function createMesh(options: MeshOptions): Mesh {
     localReplicas: replicas,
     keySets,
     secretAccess,
-    ...(options.gatewayFlags === undefined ? {} : { gatewayFlags: options.gatewayFlags }),
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
@@ -68,6 +65,6 @@ export function createMesh(options: MeshOptions): Mesh {
   meshConfig.set(MESH_KEY, options.meshConfig);
   secretAccess.set(EVERYBODY, { isAllowed: true });
   const driver = new EngineDriver(engine);
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, secretAccess, graph };
+  const sources = { objects, heldBack, meshConfig, proxies, replicas, keySets, secretAccess };
+  return { engine, driver, ...sources, graph };
 }

@@ -9,14 +9,6 @@ export interface GatewayTlsDefaults {
   readonly ecdhCurves: readonly string[];
 }
 
-/** Switches of the control plane that concern gateways alone. */
-export interface GatewayFlags {
-  /** PILOT_ENABLE_QUIC_LISTENERS: HTTPS servers are served over HTTP/3 too where a UDP port leads to them. */
-  readonly quicListeners: boolean;
-  /** PILOT_SCOPE_GATEWAY_TO_NAMESPACE: a Gateway configures proxies of its own namespace only. */
-  readonly scopedToNamespace: boolean;
-}
-
 /** Takes the facts out of mesh config; equal facts keep their identity. */
 export function createGatewayTlsDefaults(
   engine: Engine,

@@ -5,11 +5,11 @@
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { compareGateways, type Gateway } from '#model/gateway.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { isSubsetHost } from '#model/service-hostname.ts';
 import { isVisibleTo } from '#model/service-visibility.ts';
 import { comparePrecedenceIn, type VirtualService, virtualServiceKey } from '#model/virtual-service.ts';
-import type { GatewayFlags } from './gateway-facts.ts';
 import { type MergedGateway, mergeGateways, type RouteTableServers } from './gateway-merge.ts';
 import type { GatewayView } from './gateway-view.ts';
 
@@ -49,7 +49,7 @@ export interface GatewayScopeDeps {
   readonly engine: Engine;
   readonly model: RouteModel;
   readonly views: Collection<GatewayView>;
-  readonly flags: GatewayFlags;
+  readonly flags: MeshFlags;
 }
 
 /** Derives the collections. */
@@ -116,7 +116,7 @@ export function commonHosts(
 }
 
 function selects(gateway: Gateway, view: GatewayView, deps: GatewayScopeDeps): boolean {
-  if (deps.flags.scopedToNamespace && gateway.namespace !== view.namespace) return false;
+  if (deps.flags.scopeGatewayToNamespace && gateway.namespace !== view.namespace) return false;
   return Object.entries(gateway.selector ?? {}).every(
     ([key, value]) => Object.hasOwn(view.labels, key) && view.labels[key] === value,
   );

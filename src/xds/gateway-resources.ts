@@ -12,10 +12,10 @@ import { type RequestPolicyModel, requestPolicyFor } from '#model/request-policy
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
-import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
@@ -40,7 +40,7 @@ export interface GatewayResourceDeps {
   readonly policies: RequestPolicyModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
   readonly referenceGrants: Collection<MeshObject<ReferenceGrantSpec>>;
-  readonly flags: GatewayFlags;
+  readonly flags: MeshFlags;
 }
 
 /** Maps by resource name, for one gateway proxy. */

@@ -13,7 +13,7 @@ import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
-import type { MeshFlags } from '#model/mesh-flags.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
@@ -22,8 +22,6 @@ import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import { createAuthorizationScope } from '#scope/authorization.ts';
-import type { GatewayFlags } from '#scope/gateway-facts.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -52,7 +50,6 @@ export interface MeshGraphSources {
   /** Outcome of fetching `wantedKeySets`, under their keys. */
   readonly keySets: Collection<KeySetState>;
   readonly secretAccess: Collection<SecretAccess>;
-  readonly gatewayFlags?: GatewayFlags;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
   /** Defaults where absent. */
@@ -69,8 +66,6 @@ export interface MeshGraph {
   readonly interner: Interner;
 }
 
-const NO_FLAGS: GatewayFlags = { quicListeners: false, scopedToNamespace: false };
-
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
@@ -86,9 +81,6 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
-  const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
-  const gateway = { model: routeModel, meshConfig, facts, targetsOf, policies: models.policies };
-  const clusters = createClusters(shared);
   const gateways = createGatewayResources({
     engine,
     interner,
@@ -98,9 +90,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     meshConfig,
     facts,
     targetsOf,
-    authorization: models.authorization,
+    policies: models.policies,
     referenceGrants: sources.objects('ReferenceGrant'),
-    flags: sources.gatewayFlags ?? NO_FLAGS,
+    flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
   const shared = {
     ...{ engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews },
@@ -126,8 +118,6 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
     outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
     inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
-    gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
-    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
     gateways,
     secrets,
   });

@@ -136,7 +136,7 @@ function clientListener(address: string, port: number): Listener {
 }
 
 test('HTTPS is there over HTTP/3 on the UDP port of the same number, and answers say so', async () => {
-  await using rig = await openGatewayRig({ flags: { quicListeners: true, scopedToNamespace: false } });
+  await using rig = await openGatewayRig({ flags: { quicListeners: true } });
   const [issuer, port, clientPort] = await Promise.all([createIssuer('server'), rig.port(), rig.port()]);
   using backend = await startBackend(rig.address, 'app');
   const { chain, key } = await issuer.issue({ dns: ['a.test'] });

@@ -18,6 +18,7 @@ import { systemRng } from '#base/rng.ts';
 import type { CertificateAuthority } from '#ca/certificate-authority.ts';
 import { generateKeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { openHeldBack } from '#main/held-back.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { createMesh, type Mesh, type MeshOptions } from '#main/mesh.ts';
 import { openXdsDoor, type XdsDoor } from '#main/xds-door.ts';
 import { readMeshConfig, readObjects } from '../support/mesh-fixture.ts';
@@ -30,7 +31,7 @@ const SERVICE_ACCOUNT = 'gateway';
 
 export interface GatewayRigOptions {
   readonly meshConfig?: object;
-  readonly flags?: MeshOptions['gatewayFlags'];
+  readonly flags?: Partial<MeshFlags>;
   /** ProxyConfig of the gateway. */
   readonly proxyConfig?: object;
 }
@@ -78,7 +79,7 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
     onError: (collection, key, error) => process.stderr.write(`${collection} ${key}: ${String(error)}\n`),
-    ...(options.flags === undefined ? {} : { gatewayFlags: options.flags }),
+    flags: { ...DEFAULT_MESH_FLAGS, ...options.flags },
   };
   const mesh = createMesh(meshOptions);
   const heldBack = await openHeldBack({ mesh, meshOptions, clock, log, folder: join(folder, 'held-back') });

@@ -50,6 +50,8 @@ export interface GatewayListenerInput {
   readonly trustedHops: number;
   /** What becomes of x-forwarded-client-cert. */
   readonly clientCertForwarding: ClientCertForwarding;
+  /** A TLS handshake that takes longer is given up: slow handshakes must not pile up. 0 for no limit. */
+  readonly handshakeTimeoutMs: number;
   readonly security: GatewaySecurity;
   readonly tlsDefaults: GatewayTlsDefaults;
   readonly facts: ListenerFacts;
@@ -60,9 +62,6 @@ export interface GatewaySecurity {
   readonly httpFilters: readonly HttpFilter[];
   readonly networkFilters: readonly Filter[];
 }
-
-/** A TLS handshake that takes longer is given up: slow handshakes must not pile up. */
-const HANDSHAKE_TIMEOUT_MS = 15_000;
 
 /** Builds the listener. */
 export function buildGatewayListener(input: GatewayListenerInput): Listener {
@@ -111,8 +110,9 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
     filters: [
       chain.target.kind === 'http' ? httpFilter(input, chain.target) : streamFilter(input, chain.target),
     ],
-    transportSocketConnectTimeout: durationFromMs(HANDSHAKE_TIMEOUT_MS),
   };
+  if (input.handshakeTimeoutMs > 0)
+    built.transportSocketConnectTimeout = durationFromMs(input.handshakeTimeoutMs);
   if (chain.target.kind === 'stream' && !chain.meshOnly)
     built.filters?.unshift(...input.security.networkFilters);
   if (chain.serverNames.length > 0) {

@@ -8,6 +8,7 @@ import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { createGatewayTlsDefaults, gatewayTlsDefaults } from '#scope/gateway-facts.ts';
@@ -39,6 +40,7 @@ export interface GatewayListenerDeps {
   readonly hosts: Collection<OutboundHost>;
   readonly hostsByViewer: Index<OutboundHost>;
   readonly scopes: GatewayScopes;
+  readonly flags: MeshFlags;
   /** Filters of the policies that select the gateway's proxies. */
   readonly securityOf: (
     fetch: Fetch,
@@ -87,7 +89,13 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
     if (facts === undefined) return undefined;
     const { causes, ...security } = deps.securityOf(fetch, view);
     const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
-    const input = { ...listenerInput(view, listener), security, tlsDefaults: defaults, facts };
+    const input = {
+      ...listenerInput(view, listener),
+      handshakeTimeoutMs: deps.flags.gatewayHandshakeTimeoutMs,
+      security,
+      tlsDefaults: defaults,
+      facts,
+    };
     const entry: ResourceEntry = {
       resource: listenerResource(deps.interner, input),
       causes: [...listener.causes, ...causes],
@@ -120,7 +128,7 @@ function listenerScope(fetch: Fetch, deps: GatewayListenerDeps, view: GatewayVie
 function listenerInput(
   view: GatewayView,
   listener: GatewayListener,
-): Omit<GatewayListenerInput, 'security' | 'tlsDefaults' | 'facts'> {
+): Omit<GatewayListenerInput, 'handshakeTimeoutMs' | 'security' | 'tlsDefaults' | 'facts'> {
   return {
     name: listener.name,
     transport: listener.transport,

@@ -1,3 +1,4 @@
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 /** For tests: routes and gateways on the sources of service-model-rig.ts, and a readable form of what proxies get. */
 import { type DescMessage, fromBinary, type JsonObject, toJson } from '@bufbuild/protobuf';
 import type { GatewaySpec } from '#api/gateway.ts';
@@ -146,13 +147,18 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
     engine,
     model,
     views,
-    flags: { quicListeners: false, scopedToNamespace: false },
+    flags: DEFAULT_MESH_FLAGS,
   });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
   const facts = createListenerFacts(engine, meshConfig);
   const securityOf = () => ({ httpFilters: [], networkFilters: [], causes: [] });
-  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts, securityOf });
+  const { listeners, diagnostics } = createGatewayListeners({
+    ...shared,
+    facts,
+    securityOf,
+    flags: DEFAULT_MESH_FLAGS,
+  });
   return {
     routeModel: model,
     gatewayDiagnostics: diagnostics,

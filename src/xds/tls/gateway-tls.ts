@@ -193,7 +193,8 @@ function parameters(
   const maximum = PROTOCOLS[settings.maxProtocolVersion ?? ''];
   const own = knownCipherSuites(settings.cipherSuites ?? []);
   const cipherSuites = own.length > 0 ? own : [...defaults.cipherSuites];
-  const ecdhCurves = [...defaults.ecdhCurves];
+  const ownCurves = settings.ecdhCurves ?? [];
+  const ecdhCurves = [...(ownCurves.length > 0 ? ownCurves : defaults.ecdhCurves)];
   if (minimum === undefined && maximum === undefined && cipherSuites.length + ecdhCurves.length === 0)
     return {};
   return {
