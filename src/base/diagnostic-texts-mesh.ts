@@ -55,4 +55,12 @@ export const MESH_TEXTS = {
     'the TLS host {host} is already taken on port {port}; this server is left out',
     'Keep one server per host and port.',
   ),
+  LTN5020: warning(
+    '{refval} holds no {wanted}, so connections that need it are refused',
+    'Put it in under the keys {keys}.',
+  ),
+  LTN5021: warning(
+    'proxies of service account {serviceAccount} may not have {refval}',
+    'Put the Secret into the namespace {namespace} of the proxies and let the service account list Secrets there, or grant the reference by a ReferenceGrant.',
+  ),
 } as const satisfies Record<string, DiagnosticEntry>;

@@ -9,6 +9,7 @@ import { KINDS } from '#api/kind-registry.ts';
 import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { referenceWarnings } from '#api/reference-check.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, LogLevels } from '#base/logger.ts';
 import { objectKey } from '#base/object-ref.ts';
@@ -128,9 +129,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
     },
     warnings(refs) {
       const wanted = new Set(refs.map(objectKey));
-      const all = referenceWarnings(objects.all());
+      const all = [...referenceWarnings(objects.all()), ...findingsOf(mesh)];
       return all.filter(({ resource }) => resource !== undefined && wanted.has(objectKey(resource)));
     },
+    findings: () => findingsOf(mesh),
     setReplica(replica) {
       replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
       driver.poke();
@@ -166,6 +168,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
 
 function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
   return { pem: () => rotation.rootsPem, watch: (changed) => rotation.watch(changed) };
+}
+
+function findingsOf(mesh: Mesh): Diagnostic[] {
+  return [...mesh.graph.findings.all().values()].flat();
 }
 
 function objectsOf(mesh: Mesh, kind: string | undefined): MeshObject[] {

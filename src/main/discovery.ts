@@ -25,6 +25,7 @@ import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
 import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
 import { openKeySets } from './key-sets.ts';
+import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
@@ -47,6 +48,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   const meshOptions = meshOptionsOf(flags, meshConfig, log);
   const mesh = createMesh(meshOptions);
   const scope = new AsyncScope();
+  scope.add(logFindings(mesh, log.scope('config')));
   try {
     const readiness = new Readiness();
     const state = { isComputed: false };

@@ -49,8 +49,10 @@ export interface ControlPlane {
   objects(kind?: string): readonly MeshObject[];
   /** Tells of the objects of one kind at once and after each change. */
   watch(kind: string, onChange: (objects: readonly MeshObject[]) => void): Disposable;
-  /** Warnings about references that lead nowhere, for the objects named. */
+  /** Warnings about references that lead nowhere and conflicts with others, for the objects named. */
   warnings(refs: readonly ObjectRef[]): readonly Diagnostic[];
+  /** What is wrong with objects as only the whole mesh shows it: as far as some proxy is concerned. */
+  findings(): readonly Diagnostic[];
   setReplica(replica: LocalReplica): void;
   removeReplica(namespace: string, workload: string, replica: number): void;
   issueToken(request: WorkloadTokenRequest): Promise<string>;

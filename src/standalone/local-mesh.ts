@@ -8,6 +8,7 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ProxyConfigSpec } from '#api/proxy-config.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Rng } from '#base/rng.ts';
 import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
@@ -194,8 +195,16 @@ function meshStatus(
     heldBack: controlPlane.heldBack(),
     controlPlane: { pid: process.pid, addresses: controlPlane.addresses, version: controlPlane.version },
     dir: options.dir,
-    diagnostics: folder.diagnostics(),
+    diagnostics: [...folder.diagnostics(), ...placed(controlPlane.findings(), folder)],
   };
+}
+
+/** Findings about objects, at the objects' places in their files. */
+function placed(findings: readonly Diagnostic[], folder: ObjectFolder): readonly Diagnostic[] {
+  return findings.map((finding) => {
+    const at = finding.resource === undefined ? undefined : folder.locate(finding.resource);
+    return at === undefined ? finding : { ...finding, at };
+  });
 }
 
 function whenUp(

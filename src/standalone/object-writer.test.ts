@@ -14,7 +14,10 @@ import { ObjectWriter } from './object-writer.ts';
 /** What ObjectWriter and the folder need of a control plane: a map of objects. */
 function fakeControlPlane(): { readonly plane: ControlPlane; readonly names: () => string[] } {
   const objects = new Map<string, MeshObject>();
-  const plane: Pick<ControlPlane, 'apply' | 'objects' | 'warnings' | 'heldBack' | 'waitForProxies'> = {
+  const plane: Pick<
+    ControlPlane,
+    'apply' | 'objects' | 'warnings' | 'findings' | 'heldBack' | 'waitForProxies'
+  > = {
     async apply({ set, remove }) {
       for (const ref of remove) objects.delete(objectKey(ref));
       for (const object of set) objects.set(objectKey(object), object);
@@ -30,6 +33,7 @@ function fakeControlPlane(): { readonly plane: ControlPlane; readonly names: () 
           path: 'spec.ports',
           args: {},
         })),
+    findings: () => [],
     heldBack: () => [],
     waitForProxies: async () => ({ pending: ['a-0'] }),
   };

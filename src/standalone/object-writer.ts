@@ -3,7 +3,6 @@
  * before anything is written; when it returns, the control plane has the change.
  */
 import { join } from 'node:path';
-import { toKubernetesForm } from '#api/print-object.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { hasErrors } from '#base/diagnostic-catalog.ts';
@@ -23,6 +22,7 @@ import { FileEdits, withNamespace } from './file-edits.ts';
 import { readTextFile, writeTextFiles } from './file-writer.ts';
 import type { Arrival, ObjectFolder } from './object-folder.ts';
 import { placeIn, type ReadObject, readObjects } from './object-reader.ts';
+import { printWithStatus } from './object-status.ts';
 import { explainSystemError } from './system-error.ts';
 
 export interface ObjectWriterOptions {
@@ -55,9 +55,8 @@ export class ObjectWriter {
 
   /** Objects as Kubernetes prints them. */
   objects(kind: string | undefined): readonly PrintedObject[] {
-    return this.#options.controlPlane
-      .objects(kind)
-      .map((object) => toKubernetesForm(object) as PrintedObject);
+    const { controlPlane } = this.#options;
+    return printWithStatus(controlPlane.objects(kind), controlPlane);
   }
 
   /** An object's own text in its file; undefined when no file has it. */

@@ -6,6 +6,7 @@
 import type { ConfigMapSpec } from '#api/config-map.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SecretSpec } from '#api/secret.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
@@ -30,13 +31,14 @@ import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
 import { createEndpointViews } from './endpoints/endpoint-view.ts';
 import { createEndpoints } from './endpoints/outbound-endpoints.ts';
+import { createFindings, findingsBeside } from './mesh-findings.ts';
 import { createGatewayResources } from './gateway-resources.ts';
 import { createInboundResources } from './inbound.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
 import { createCredentials } from './secrets/credentials.ts';
-import { createProxySecrets } from './secrets/proxy-secrets.ts';
+import { createProxySecrets, type SecretWish } from './secrets/proxy-secrets.ts';
 import { createOutboundRoutes } from './routes/outbound-routes.ts';
 
 /** Everything that comes from outside. */
@@ -62,6 +64,10 @@ export interface MeshGraph {
   readonly snapshots: Collection<ProxySnapshot>;
   /** Key sets of token issuers that somebody has to fetch. */
   readonly wantedKeySets: WantedKeySets;
+  /** What is wrong with objects among others, keyed `Kind/namespace/name`; only where something is. */
+  readonly findings: Collection<readonly Diagnostic[]>;
+  /** Who wants secrets now. */
+  readonly secretWishes: Collection<SecretWish>;
   /** Counts what was built and encoded. */
   readonly interner: Interner;
 }
@@ -121,7 +127,14 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     gateways,
     secrets,
   });
-  return { serviceModel, snapshots, interner, wantedKeySets: models.wantedKeySets };
+  const findings = createFindings(engine, [
+    routeModel.diagnostics,
+    gateways.diagnostics,
+    secrets.diagnostics,
+    findingsBeside(engine, policies),
+  ]);
+  const { wantedKeySets } = models;
+  return { serviceModel, snapshots, interner, findings, secretWishes: secrets.wishes, wantedKeySets };
 }
 
 /** What the objects mean, before anybody looks: models by feature, and who sees what. */

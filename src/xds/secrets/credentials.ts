@@ -40,20 +40,36 @@ export interface Credentials {
     names: Iterable<string>,
     client: CredentialClient,
   ): PersistentMap<ResourceEntry>;
+  /** Why the client does not get a name; undefined when it does. */
+  problemOf(fetch: Fetch, name: string, client: CredentialClient): CredentialProblem | undefined;
 }
+
+/** No such object; an object without what is asked for; nothing for this client; no name of an object at all. */
+export type CredentialProblem = 'missing' | 'incomplete' | 'denied' | 'no-name';
 
 /** Makes the look-up. */
 export function createCredentials(sources: CredentialSources): Credentials {
+  const lookUp = (
+    fetch: Fetch,
+    text: string,
+    client: CredentialClient,
+  ): ResourceEntry | CredentialProblem => {
+    const name = parseCredentialName(text, client.namespace);
+    if (name === undefined) return 'no-name';
+    return isAllowed(text, name, client) ? findCredential(fetch, text, name, sources) : 'denied';
+  };
   return {
     credentialsFor(fetch, names, client) {
       const entries: [string, ResourceEntry][] = [];
       for (const text of names) {
-        const name = parseCredentialName(text, client.namespace);
-        if (name === undefined || !isAllowed(text, name, client)) continue;
-        const entry = findCredential(fetch, text, name, sources);
-        if (entry !== undefined) entries.push([text, entry]);
+        const found = lookUp(fetch, text, client);
+        if (typeof found !== 'string') entries.push([text, found]);
       }
       return mapOf(entries);
+    },
+    problemOf(fetch, name, client) {
+      const found = lookUp(fetch, name, client);
+      return typeof found === 'string' ? found : undefined;
     },
   };
 }
@@ -73,7 +89,7 @@ function findCredential(
   text: string,
   name: CredentialName,
   sources: CredentialSources,
-): ResourceEntry | undefined {
+): ResourceEntry | CredentialProblem {
   const { kind, namespace } = name;
   const baseName = name.isCaOnly ? name.name.slice(0, -CA_SUFFIX.length) : name.name;
   const read = kind === 'ConfigMap' ? readConfigMap : readSecret;
@@ -83,11 +99,11 @@ function findCredential(
     const data = read(fetch, sources, `${namespace}/${objectName}`);
     if (data === undefined) continue;
     const input = name.isCaOnly || kind === 'ConfigMap' ? rootsOf(text, data) : certificateOf(text, data);
-    if (input === undefined) return undefined;
+    if (input === undefined) return 'incomplete';
     const resource = sources.interner.intern('credential', input, encodeCredential);
     return { resource, causes: [{ kind, namespace, name: objectName, path: '' }] };
   }
-  return undefined;
+  return 'missing';
 }
 
 function readSecret(

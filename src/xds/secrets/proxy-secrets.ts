@@ -5,13 +5,15 @@
  * Source: istio pilot/pkg/xds/sds.go; there the cache is shared by all askers and checked before, here the asker is the key.
  */
 import type { Cause } from '#base/cause.ts';
+import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { emptyMap, equalMaps, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { mayReadKeys, type SecretAccess } from '#model/secret-access.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
 import { isSameEntry } from '#xds/resource-entry.ts';
-import type { Credentials } from './credentials.ts';
+import { credentialDiagnostic } from './credential-diagnostic.ts';
+import type { CredentialClient, Credentials } from './credentials.ts';
 
 /** A name under which a secret is asked for, and the object that names it. */
 export interface SecretUse {
@@ -57,10 +59,10 @@ export interface SecretWish extends GatewaySecretUses {
 }
 
 export interface ProxySecrets {
-  /** By asker. */
+  /** Who wants secrets now. */
   readonly wishes: Collection<SecretWish>;
-  /** By asker, under the keys of `wishes`; inner key is the name. */
-  readonly secrets: Collection<PersistentMap<ResourceEntry>>;
+  /** Names that lead nowhere, by asker. */
+  readonly diagnostics: Collection<readonly Diagnostic[]>;
   /** The secrets of one proxy. */
   secretsOf(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
 }
@@ -79,22 +81,34 @@ export function createProxySecrets(sources: ProxySecretSources): ProxySecrets {
   const secrets = engine.derive(
     'xds.secrets',
     wishes,
-    (fetch, wish) =>
-      credentials.credentialsFor(fetch, new Set(wish.uses.map(({ name }) => name)), {
-        namespace: wish.namespace,
-        mayReadKeys: mayReadKeys(fetch, access, wish),
-        granted: new Set(wish.granted),
-      }),
+    (fetch, wish) => credentials.credentialsFor(fetch, namesOf(wish), clientOf(fetch, wish, access)),
     { equals: (a, b) => equalMaps(a, b, isSameEntry) },
   );
+  const diagnostics = engine.derive('xds.secretDiagnostics', wishes, (fetch, wish) => {
+    const client = clientOf(fetch, wish, access);
+    const found = wish.uses.flatMap((use) => {
+      const problem = credentials.problemOf(fetch, use.name, client);
+      return problem === undefined ? [] : [credentialDiagnostic(use, problem, wish)];
+    });
+    return found.length === 0 ? undefined : found;
+  });
   return {
     wishes,
-    secrets,
+    diagnostics,
     secretsOf(fetch, proxy) {
       const asker = askerOf(fetch, proxy, sources);
       return asker === undefined ? NONE : (fetch.get(secrets, askerKey(proxy, asker)) ?? NONE);
     },
   };
+}
+
+function namesOf({ uses }: SecretWish): ReadonlySet<string> {
+  return new Set(uses.map(({ name }) => name));
+}
+
+function clientOf(fetch: Fetch, wish: SecretWish, access: Collection<SecretAccess>): CredentialClient {
+  const { namespace, granted } = wish;
+  return { namespace, mayReadKeys: mayReadKeys(fetch, access, wish), granted: new Set(granted) };
 }
 
 function askerOf(fetch: Fetch, proxy: Proxy, sources: ProxySecretSources): SecretAsker | undefined {
