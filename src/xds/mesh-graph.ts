@@ -38,7 +38,12 @@ import { createOutboundListeners } from './outbound-listeners.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
 import { createCredentials } from './secrets/credentials.ts';
-import { createProxySecrets, type SecretWish } from './secrets/proxy-secrets.ts';
+import {
+  createProxySecrets,
+  type ProxySecretSources,
+  type ProxySecrets,
+  type SecretWish,
+} from './secrets/proxy-secrets.ts';
 import { createOutboundRoutes } from './routes/outbound-routes.ts';
 
 /** Everything that comes from outside. */
@@ -100,20 +105,20 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
+  const { forwarders } = gateways;
   const shared = {
-    ...{ engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews },
-    forwarders: gateways.forwarders,
+    engine,
+    interner,
+    proxies,
+    serviceModel,
+    scope,
+    serverMutualTls,
+    endpointViews,
+    forwarders,
   };
   const clusters = createClusters(shared);
-  const secrets = createProxySecrets({
-    engine,
-    proxies,
-    credentials: createCredentials({ interner, ...models.credentials }),
-    access: sources.secretAccess,
-    viewerOf: scope.viewerOf,
-    clustersWithSecrets: clusters.clustersWithSecrets,
-    gateways,
-  });
+  const { clustersWithSecrets } = clusters;
+  const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -127,20 +132,35 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     gateways,
     secrets,
   });
-  const findings = createFindings(engine, [
-    routeModel.diagnostics,
-    gateways.diagnostics,
-    secrets.diagnostics,
-    findingsBeside(engine, policies),
-  ]);
+  const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
+  const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
   const { wantedKeySets } = models;
   return { serviceModel, snapshots, interner, findings, secretWishes: secrets.wishes, wantedKeySets };
 }
 
+/** Objects of a kind without those that are held back. */
+function admittedBy(engine: Engine, { objects, heldBack }: MeshGraphSources) {
+  return <S>(kind: string): Collection<MeshObject<S>> => admittedObjects(engine, objects<S>(kind), heldBack);
+}
+
+type SecretUsers = Pick<ProxySecretSources, 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
+
+function createSecrets(
+  engine: Engine,
+  sources: MeshGraphSources,
+  { interner, ...users }: SecretUsers & { readonly interner: Interner },
+): ProxySecrets {
+  const admitted = admittedBy(engine, sources);
+  const secrets = admitted<SecretSpec>('Secret');
+  const configMaps = admitted<ConfigMapSpec>('ConfigMap');
+  const credentials = createCredentials({ interner, secrets, configMaps });
+  const { proxies, secretAccess: access } = sources;
+  return createProxySecrets({ engine, proxies, credentials, access, ...users });
+}
+
 /** What the objects mean, before anybody looks: models by feature, and who sees what. */
 function createModels(engine: Engine, sources: MeshGraphSources) {
-  const admitted = <S>(kind: string): Collection<MeshObject<S>> =>
-    admittedObjects(engine, sources.objects<S>(kind), sources.heldBack);
+  const admitted = admittedBy(engine, sources);
   const { meshConfig, proxies } = sources;
   const virtualServices = admitted<object>('VirtualService');
   const sidecars = admitted<object>('Sidecar');
@@ -174,10 +194,6 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     facts: createListenerFacts(engine, meshConfig),
-    credentials: {
-      secrets: admitted<SecretSpec>('Secret'),
-      configMaps: admitted<ConfigMapSpec>('ConfigMap'),
-    },
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     policies: {
       authorization: createAuthorizationModel(

@@ -84,7 +84,10 @@ export function call(place: Place, client: Client, host: string = client.sni, pa
     const refused = (): void => resolve({ status: 0, body: '', headers: {} });
     const outgoing = request({
       ...options(place, client),
-      ...{ path, agent: false, headers: { host }, timeout: 5_000 },
+      path,
+      agent: false,
+      headers: { host },
+      timeout: 5_000,
     });
     outgoing.on('response', (response) => {
       let body = '';

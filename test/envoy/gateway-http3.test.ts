@@ -117,15 +117,16 @@ function http3Cluster(address: string, port: number, root: string): Cluster {
 /** A listener that sends what it gets to the cluster. */
 function clientListener(address: string, port: number): Listener {
   const filter = buildHttpConnectionManager({
-    ...{
-      direction: 'outbound',
-      statPrefix: 'client',
-      pathNormalization: 'NONE',
-      http10: false,
-      trustedHops: 0,
-    },
+    direction: 'outbound',
+    statPrefix: 'client',
+    pathNormalization: 'NONE',
+    http10: false,
+    trustedHops: 0,
     routes: { kind: 'inline', config: hostRoutes({ 'a.test': 'gateway' }) },
-    ...{ accessLog: [], peerFilters: NO_FILTERS, securityFilters: NO_FILTERS, alpnFilters: NO_FILTERS },
+    accessLog: [],
+    peerFilters: NO_FILTERS,
+    securityFilters: NO_FILTERS,
+    alpnFilters: NO_FILTERS,
     streamIdleTimeoutMs: 0,
   });
   return create(ListenerSchema, {

@@ -84,7 +84,13 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
   const mesh = createMesh(meshOptions);
   const heldBack = await openHeldBack({ mesh, meshOptions, clock, log, folder: join(folder, 'held-back') });
   const door = await openXdsDoor({
-    ...{ mesh, clock, rng: systemRng(), log, metrics: noMetrics(), version: 'test', authority },
+    mesh,
+    clock,
+    rng: systemRng(),
+    log,
+    metrics: noMetrics(),
+    version: 'test',
+    authority,
     secure: { host: address, port: 0 },
     onNack: (event) => process.stderr.write(`refused: ${event.message}\n`),
   });
@@ -102,7 +108,13 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
   await sdsDoor.listen();
   const adminPort = await freePort(address);
   const bootstrap = gatewayBootstrap({
-    ...{ address, adminPort, xdsPort: door.securePort, socket, chain, key, root: authority.rootPem },
+    address,
+    adminPort,
+    xdsPort: door.securePort,
+    socket,
+    chain,
+    key,
+    root: authority.rootPem,
     proxyConfig: options.proxyConfig ?? {},
   });
   const file = join(folder, 'bootstrap.json');
@@ -119,7 +131,11 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
   };
   await connected(door);
   return {
-    ...{ address, mesh, door, authority, folder },
+    address,
+    mesh,
+    door,
+    authority,
+    folder,
     port: () => freePort(address),
     async apply(yaml) {
       const batch = { set: readObjects(yaml), remove: [] };
@@ -194,8 +210,12 @@ function gatewayBootstrap(facts: BootstrapFacts): object {
       id: `router~${address}~gateway.${NAMESPACE}~${NAMESPACE}.svc.cluster.local`,
       cluster: 'gateway',
       metadata: {
-        ...{ NAME: 'gateway', NAMESPACE, LABELS: { istio: 'ingressgateway' } },
-        ...{ INTERCEPTION_MODE: 'NONE', INSTANCE_IPS: address, PROXY_CONFIG: facts.proxyConfig },
+        NAME: 'gateway',
+        NAMESPACE,
+        LABELS: { istio: 'ingressgateway' },
+        INTERCEPTION_MODE: 'NONE',
+        INSTANCE_IPS: address,
+        PROXY_CONFIG: facts.proxyConfig,
       },
     },
     dynamic_resources: {

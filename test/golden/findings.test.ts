@@ -4,14 +4,13 @@ import { test } from 'node:test';
 import { type MeshFixture, meshFixture, type ProxyFacts } from '../support/mesh-fixture.ts';
 
 const GATEWAY: ProxyFacts = {
-  ...{
-    name: 'gw',
-    type: 'router',
-    ip: '10.0.0.1',
-    namespace: 'istio-system',
-    labels: { istio: 'ingressgateway' },
-  },
-  ...{ serviceAccount: 'gateway', identity: 'spiffe://cluster.local/ns/istio-system/sa/gateway' },
+  name: 'gw',
+  type: 'router',
+  ip: '10.0.0.1',
+  namespace: 'istio-system',
+  labels: { istio: 'ingressgateway' },
+  serviceAccount: 'gateway',
+  identity: 'spiffe://cluster.local/ns/istio-system/sa/gateway',
 };
 
 function server(port: number, tls: string): string {

@@ -18,7 +18,10 @@ function identity(
 }
 
 const GATEWAY: ProxyFacts = {
-  ...{ name: 'gw', type: 'router', ip: '10.0.0.1', labels: GATEWAY_LABELS },
+  name: 'gw',
+  type: 'router',
+  ip: '10.0.0.1',
+  labels: GATEWAY_LABELS,
   ...identity('istio-system', 'gateway'),
 };
 

@@ -12,7 +12,6 @@ import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
-import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import type { HostShard, OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
@@ -20,31 +19,20 @@ import {
   type ClientTraits,
   type HostPolicy,
   NO_POLICY,
-  type PlannedCluster,
   planClusters,
   traitsOf,
 } from '#xds/clusters/cluster-plan.ts';
-import { encodeResource } from '#xds/encode.ts';
-import { type Resource, type ResourceEntry, TYPE_ENDPOINT } from '#xds/resource.ts';
+import type { ResourceEntry } from '#xds/resource.ts';
 import { PERMISSIVE_SERVERS, type ServerMutualTls } from '#xds/tls/server-mutual-tls.ts';
-import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from './endpoint-selection.ts';
+import { assignmentInput, encodeAssignment } from './assignment.ts';
 import {
   type ClientPlace,
   createEndpointViews,
   type EndpointView,
   type EndpointViews,
 } from './endpoint-view.ts';
-import { buildLoadAssignment, type LoadAssignmentInput } from './load-assignment.ts';
-import { groupByLocality } from './locality-group.ts';
-import { prioritize } from './locality-priority.ts';
-import { localityLbOf } from './locality-settings.ts';
 import { createSniEndpoints } from './sni-endpoints.ts';
-import {
-  createServedEndpoints,
-  NOT_SERVED,
-  type ServedEndpoints,
-  serverMutualCheck,
-} from './served-endpoints.ts';
+import { createServedEndpoints, NOT_SERVED, type ServedEndpoints } from './served-endpoints.ts';
 
 /** What endpoints are made of. */
 export interface EndpointSources {
@@ -150,37 +138,4 @@ function assignmentBuilder(interner: Interner): Build {
         };
       });
   });
-}
-
-/** Encodes one. */
-export function encodeAssignment(input: LoadAssignmentInput): Resource {
-  const message = buildLoadAssignment(input);
-  return encodeResource(ClusterLoadAssignmentSchema, message, TYPE_ENDPOINT, input.clusterName);
-}
-
-/** What a cluster's load assignment is made from, besides the plan. */
-export interface AssignmentContext {
-  readonly service: Service;
-  readonly policy: HostPolicy;
-  readonly facts: ClusterFacts;
-  readonly served: ServedEndpoints;
-  readonly place: ClientPlace;
-  /** Leaves out endpoints that take plain text. */
-  readonly onlyMutualTls?: boolean;
-}
-
-/** The input of one load assignment. */
-export function assignmentInput(planned: PlannedCluster, context: AssignmentContext): LoadAssignmentInput {
-  const { service, policy, facts, served, place } = context;
-  const { port, rulePolicy } = planned;
-  const subsetLabels = planned.subset?.labels ?? {};
-  const query = { service, port, subsetLabels, policy: rulePolicy, clientNode: place.nodeName };
-  const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
-  const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(served));
-  const selected = selectEndpoints(served.endpoints, query, false);
-  const taken = context.onlyMutualTls === true ? selected.filter(isMutualTls) : selected;
-  const groups = groupByLocality(taken, isMutualTls);
-  const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts.localityLb);
-  const detectsOutliers = rulePolicy.outlierDetection !== undefined;
-  return { clusterName: planned.name, groups: prioritize(groups, lb, place, detectsOutliers) };
 }

@@ -14,8 +14,8 @@ import { viewerKey } from '#scope/viewer.ts';
 import { NO_POLICY, planClusters, traitsOf } from '#xds/clusters/cluster-plan.ts';
 import { sniName } from '#xds/names.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
+import { assignmentInput, encodeAssignment } from './assignment.ts';
 import type { EndpointViews } from './endpoint-view.ts';
-import { assignmentInput, encodeAssignment } from './outbound-endpoints.ts';
 import { NOT_SERVED, type ServedEndpoints } from './served-endpoints.ts';
 
 export interface SniEndpointSources {
