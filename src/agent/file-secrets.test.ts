@@ -7,7 +7,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { TestClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import { createIssuer } from '../../test/support/certificates.ts';
+import { createIssuer } from '#identity/certificate-rig.ts';
 import { FileSecrets } from './file-secrets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'files-'));

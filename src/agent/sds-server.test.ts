@@ -18,7 +18,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
-import { createIssuer } from '../../test/support/certificates.ts';
+import { createIssuer } from '#identity/certificate-rig.ts';
 import { secretTypeUrl } from './discovery-message.ts';
 import { SdsServer, type SecretSource } from './sds-server.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';

@@ -2,7 +2,7 @@ import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { generateKeyPairSync } from 'node:crypto';
 import type { MeshObject } from '#api/mesh-object.ts';
-import { createIssuer } from '../../test/support/certificates.ts';
+import { createIssuer } from '#identity/certificate-rig.ts';
 import { credentialProblem } from './credential-check.ts';
 
 const NOW_MS = Date.now();

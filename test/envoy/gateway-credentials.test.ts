@@ -5,7 +5,8 @@ import { connect as connectHttp2 } from 'node:http2';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { createIssuer, secretYaml, type TestIssuer } from '../support/certificates.ts';
+import { createIssuer, type TestIssuer } from '#identity/certificate-rig.ts';
+import { secretYaml } from '../support/secret-yaml.ts';
 import {
   type Backend,
   call,

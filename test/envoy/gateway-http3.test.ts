@@ -15,7 +15,8 @@ import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/htt
 import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
 import { buildHttpConnectionManager, NO_FILTERS } from '#xds/filters/http-connection-manager.ts';
-import { createIssuer, secretYaml } from '../support/certificates.ts';
+import { createIssuer } from '#identity/certificate-rig.ts';
+import { secretYaml } from '../support/secret-yaml.ts';
 import { call, startBackend, until } from './gateway-clients.ts';
 import { openGatewayRig } from './gateway-rig.ts';
 import { hostRoutes } from './mesh-pair.ts';

@@ -1,7 +1,8 @@
 /** Servers of gateways of every TLS mode, with a real Envoy: who ends TLS, where connections go, what is refused. */
 import { deepStrictEqual, strictEqual } from 'node:assert';
 import { after, before, test } from 'node:test';
-import { createIssuer, secretYaml, type TestIssuer } from '../support/certificates.ts';
+import { createIssuer, type TestIssuer } from '#identity/certificate-rig.ts';
+import { secretYaml } from '../support/secret-yaml.ts';
 import {
   type Answer,
   type Backend,

@@ -199,8 +199,8 @@ test('a Secret that nobody uses costs nothing, one that is used costs its users'
     const isChanged = mesh.entries('gw') !== snapshot;
     return [mesh.mesh.engine.counters.recomputed - before.recomputed, Number(isChanged)];
   };
-  // Admission of the object; with a user, its secrets and its snapshot.
+  // Admission of the object; with a user, its secrets, what is wrong with them, and its snapshot.
   deepStrictEqual(costOf(secret('other', 'istio-system', PAIR, 'turned')), [1, 0]);
-  deepStrictEqual(costOf(secret('web', 'istio-system', PAIR, 'turned')), [3, 1]);
+  deepStrictEqual(costOf(secret('web', 'istio-system', PAIR, 'turned')), [4, 1]);
   strictEqual(mesh.entries('gw').secrets.size, 1);
 });

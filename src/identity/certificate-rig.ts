@@ -1,4 +1,7 @@
-/** Throw-away authorities for tests of gateways: certificates for DNS names or SPIFFE ids, and revocation lists. */
+/**
+ * For tests: throw-away authorities that issue certificates for DNS names or SPIFFE ids, and revocation lists. Nothing of it is
+ * in a program.
+ */
 import 'reflect-metadata';
 import { createPrivateKey, KeyObject, sign, webcrypto } from 'node:crypto';
 import {
@@ -117,20 +120,4 @@ async function leafKeys(rsaBits: number | undefined): Promise<webcrypto.CryptoKe
   if (rsaBits === undefined) return webcrypto.subtle.generateKey(ECDSA, true, ['sign', 'verify']);
   const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]) };
   return webcrypto.subtle.generateKey({ ...rsa, modulusLength: rsaBits }, true, ['sign', 'verify']);
-}
-
-/** A Secret as YAML; values are written as they are. */
-export function secretYaml(
-  name: string,
-  values: Readonly<Record<string, string>>,
-  {
-    namespace = 'istio-system',
-    type = 'Opaque',
-  }: { readonly namespace?: string; readonly type?: string } = {},
-): string {
-  const data = Object.entries(values).map(
-    ([key, value]) => `  ${key}: ${Buffer.from(value).toString('base64')}`,
-  );
-  const head = `apiVersion: v1\nkind: Secret\nmetadata: {name: ${name}, namespace: ${namespace}}\ntype: ${type}\n`;
-  return `${head}data:\n${data.join('\n')}\n`;
 }
