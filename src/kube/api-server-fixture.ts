@@ -36,6 +36,9 @@ export interface ServedKind {
 
 /** Started, then stopped (and started again on the same port, if wanted). */
 export class ApiServerFixture implements AsyncDisposable {
+  /** Users that access reviews say yes to. */
+  readonly allowed: Set<string> = new Set();
+  readonly posted: unknown[] = [];
   readonly requests: string[] = [];
   readonly forbidden = new Set<string>();
   /** When set, other tokens get 401. */
@@ -212,6 +215,8 @@ export class ApiServerFixture implements AsyncDisposable {
     this.requests.push(`${url.pathname}${url.search}`);
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
       refuse(response, 401, 'Unauthorized', 'Unauthorized');
+    } else if (request.method === 'POST') {
+      void this.#review(request, response);
     } else {
       const [, root = '', ...rest] = url.pathname.split('/');
       const [group = '', version = '', plural = ''] = root === 'api' ? ['', ...rest] : rest;
@@ -219,6 +224,15 @@ export class ApiServerFixture implements AsyncDisposable {
       else this.#discover(group, version, response);
     }
     for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Access reviews: what is posted comes back with the answer for its user. */
+  async #review(request: IncomingMessage, response: Response): Promise<void> {
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    const review = JSON.parse(text) as { readonly spec: { readonly user: string } };
+    this.posted.push(review);
+    reply(response, 201, { ...review, status: { allowed: this.allowed.has(review.spec.user) } });
   }
 
   #discover(group: string, version: string, response: Response): void {

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
 import { systemClock, TestClock } from '#base/clock.ts';
 import { seededRng } from '#base/rng.ts';
+import { reviewAccess } from './access-review.ts';
 import { ApiServerFixture } from './api-server-fixture.ts';
 import { JsonLines } from './json-lines.ts';
 import { KubeClient } from './kube-client.ts';
@@ -70,6 +71,28 @@ test('over TLS many watches share one connection, and come back when it breaks',
   strictEqual(server.connectionCount, 1);
   for (const watch of watches) watch[Symbol.dispose]();
 });
+
+for (const isTls of [false, true]) {
+  test(`access is reviewed over ${isTls ? 'HTTP/2' : 'HTTP/1.1'}`, async () => {
+    await using server = new ApiServerFixture(isTls ? await selfSigned() : undefined);
+    await server.start();
+    server.allowed.add('alice');
+    using client = newClient(server.target);
+    const question = { namespace: 'shop', verb: 'list', resource: 'secrets' };
+    deepStrictEqual(
+      [
+        await reviewAccess(client, { ...question, user: 'alice' }),
+        await reviewAccess(client, { ...question, user: 'bob' }),
+      ],
+      [true, false],
+    );
+    deepStrictEqual(server.posted[0], {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: { user: 'alice', resourceAttributes: question },
+    });
+  });
+}
 
 test('a server with another certificate is refused', async () => {
   await using server = new ApiServerFixture(await selfSigned());

@@ -40,6 +40,18 @@ export interface KubeGet {
   readonly accept?: string;
 }
 
+/** One POST of a JSON value. */
+export interface KubePost {
+  readonly path: string;
+  readonly value: unknown;
+  readonly signal?: AbortSignal;
+}
+
+interface KubeCall extends KubeGet {
+  /** Text to post; a GET without one. */
+  readonly body?: string;
+}
+
 /** A client of one API server. */
 export class KubeClient implements Disposable {
   readonly server: string;
@@ -64,6 +76,14 @@ export class KubeClient implements Disposable {
   async getJson(get: KubeGet): Promise<unknown> {
     return this.#within(REQUEST_LIMIT_MS, get.signal, async (signal) => {
       const response = await this.#open(get, signal);
+      return JSON.parse(await readAll(response.body, MAX_BODY_BYTES)) as unknown;
+    });
+  }
+
+  /** Posts a JSON value and gives the answer as one: reviews, which change nothing. */
+  async postJson({ path, value, signal: outer }: KubePost): Promise<unknown> {
+    return this.#within(REQUEST_LIMIT_MS, outer, async (signal) => {
+      const response = await this.#open({ path, body: JSON.stringify(value) }, signal);
       return JSON.parse(await readAll(response.body, MAX_BODY_BYTES)) as unknown;
     });
   }
@@ -108,7 +128,7 @@ export class KubeClient implements Disposable {
   }
 
   /** A 401 is tried once more when a newer token may be had. */
-  async #open(get: KubeGet, signal: AbortSignal): Promise<HttpResponse> {
+  async #open(get: KubeCall, signal: AbortSignal): Promise<HttpResponse> {
     const first = await this.#send(get, signal);
     const response = first.status === 401 && this.#tokens.refused() ? await this.#send(get, signal) : first;
     if (response !== first) first.body.destroy();
@@ -117,16 +137,21 @@ export class KubeClient implements Disposable {
     throw kubeErrorOf(response.status, parseOrText(text), retryAfterMs(response.retryAfter));
   }
 
-  async #send({ path, accept = 'application/json' }: KubeGet, signal: AbortSignal): Promise<HttpResponse> {
+  async #send(
+    { path, accept = 'application/json', body }: KubeCall,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
     await this.#limit.take();
     const token = await this.#tokens.header();
     const headers = {
       accept,
       'user-agent': this.#userAgent,
       ...(token === undefined ? {} : { authorization: token.reveal() }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };
     signal.throwIfAborted();
-    return this.#transport.send({ method: 'GET', path, headers, signal });
+    if (body === undefined) return this.#transport.send({ method: 'GET', path, headers, signal });
+    return this.#transport.send({ method: 'POST', path, headers, body, signal });
   }
 }
 

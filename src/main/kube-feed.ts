@@ -21,6 +21,7 @@ import { KubeSource } from '#sources/kube.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
 import type { DiscoveryFlags } from './discovery-flags.ts';
 import type { Mesh } from './mesh.ts';
+import { reviewSecretAccess } from './secret-access.ts';
 import { VERSION } from './version.ts';
 
 export interface KubeFeedOptions {
@@ -80,11 +81,13 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
   source.start();
   countKept(metrics, source);
   const problems = watchProblems(source, clock, log);
+  const access = reviewSecretAccess(mesh, client, { clock, log });
   return {
     source,
     waitingFor: () => ['first lists of the Kubernetes API', ...source.state.problems].join('; '),
     [Symbol.dispose]() {
       problems[Symbol.dispose]();
+      access[Symbol.dispose]();
       source[Symbol.dispose]();
       client[Symbol.dispose]();
     },
