@@ -21,6 +21,14 @@ const SLICE_MS = 10;
 /** A storm of changes is delivered in parts at this interval at the latest. */
 const MAX_HOLD_MS = 200;
 
+/** Kinds of this machine only, which no cluster has. */
+const OWN_GROUP = 'lateen.dev';
+
+/** Kinds that a cluster has when somebody installed their CRDs. */
+function hasCrd({ group }: KindInfo): boolean {
+  return group.endsWith('istio.io') || group === 'gateway.networking.k8s.io';
+}
+
 /** What a KubeSource needs. */
 export interface KubeSourceOptions extends KubeSelection {
   readonly client: KubeClient;
@@ -84,7 +92,7 @@ export class KubeSource implements Disposable {
       clock,
       rng,
       ...(options.backoff === undefined ? {} : { backoff: options.backoff }),
-      kinds: this.#followed((info) => info.group.endsWith('istio.io')),
+      kinds: this.#followed(hasCrd),
       listener: {
         found: (info, version) => this.#follow(info, version),
         lost: (info, versions) => this.#lose(info, versions),
@@ -95,7 +103,7 @@ export class KubeSource implements Disposable {
 
   start(): void {
     this.#kinds.start();
-    const core = this.#followed((info) => !info.group.includes('.') || info.group.endsWith('k8s.io'));
+    const core = this.#followed((info) => info.group !== OWN_GROUP && !hasCrd(info));
     for (const info of core) this.#follow(info, info.versions[0] ?? 'v1');
   }
 

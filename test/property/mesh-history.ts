@@ -9,6 +9,7 @@ import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
+import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import {
@@ -20,9 +21,11 @@ import {
   readMeshConfig,
 } from '../support/mesh-fixture.ts';
 import { labels, type Manifest } from './mesh-names.ts';
+import { PROXIES } from './mesh-proxies.ts';
 import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
 import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
+import { SECRET_KINDS, secretAccess } from './secret-arbitrary.ts';
 import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
 
 /** Events that concern something that is there. */
@@ -41,6 +44,7 @@ export type Command =
   | { readonly do: 'trim'; readonly index: number; readonly place: number }
   | { readonly do: 'run'; readonly replica: LocalReplica }
   | { readonly do: 'fetch'; readonly key: string; readonly state: KeySetState }
+  | { readonly do: 'review'; readonly key: string; readonly answer: SecretAccess | undefined }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
@@ -48,54 +52,13 @@ export type Command =
   | { readonly do: 'check'; readonly reversed: boolean }
   | { readonly do: 'step'; readonly items: number };
 
-const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
-/** The proxies that come and go, of every kind that is told apart. */
-const PROXIES: readonly ProxyFacts[] = [
-  {
-    name: 'a-1',
-    ip: '10.9.0.1',
-    labels: { app: 'a', version: 'v1' },
-    locality: { region: 'r1', zone: 'z1' },
-  },
-  {
-    name: 'a-2',
-    ip: '10.9.0.2',
-    labels: { app: 'a', version: 'v2' },
-    locality: { region: 'r2', zone: 'z1' },
-  },
-  {
-    name: 'b-1',
-    ip: '10.9.0.3',
-    namespace: 'shop',
-    labels: { app: 'b', version: 'v1' },
-    interceptionMode: 'TPROXY',
-  },
-  { name: 'c-1', ip: 'fd00::5', namespace: 'istio-system', labels: { app: 'a', version: 'v1' } },
-  {
-    name: 'a-0',
-    ip: '127.4.0.2',
-    labels: { app: 'a' },
-    interceptionMode: 'NONE',
-    outboundAddress: '127.4.0.4',
-    httpProxyPort: 15080,
-  },
-  { name: 'in-1', type: 'router', ip: '10.9.0.3', namespace: 'istio-system', labels: gatewayLabels },
-  { name: 'in-2', type: 'router', ip: '127.4.0.6', labels: gatewayLabels, interceptionMode: 'NONE' },
-  {
-    name: 'out-1',
-    type: 'router',
-    ip: '10.9.0.2',
-    namespace: 'shop',
-    labels: { istio: 'egressgateway' },
-    network: 'n1',
-  },
-];
-
 const manifest = fc.oneof(
-  ...[...ROUTE_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(([weight, arbitrary]) => ({
-    weight,
-    arbitrary,
-  })),
+  ...[...ROUTE_KINDS, ...SECRET_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(
+    ([weight, arbitrary]) => ({
+      weight,
+      arbitrary,
+    }),
+  ),
 );
 const proxy = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...PROXIES) },
@@ -135,6 +98,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(pick, index).map(([what, at]): Command => ({ do: what, index: at })) },
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
+  { weight: 2, arbitrary: secretAccess.map(([key, answer]): Command => ({ do: 'review', key, answer })) },
   { weight: 2, arbitrary: keySetOutcome.map(([key, state]): Command => ({ do: 'fetch', key, state })) },
   { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
@@ -168,6 +132,7 @@ export class LivingMesh {
   readonly heldBack = new Map<string, HeldBack>();
   readonly replicas = new Map<string, LocalReplica>();
   readonly keySets = new Map<string, KeySetState>();
+  readonly secretAccess = new Map<string, SecretAccess>([[EVERYBODY, { isAllowed: true }]]);
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
@@ -191,6 +156,8 @@ export class LivingMesh {
       case 'fetch':
         this.keySets.set(command.key, command.state);
         return this.fixture.mesh.keySets.set(command.key, command.state);
+      case 'review':
+        return this.#review(command.key, command.answer);
       case 'connect':
         return this.#connect(command.proxy);
       case 'trim':
@@ -217,7 +184,8 @@ export class LivingMesh {
 
   /** Queues the outcome in a mesh. */
   feed(to: MeshFixture, reversed = false): void {
-    const { heldBack, replicas, meshConfig, keySets } = to.mesh;
+    const { heldBack, replicas, meshConfig, keySets, secretAccess: access } = to.mesh;
+    if (!this.secretAccess.has(EVERYBODY)) access.delete(EVERYBODY);
     const steps = [
       ...Array.from(this.objects.values(), (object) => () => to.set(object)),
       ...Array.from(
@@ -237,6 +205,12 @@ export class LivingMesh {
         ([key, state]) =>
           () =>
             keySets.set(key, state),
+      ),
+      ...Array.from(
+        this.secretAccess,
+        ([key, answer]) =>
+          () =>
+            access.set(key, answer),
       ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
       () => meshConfig.set(MESH_KEY, this.config),
@@ -273,6 +247,17 @@ export class LivingMesh {
     const key = `${replica.namespace}/${replica.workload}-${replica.replica}`;
     this.replicas.set(key, replica);
     this.fixture.mesh.replicas.set(key, replica);
+  }
+
+  #review(key: string, answer: SecretAccess | undefined): void {
+    const { secretAccess: access } = this.fixture.mesh;
+    if (answer === undefined) {
+      this.secretAccess.delete(key);
+      access.delete(key);
+    } else {
+      this.secretAccess.set(key, answer);
+      access.set(key, answer);
+    }
   }
 
   #connect(facts: ProxyFacts): void {

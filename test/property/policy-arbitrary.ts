@@ -11,6 +11,7 @@ import {
   selector,
   some,
 } from './mesh-names.ts';
+import { credentialName } from './secret-arbitrary.ts';
 
 const duration = fc.constantFrom('1s', '2.500s', '30s');
 
@@ -38,11 +39,16 @@ const connectionPool = some({
   }),
 });
 
-const clientTls = fc.constantFrom(
-  { mode: 'DISABLE' },
-  { mode: 'ISTIO_MUTUAL' },
-  { mode: 'SIMPLE', sni: 'x.example.com' },
-  { mode: 'MUTUAL', credentialName: 'client-certificate' },
+const clientTls = fc.oneof(
+  fc.constantFrom(
+    { mode: 'DISABLE' },
+    { mode: 'ISTIO_MUTUAL' },
+    { mode: 'SIMPLE', sni: 'x.example.com' },
+    { mode: 'SIMPLE', credentialName: 'configmap://default/a' },
+  ),
+  fc
+    .tuple(fc.constantFrom('SIMPLE', 'MUTUAL'), credentialName)
+    .map(([mode, credential]) => ({ mode, credentialName: credential })),
 );
 
 const settings = some({

@@ -13,6 +13,7 @@ import {
   selector,
   some,
 } from './mesh-names.ts';
+import { credentialName } from './secret-arbitrary.ts';
 
 const gatewayName = fc.constantFrom('mesh', 'a', 'default/a', 'istio-system/b');
 
@@ -159,18 +160,25 @@ const serverHosts = few(
     'a.default.svc.cluster.local',
   ),
 );
+const https = { port: { number: 443, name: 'https', protocol: 'HTTPS' } };
+const withCredential = fc
+  .tuple(fc.constantFrom('SIMPLE', 'MUTUAL', 'OPTIONAL_MUTUAL'), few(credentialName))
+  .map(([mode, names]) => ({
+    ...https,
+    tls: { mode, ...(names.length === 1 ? { credentialName: names[0] } : { credentialNames: names }) },
+  }));
 const server = fc.tuple(
   serverHosts,
-  fc.constantFrom(
-    { port: { number: 80, name: 'http', protocol: 'HTTP' } },
-    { port: { number: 8080, name: 'http-alt', protocol: 'HTTP' }, tls: { httpsRedirect: true } },
-    {
-      port: { number: 443, name: 'https', protocol: 'HTTPS' },
-      tls: { mode: 'SIMPLE', credentialName: 'site' },
-    },
-    { port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' } },
-    { port: { number: 8443, name: 'https-mesh', protocol: 'HTTPS' }, tls: { mode: 'ISTIO_MUTUAL' } },
-    { port: { number: 3306, name: 'tcp', protocol: 'TCP' } },
+  fc.oneof(
+    withCredential,
+    fc.constantFrom(
+      { port: { number: 80, name: 'http', protocol: 'HTTP' } },
+      { port: { number: 8080, name: 'http-alt', protocol: 'HTTP' }, tls: { httpsRedirect: true } },
+      { port: { number: 443, name: 'tls', protocol: 'TLS' }, tls: { mode: 'PASSTHROUGH' } },
+      { port: { number: 8443, name: 'https-mesh', protocol: 'HTTPS' }, tls: { mode: 'ISTIO_MUTUAL' } },
+      { port: { number: 15443, name: 'tls-auto', protocol: 'TLS' }, tls: { mode: 'AUTO_PASSTHROUGH' } },
+      { port: { number: 3306, name: 'tcp', protocol: 'TCP' } },
+    ),
   ),
 );
 const servers = fc
