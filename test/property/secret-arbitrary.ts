@@ -4,9 +4,16 @@ import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import { all, few, type Manifest, manifests, name, namespace, some } from './mesh-names.ts';
 
 const value = fc.constantFrom('b25l', 'dHdv', '');
+const whole = all({ cert: value, key: value, cacert: value }).filter(({ cert, key }) => cert + key !== '');
 const secret = all({
   type: fc.constantFrom('Opaque', 'kubernetes.io/tls'),
-  data: some({ 'tls.crt': value, 'tls.key': value, 'ca.crt': value, cert: value, key: value, cacert: value }),
+  data: fc.oneof(
+    { weight: 3, arbitrary: whole },
+    {
+      weight: 1,
+      arbitrary: some({ 'tls.crt': value, 'tls.key': value, 'ca.crt': value, cert: value, key: value }),
+    },
+  ),
 });
 /** CA certificates of their own, beside a Secret of the name without the ending. */
 const ofAuthority = fc.constantFrom({}, { name: 'a-cacert' });
@@ -22,16 +29,19 @@ const grant = fc
 
 /** Names of credentials as gateways and rules have them. */
 export const credentialName: fc.Arbitrary<string> = fc.oneof(
-  name,
-  fc.tuple(fc.constantFrom('kubernetes', 'kubernetes-gateway'), namespace, name).map((parts) => {
-    const [scheme, where, what] = parts;
-    return `${scheme}://${where}/${what}`;
-  }),
+  { weight: 3, arbitrary: name },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom('kubernetes', 'kubernetes-gateway'), namespace, name).map((parts) => {
+      const [scheme, where, what] = parts;
+      return `${scheme}://${where}/${what}`;
+    }),
+  },
 );
 
 /** Objects of one kind each, with how often they are drawn. */
 export const SECRET_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[] = [
-  [4, manifests('v1', 'Secret', secret, ofAuthority)],
+  [9, manifests('v1', 'Secret', secret, ofAuthority)],
   [1, manifests('v1', 'ConfigMap', configMap)],
   [1, manifests('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', grant)],
 ];
