@@ -11,11 +11,12 @@ import { objectKey } from '#base/object-ref.ts';
 import type { PrintedObject } from '#doors/control-protocol.ts';
 import type { ControlPlane } from './control-plane.ts';
 
+/** Made with its keys in byte order, as everything is printed. */
 interface Condition {
-  readonly type: string;
-  readonly status: 'True' | 'False';
-  readonly reason: string;
   readonly message: string;
+  readonly reason: string;
+  readonly status: 'True' | 'False';
+  readonly type: string;
 }
 
 /** Objects as Kubernetes prints them; Istio's kinds with a status where there is something to say. */
@@ -42,7 +43,7 @@ function conditionsByObject({
   };
   for (const held of heldBack()) {
     const message = held.lastGood ? `${held.reason}; the form before it stays in force` : held.reason;
-    add(objectKey(held), { type: 'InForce', status: 'False', reason: 'HeldBack', message });
+    add(objectKey(held), { message, reason: 'HeldBack', status: 'False', type: 'InForce' });
   }
   for (const finding of findings()) {
     if (finding.resource !== undefined) add(objectKey(finding.resource), conditionOf(finding));
@@ -53,5 +54,6 @@ function conditionsByObject({
 function conditionOf(finding: Diagnostic): Condition {
   const { code, path = '' } = finding;
   const place = path === '' ? '' : ` (${path})`;
-  return { type: 'HasFindings', status: 'True', reason: code, message: `${diagnosticText(finding)}${place}` };
+  const message = `${diagnosticText(finding)}${place}`;
+  return { message, reason: code, status: 'True', type: 'HasFindings' };
 }
