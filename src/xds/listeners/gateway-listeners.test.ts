@@ -60,11 +60,19 @@ test('on one machine the proxy binds its own address under the same name', () =>
     interceptionMode: 'NONE',
     addresses: ['127.0.2.1'],
   });
+  const rig = mesh([HTTP, { ...HTTP, bind: '127.0.0.7' }]);
+  rig.connect(own);
+  deepStrictEqual(
+    ['0.0.0.0_8080', '127.0.0.7_8080'].map((name) => rig.listener(own, name)['address']),
+    ['127.0.2.1', '127.0.0.7'].map((address) => ({ socketAddress: { address, portValue: 8080 } })),
+  );
+});
+
+test('a proxy with IPv6 addresses alone listens on all of those', () => {
+  const own = proxy('six', { id: 'six', type: 'router', labels: { istio: 'gw' }, addresses: ['fd00::1'] });
   const rig = mesh([HTTP]);
   rig.connect(own);
-  deepStrictEqual(rig.listener(own, '0.0.0.0_8080')['address'], {
-    socketAddress: { address: '127.0.2.1', portValue: 8080 },
-  });
+  deepStrictEqual([...rig.listenerEntries(own).keys()], ['::_8080']);
 });
 
 test('HTTPS servers are chains by server name, with a certificate each', () => {

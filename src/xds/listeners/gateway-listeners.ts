@@ -132,8 +132,8 @@ function listenerInput(
   return {
     name: listener.name,
     transport: listener.transport,
-    // On one machine each proxy has an address of its own; the name stays Istio's.
-    address: view.bindAddress === '' ? listener.bind : view.bindAddress,
+    // On one machine "all addresses" are the proxy's own; the name stays Istio's.
+    address: listener.bind === view.anyAddress && view.bindAddress !== '' ? view.bindAddress : listener.bind,
     port: listener.port,
     chains: listener.chains,
     readsProxyProtocol: view.topology?.proxyProtocol !== undefined && listener.transport === 'tcp',
