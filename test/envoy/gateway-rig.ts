@@ -95,7 +95,7 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
     onNack: (event) => process.stderr.write(`refused: ${event.message}\n`),
   });
   const { chain, key } = await issueWorkload(authority, NAMESPACE, SERVICE_ACCOUNT);
-  const secrets = { chainPem: chain, rootsPem: authority.rootPem } as WorkloadSecrets;
+  const secrets = { chainPem: chain, rootsPem: authority.rotation.rootsPem } as WorkloadSecrets;
   const socket = join(folder, 'sds');
   const sds = new SdsServer(
     {
@@ -114,7 +114,7 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
     socket,
     chain,
     key,
-    root: authority.rootPem,
+    root: authority.rotation.rootsPem,
     proxyConfig: options.proxyConfig ?? {},
   });
   const file = join(folder, 'bootstrap.json');
@@ -156,6 +156,7 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
       await sdsDoor.close();
       sds[Symbol.dispose]();
       await heldBack[Symbol.asyncDispose]();
+      authority[Symbol.dispose]();
       rmSync(folder, { recursive: true });
     },
   };
