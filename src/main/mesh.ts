@@ -6,6 +6,7 @@ import { ObjectCollections } from '#api/object-collections.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import type { Engine, SourceCollection } from '#collections/collection.ts';
 import { createEngine } from '#collections/engine.ts';
+import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
@@ -37,6 +38,8 @@ export interface Mesh {
   readonly keySets: SourceCollection<KeySetState>;
   /** Holds "everybody" until somebody reviews it (a cluster's API server). */
   readonly secretAccess: SourceCollection<SecretAccess>;
+  /** What connected clients ask for, by proxy id. */
+  readonly demands: SourceCollection<Demand>;
   readonly graph: MeshGraph;
 }
 
@@ -50,6 +53,7 @@ export function createMesh(options: MeshOptions): Mesh {
   const replicas = engine.source<LocalReplica>('localReplicas');
   const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
   const secretAccess = engine.source<SecretAccess>('secretAccess', { equals: deepEqual });
+  const demands = engine.source<Demand>('demands');
   const graph = createMeshGraph(engine, {
     objects: (kind) => objects.of(kind),
     heldBack,
@@ -58,6 +62,7 @@ export function createMesh(options: MeshOptions): Mesh {
     localReplicas: replicas,
     keySets,
     secretAccess,
+    demands,
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
@@ -67,4 +72,6 @@ export function createMesh(options: MeshOptions): Mesh {
   const driver = new EngineDriver(engine);
   const sources = { objects, heldBack, meshConfig, proxies, replicas, keySets, secretAccess };
   return { engine, driver, ...sources, graph };
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, demands, graph };
 }

@@ -38,6 +38,8 @@ export function openScratchMesh(mesh: Mesh, options: MeshOptions, proxyId: strin
   for (const [key, answer] of mesh.secretAccess.all()) scratch.secretAccess.set(key, answer);
   if (mesh.secretAccess.get(EVERYBODY) === undefined) scratch.secretAccess.delete(EVERYBODY);
   scratch.proxies.set(proxyId, proxy);
+  const demand = mesh.demands.get(proxyId);
+  if (demand !== undefined) scratch.demands.set(proxyId, demand);
   const inForce = mesh.heldBack.all();
   for (const [key, verdict] of inForce) scratch.heldBack.set(key, verdict);
   let tried: readonly string[] = [];

@@ -26,7 +26,7 @@ export interface Endpoint {
   readonly health: 'healthy' | 'unhealthy' | 'draining' | 'unknown';
   readonly workloadName: string;
   readonly namespace: string;
-  /** Pod host name for headless services, '' otherwise. */
+  /** As in Workload. */
   readonly hostname: string;
   readonly nodeName: string;
 }
@@ -62,7 +62,7 @@ export interface Workload {
   readonly ports: Readonly<Record<string, number>>;
   /** Ports as the mesh shows them -> where the application listens, where the two differ (capture `proxy` only). */
   readonly appPorts: Readonly<Record<string, number>>;
-  /** Pod hostname for headless services, '' otherwise. */
+  /** Name below its headless service's domain: `db-0.db` where its subdomain is known, else `db-0`; '' when it has none. */
   readonly hostname: string;
   readonly tlsMode: 'istio' | 'disabled';
   readonly ready: boolean;

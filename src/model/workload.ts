@@ -58,7 +58,7 @@ export function workloadFromPod(
     nodeName: spec.nodeName,
     ports: namedPorts([...spec.containers, ...spec.initContainers]),
     appPorts: {},
-    hostname: spec.subdomain === '' ? '' : spec.hostname || pod.name,
+    hostname: spec.subdomain === '' ? '' : `${spec.hostname || pod.name}.${spec.subdomain}`,
     tlsMode: tlsModeOfLabels(labels),
     ready: spec.ready && !spec.deleting,
   };

@@ -18,6 +18,7 @@ import {
   type HostRules,
   type MergedRule,
 } from '#model/destination-rule.ts';
+import { shardOf as tableShardOf } from '#model/host-shard.ts';
 import { meshFact, policyFacts } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
@@ -58,6 +59,8 @@ export interface OutboundScope {
   readonly hostShards: Collection<HostShard>;
   /** By viewer; inner key is the host name. */
   readonly hostsByViewer: Index<OutboundHost>;
+  /** By `viewer|shard` of model/host-shard.ts: parts of large tables, the same on every replica. */
+  readonly hostsByTableShard: Index<OutboundHost>;
   readonly destinationRules: DestinationRuleModel;
 }
 
@@ -123,6 +126,9 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
       (host) => [host.viewer],
       (host) => host.service.hostname,
     ),
+    hostsByTableShard: engine.index('scope.hostsByTableShard', hosts, (host) => [
+      viewerKey(host.viewer, tableShardOf(host.service.hostname)),
+    ]),
   };
 }
 

@@ -10,6 +10,7 @@ import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Collection, Engine, Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
+import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
@@ -34,6 +35,7 @@ import { createEndpoints } from './endpoints/outbound-endpoints.ts';
 import { createFindings, findingsBeside } from './mesh-findings.ts';
 import { createGatewayResources } from './gateway-resources.ts';
 import { createInboundResources } from './inbound.ts';
+import { createNameTables } from './nametable/name-tables.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
@@ -57,6 +59,7 @@ export interface MeshGraphSources {
   /** Outcome of fetching `wantedKeySets`, under their keys. */
   readonly keySets: Collection<KeySetState>;
   readonly secretAccess: Collection<SecretAccess>;
+  readonly demands: Collection<Demand>;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
   /** Defaults where absent. */
@@ -131,6 +134,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
     gateways,
     secrets,
+    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
+    nameTables: createNameTables({ ...shared, demands: sources.demands, sidecars: models.sidecars }),
+    gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);

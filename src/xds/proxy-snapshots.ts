@@ -13,6 +13,7 @@ import type { OutboundClusters } from './clusters/outbound-clusters.ts';
 import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
 import type { InboundResources } from './inbound.ts';
+import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
 import type { ProxySecrets } from './secrets/proxy-secrets.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
@@ -33,6 +34,7 @@ export interface ProxySnapshotDeps {
   readonly inbound: Collection<InboundResources>;
   readonly gateways: GatewayResources;
   readonly secrets: ProxySecrets;
+  readonly nameTables: NameTables;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -74,7 +76,7 @@ function sidecarSnapshot(
       inbound: inbound.listeners,
     }),
     routes: fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy)),
-    nameTable: NOTHING,
+    nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };
@@ -98,7 +100,7 @@ function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): P
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
     listeners: deps.gateways.listeners(fetch, proxy),
     routes: deps.gateways.routes(fetch, proxy),
-    nameTable: NOTHING,
+    nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };
@@ -111,6 +113,15 @@ function secretsOf(
   { secrets }: ProxySnapshotDeps,
 ): Pick<ProxySnapshot, 'secrets' | 'secretsOwner'> {
   return { secrets: secrets.secretsOf(fetch, proxy), secretsOwner: proxy.identity ?? '' };
+}
+
+function nameTable(
+  fetch: Fetch,
+  proxy: Proxy,
+  { nameTables }: ProxySnapshotDeps,
+): PersistentMap<ResourceEntry> {
+  const view = nameTables.viewOf(fetch, proxy);
+  return view === undefined ? NOTHING : fetch.bucket(nameTables.tables, view);
 }
 
 /** Maps of an unchanged part are the same object, so comparing references is enough to stop a change here. */

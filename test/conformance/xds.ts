@@ -9,6 +9,7 @@ import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { NameTableSchema } from '#proto/istio/networking/nds/v1/nds_pb.ts';
 import { meshFixture, SNAPSHOT_PARTS, type SnapshotPart } from '../support/mesh-fixture.ts';
 import { type CaseInputs, caseFolders, readCase } from './case-inputs.ts';
 import { findDifferences, isPlain, sortedJson } from './difference.ts';
@@ -22,7 +23,11 @@ const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
   endpoints: ClusterLoadAssignmentSchema,
   listeners: ListenerSchema,
   routes: RouteConfigurationSchema,
+  nameTable: NameTableSchema,
 };
+
+/** A proxy has one table at most. */
+const NAME_TABLE = 'name-table';
 
 export const XDS: Suite = {
   name: 'xds',
@@ -39,7 +44,7 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
   const fixture = meshFixture();
   fixture.mesh.meshConfig.set('mesh', inputs.meshConfig);
   fixture.set(...inputs.objects);
-  for (const proxy of inputs.proxies) fixture.connect(proxy);
+  for (const proxy of inputs.proxies) fixture.connect({ ...proxy, asks: { nameTable: true } });
   fixture.settle();
   const found: string[] = [];
   for (const { name } of inputs.proxies) {
@@ -51,13 +56,13 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
     context.dump(
       inputs.name,
       name,
-      Object.fromEntries(SNAPSHOT_PARTS.map((part) => [part, Object.values(snapshot[part])])),
+      Object.fromEntries(SNAPSHOT_PARTS.map((part) => [keyOf(part), Object.values(snapshot[part])])),
     );
     const asked = askedRoutes(snapshot.listeners);
     for (const part of SNAPSHOT_PARTS) {
       const differences = compareParts(
         part,
-        expected[part] ?? [],
+        expected[keyOf(part)] ?? [],
         part === 'routes' ? pick(snapshot.routes, asked) : snapshot[part],
         context,
       );
@@ -65,6 +70,11 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
     }
   }
   return found;
+}
+
+/** The corpus spells the part in small letters. */
+function keyOf(part: SnapshotPart): string {
+  return part === 'nameTable' ? 'nametable' : part;
 }
 
 /** A client asks for the route configurations that its listeners name, and for no others. */
@@ -88,8 +98,8 @@ function compareParts(
 ): readonly string[] {
   const found: string[] = [];
   const left = new Map(Object.entries(generated));
-  for (const json of expected) {
-    const name = String(json['name'] ?? json['cluster_name']);
+  for (const { '@type': _type, ...json } of expected) {
+    const name = String(json['name'] ?? json['cluster_name'] ?? NAME_TABLE);
     const own = left.get(name);
     left.delete(name);
     if (own === undefined) found.push(`${name}: missing`);
@@ -105,6 +115,7 @@ function compareParts(
 /** The corpus has only what is not empty. */
 function isEmpty(part: SnapshotPart, resource: Plain): boolean {
   if (part === 'routes') return listOf(resource['virtualHosts']).length === 0;
+  if (part === 'nameTable') return Object.keys((resource['table'] ?? {}) as Plain).length === 0;
   if (part !== 'endpoints') return false;
   return listOf(resource['endpoints']).every(
     (locality) => listOf((locality as Plain)['lbEndpoints']).length === 0,
@@ -119,11 +130,21 @@ function arranged(part: SnapshotPart, resource: Plain): Plain {
     );
     return { ...resource, virtualHosts: Object.fromEntries(hosts) };
   }
+  if (part === 'nameTable') return { table: sortedIps((resource['table'] ?? {}) as Plain) };
   if (part !== 'endpoints') return resource;
   const localities = listOf(resource['endpoints'])
     .filter(isPlain)
     .map((locality) => ({ ...locality, lbEndpoints: sorted(listOf(locality['lbEndpoints'])) }));
   return { ...resource, endpoints: sorted(localities) };
+}
+
+/** Agents shuffle the addresses of a name anyway. */
+function sortedIps(table: Plain): Plain {
+  const names = Object.entries(table).map(([name, info]) => {
+    const { ips, ...rest } = info as Plain;
+    return [name, { ...rest, ips: sorted(listOf(ips)) }] as const;
+  });
+  return Object.fromEntries(names);
 }
 
 function sorted(values: readonly unknown[]): readonly unknown[] {

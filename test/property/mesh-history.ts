@@ -52,6 +52,58 @@ export type Command =
   | { readonly do: 'check'; readonly reversed: boolean }
   | { readonly do: 'step'; readonly items: number };
 
+const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
+/** The proxies that come and go, of every kind that is told apart. */
+const PROXIES: readonly ProxyFacts[] = [
+  {
+    name: 'a-1',
+    ip: '10.9.0.1',
+    labels: { app: 'a', version: 'v1' },
+    locality: { region: 'r1', zone: 'z1' },
+    dnsCapture: true,
+    asks: { nameTable: true },
+  },
+  {
+    name: 'a-2',
+    ip: '10.9.0.2',
+    labels: { app: 'a', version: 'v2' },
+    locality: { region: 'r2', zone: 'z1' },
+  },
+  {
+    name: 'b-1',
+    ip: '10.9.0.3',
+    namespace: 'shop',
+    labels: { app: 'b', version: 'v1' },
+    interceptionMode: 'TPROXY',
+    asks: { nameTable: true },
+  },
+  {
+    name: 'c-1',
+    ip: 'fd00::5',
+    namespace: 'istio-system',
+    labels: { app: 'a', version: 'v1' },
+    asks: { nameTable: true },
+  },
+  {
+    name: 'a-0',
+    ip: '127.4.0.2',
+    labels: { app: 'a' },
+    interceptionMode: 'NONE',
+    outboundAddress: '127.4.0.4',
+    httpProxyPort: 15080,
+  },
+  { name: 'in-1', type: 'router', ip: '10.9.0.3', namespace: 'istio-system', labels: gatewayLabels },
+  { name: 'in-2', type: 'router', ip: '127.4.0.6', labels: gatewayLabels, interceptionMode: 'NONE' },
+  {
+    name: 'out-1',
+    type: 'router',
+    ip: '10.9.0.2',
+    namespace: 'shop',
+    labels: { istio: 'egressgateway' },
+    network: 'n1',
+  },
+];
+
 const manifest = fc.oneof(
   ...[...ROUTE_KINDS, ...SECRET_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(
     ([weight, arbitrary]) => ({
@@ -68,6 +120,13 @@ const proxy = fc.oneof(
     arbitrary: fc
       .tuple(fc.constantFrom(...PROXIES), labels)
       .map(([facts, other]) => ({ ...facts, labels: other })),
+  },
+  // The same proxy, which asks for names or not.
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...PROXIES), fc.boolean())
+      .map(([facts, nameTable]) => ({ ...facts, asks: { nameTable } })),
   },
 );
 const index = fc.nat(40);

@@ -12,12 +12,14 @@ import type { Diagnostic } from '#base/diagnostic.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
 import { createMesh, type Mesh } from '#main/mesh.ts';
+import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Locality, Proxy } from '#model/proxy.ts';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { NameTableSchema } from '#proto/istio/networking/nds/v1/nds_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { Resource, ResourceEntry } from '#xds/resource.ts';
@@ -25,7 +27,7 @@ import type { Resource, ResourceEntry } from '#xds/resource.ts';
 export type Json = Readonly<Record<string, JsonValue>>;
 
 /** The parts of a snapshot that have resources today. */
-export const SNAPSHOT_PARTS = ['clusters', 'endpoints', 'listeners', 'routes'] as const;
+export const SNAPSHOT_PARTS = ['clusters', 'endpoints', 'listeners', 'routes', 'nameTable'] as const;
 export type SnapshotPart = (typeof SNAPSHOT_PARTS)[number];
 
 const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
@@ -33,6 +35,7 @@ const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
   endpoints: ClusterLoadAssignmentSchema,
   listeners: ListenerSchema,
   routes: RouteConfigurationSchema,
+  nameTable: NameTableSchema,
 };
 
 /** What sets a proxy apart; all but the name has a default. */
@@ -40,6 +43,8 @@ export interface ProxyFacts extends Partial<Omit<Proxy, 'id' | 'addresses' | 'lo
   readonly name: string;
   readonly ip?: string;
   readonly locality?: Partial<Locality>;
+  /** What it asks for beyond what every proxy gets. */
+  readonly asks?: Partial<Demand>;
 }
 
 /** Resources of one proxy by part and name, as proto JSON. */
@@ -115,6 +120,8 @@ export function meshFixture(): MeshFixture {
       const proxy = proxyOf(facts);
       ids.set(proxy.name, proxy.id);
       mesh.proxies.set(proxy.id, proxy);
+      if (facts.asks === undefined) mesh.demands.delete(proxy.id);
+      else mesh.demands.set(proxy.id, { ...NO_DEMAND, ...facts.asks });
       return proxy;
     },
     disconnect: (name) => mesh.proxies.delete(ids.get(name) ?? name),
@@ -161,7 +168,7 @@ function refused(diagnostics: readonly Diagnostic[]): Error {
 }
 
 /** A proxy of the default namespace unless told otherwise; without labels. */
-export function proxyOf({ ip = '10.9.0.9', locality, ...facts }: ProxyFacts): Proxy {
+export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: ProxyFacts): Proxy {
   const { name, type = 'sidecar', namespace = 'default' } = facts;
   const domain = `${namespace}.svc.cluster.local`;
   return {

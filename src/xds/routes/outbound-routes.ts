@@ -39,6 +39,7 @@ export interface OutboundRouteDeps {
   readonly viewerOf: (fetch: Fetch, proxy: Proxy) => string;
   readonly hosts: Collection<OutboundHost>;
   readonly hostsByViewer: Index<OutboundHost>;
+  readonly hostsByTableShard: Index<OutboundHost>;
   readonly sidecars: Collection<MeshObject<SidecarSpec>>;
 }
 

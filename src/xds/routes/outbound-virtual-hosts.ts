@@ -5,7 +5,6 @@
 import { sortedBy } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
-import { shardOf } from '#model/host-shard.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { comparePrecedenceIn, type VirtualService } from '#model/virtual-service.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
@@ -24,6 +23,7 @@ export interface OutboundVirtualHostDeps {
   readonly contexts: Collection<RouteContext>;
   readonly hosts: Collection<OutboundHost>;
   readonly hostsByViewer: Index<OutboundHost>;
+  readonly hostsByTableShard: Index<OutboundHost>;
 }
 
 /** All virtual hosts, by shard; hosts that only VirtualServices name are shards of their own behind the others. */
@@ -34,10 +34,7 @@ export function createHostShards(deps: OutboundVirtualHostDeps): Collection<Host
 
 function createServiceShards(deps: OutboundVirtualHostDeps): Collection<HostShard> {
   const { engine } = deps;
-  const byShard = engine.index('xds.hostsByShard', deps.hosts, (host) => [
-    viewerKey(host.viewer, shardOf(host.service.hostname)),
-  ]);
-  const groups = engine.group('xds.hostGroups', byShard);
+  const groups = engine.group('xds.hostGroups', deps.hostsByTableShard);
   return engine.deriveMany('xds.serviceShards', groups, (fetch, group, key) => {
     const [first] = group.values();
     const context = first === undefined ? undefined : fetch.get(deps.contexts, first.viewer);
