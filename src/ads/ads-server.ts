@@ -18,7 +18,7 @@ import type { Peer, ProxyAdmission } from './peer.ts';
 import { DEFAULT_PUSH_QUEUE, PushQueue, type PushQueueOptions } from './push-queue.ts';
 import { BodyCache } from './response-body.ts';
 import { DiffCache } from './snapshot-diff.ts';
-import type { SnapshotSource } from './snapshot-source.ts';
+import type { ProxyLease, SnapshotSource } from './snapshot-source.ts';
 import { SOTW } from './sotw-stream.ts';
 import type { XdsStream } from './xds-stream.ts';
 
@@ -48,7 +48,7 @@ export class AdsServer implements Disposable {
   readonly #sotwBodies: BodyCache;
   readonly #sessions: Map<string, Set<ProxySession>> = new Map();
   readonly #open: Set<ProxySession> = new Set();
-  readonly #leases: Map<ProxySession, Disposable> = new Map();
+  readonly #leases: Map<ProxySession, ProxyLease> = new Map();
   /** When each waiting proxy's oldest unanswered change was finished, monotonic milliseconds. */
   readonly #changedAtMs: Map<string, number> = new Map();
   readonly #scope: Scope = new Scope();
@@ -121,6 +121,8 @@ export class AdsServer implements Disposable {
       join: (session, node) => this.#join(session, node),
       leave: (session) => this.#leave(session),
       snapshot: (proxyId) => source.snapshot(proxyId),
+      demand: (proxyId) => source.demand(proxyId),
+      ask: (session, demand) => this.#leases.get(session)?.ask(demand),
       settled: (record, epoch) => this.#settled(record, epoch),
       nacked: (event) => {
         log.warn('a proxy refused configuration', {

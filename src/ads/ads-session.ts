@@ -16,6 +16,7 @@ import type { Logger } from '#base/logger.ts';
 import { WireError } from '#base/proto-wire.ts';
 import type { Result } from '#base/result.ts';
 import { emptyMap } from '#collections/persistent-map.ts';
+import type { Demand } from '#model/demand.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { AdsMetrics } from './ads-metrics.ts';
 import type { ConnectionRecord } from './connections.ts';
@@ -27,6 +28,7 @@ import { type OrderedStream, PushOrder } from './push-order.ts';
 import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
 import type { DiffCache, ResourceMap } from './snapshot-diff.ts';
+import { StreamDemand } from './stream-demand.ts';
 import { type Changes, type Refusal, TypeState } from './subscription.ts';
 import { wireVersions } from './wire-version.ts';
 import type { XdsStream } from './xds-stream.ts';
@@ -49,6 +51,10 @@ export interface SessionHost {
   join(session: ProxySession, node: Uint8Array): Result<ConnectionRecord, GrpcStatus>;
   leave(session: ProxySession): void;
   snapshot(proxyId: string): ProxySnapshot | undefined;
+  /** What that snapshot was made for. */
+  demand(proxyId: string): Demand;
+  /** Tells what the stream asks for now of that which is made on demand. */
+  ask(session: ProxySession, demand: Demand): void;
   settled(record: ConnectionRecord, epoch: number): void;
   nacked(event: NackEvent): void;
 }
@@ -81,8 +87,9 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
   readonly #lastNonce: Map<TypeState, string> = new Map();
   #record: ConnectionRecord | undefined;
   #snapshot: ProxySnapshot | undefined;
+  #demand: StreamDemand | undefined;
   #epoch: Epoch = { number: 0, version: '' };
-  /** Requests that came before there was a snapshot to answer from. */
+  /** Requests that came before there was a snapshot to answer them from. */
   #waiting: Uint8Array[] = [];
   #timer: Disposable | undefined;
   #nonces = 0;
@@ -130,8 +137,8 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       this.#epoch = this.#host.epoch();
       const waiting = this.#waiting;
       this.#waiting = [];
-      if (waiting.length > 0) this.#stream.resume();
-      for (const message of waiting) this.#handle(message);
+      for (const message of waiting) this.#take(message);
+      if (waiting.length > 0 && this.#waiting.length === 0) this.#stream.resume();
       this.#pump();
     });
   }
@@ -164,11 +171,10 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
   #receive(messages: readonly Uint8Array[]): void {
     for (const message of messages) {
       if (this.#isEnded || !this.#joined(message)) return;
-      if (this.#snapshot !== undefined) this.#handle(message);
-      else this.#waiting.push(message);
+      this.#take(message);
     }
-    if (this.#snapshot === undefined) this.#stream.pause();
-    else this.#pump();
+    if (this.#waiting.length > 0) this.#stream.pause();
+    this.#pump();
   }
 
   /** The first request says who this is. False when the stream was refused. */
@@ -190,8 +196,28 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     return true;
   }
 
-  #handle(message: Uint8Array): void {
-    const request = this.#dialect.decode(message);
+  /** Handles a message, unless it must wait for a snapshot, or behind others that do. */
+  #take(message: Uint8Array): void {
+    const mayHandle = this.#snapshot !== undefined && this.#waiting.length === 0;
+    const request = mayHandle ? this.#dialect.decode(message) : undefined;
+    if (request !== undefined && this.#isAnswerable(request)) this.#handle(request);
+    else this.#waiting.push(message);
+  }
+
+  /** False while the snapshot was not made for what the request asks for. */
+  #isAnswerable(request: R): boolean {
+    const record = this.#record;
+    const type = resourceType(request.typeUrl);
+    if (record === undefined) return false;
+    const { proxy } = record.node;
+    this.#demand ??= new StreamDemand(proxy.generator);
+    if (!this.#demand.concerns(type)) return true;
+    const names = this.#dialect.wantedNames(request, this.#states.get(type.url)?.names ?? []);
+    if (this.#demand.take(type, names)) this.#host.ask(this, this.#demand.current);
+    return this.#demand.isMet(type, this.#host.demand(proxy.id));
+  }
+
+  #handle(request: R): void {
     let state = this.#states.get(request.typeUrl);
     const isFirst = state === undefined;
     if (state === undefined) {

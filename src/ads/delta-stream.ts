@@ -16,7 +16,18 @@ const WILDCARD = '*';
 const NO_VERSIONS: ReadonlyMap<string, string> = new Map();
 
 /** The delta variant of ADS. */
-export const DELTA: Dialect<DeltaRequest> = { isDelta: true, decode: decodeDeltaRequest, subscribe, compose };
+export const DELTA: Dialect<DeltaRequest> = {
+  isDelta: true,
+  decode: decodeDeltaRequest,
+  subscribe,
+  wantedNames,
+  compose,
+};
+
+function wantedNames(request: DeltaRequest, names: Iterable<string>): Iterable<string> {
+  const dropped = new Set(request.unsubscribe);
+  return [...[...names].filter((name) => !dropped.has(name)), ...request.subscribe];
+}
 
 /** A delta request's subscriptions count even when its nonce is old: they are not repeated. */
 function subscribe(request: DeltaRequest, context: SubscriptionContext): void {

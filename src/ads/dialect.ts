@@ -50,6 +50,8 @@ export interface Dialect<R extends DiscoveryRequest> {
   /** Errors: WireError. */
   decode(message: Uint8Array): R;
   subscribe(request: R, context: SubscriptionContext): void;
+  /** The names that the client is subscribed to once the request is taken; `names` are those before. */
+  wantedNames(request: R, names: Iterable<string>): Iterable<string>;
   /** Undefined when the variant has no way to say this. */
   compose(context: ResponseContext, bodies: BodyCache): Response | undefined;
 }

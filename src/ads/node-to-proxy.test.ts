@@ -63,6 +63,7 @@ test('a full node of a sidecar becomes a proxy', () => {
       interceptionMode: 'NONE',
       dnsDomain: 'shop.svc.cluster.local',
       dnsCapture: true,
+      generator: '',
       httpProxyPort: 15_080,
       outboundAddress: '127.0.0.5',
       proxyConfig: { concurrency: 2, tracing: { sampling: 1.5 }, list: [true, null, 'x'] },

@@ -64,6 +64,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     interceptionMode: INTERCEPTION_MODES.find((mode) => mode === metadata['INTERCEPTION_MODE']) ?? 'REDIRECT',
     dnsDomain: domain,
     dnsCapture: isTrue(metadata['DNS_CAPTURE']),
+    generator: metadata['GENERATOR'] === 'grpc' ? 'grpc' : '',
     httpProxyPort: readPort(metadata['HTTP_PROXY_PORT']),
     outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
     proxyConfig: readObject(metadata['PROXY_CONFIG']),

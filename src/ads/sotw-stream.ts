@@ -22,7 +22,17 @@ const NO_CLAIMS: Claims = { versions: new Map(), versionOf: () => '' };
 type Named = readonly [string, ResourceEntry];
 
 /** The state-of-the-world variant of ADS. */
-export const SOTW: Dialect<SotwRequest> = { isDelta: false, decode: decodeSotwRequest, subscribe, compose };
+export const SOTW: Dialect<SotwRequest> = {
+  isDelta: false,
+  decode: decodeSotwRequest,
+  subscribe,
+  wantedNames,
+  compose,
+};
+
+function wantedNames(request: SotwRequest): Iterable<string> {
+  return request.names;
+}
 
 function subscribe(request: SotwRequest, context: SubscriptionContext): void {
   const { state, target, isFirst, isExpired, nowMs } = context;

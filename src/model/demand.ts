@@ -15,6 +15,12 @@ export interface Demand {
 /** A client that has asked for nothing yet. */
 export const NO_DEMAND: Demand = { nameTable: false, listeners: [], routes: [], clusters: [] };
 
+/** True when nothing is asked for. */
+export function isIdle(demand: Demand): boolean {
+  const { nameTable, listeners, routes, clusters } = demand;
+  return !nameTable && listeners.length + routes.length + clusters.length === 0;
+}
+
 /** What several streams of one client ask for together. */
 export function joinDemands(demands: readonly Demand[]): Demand {
   const names = (part: 'listeners' | 'routes' | 'clusters'): readonly string[] =>

@@ -37,6 +37,8 @@ export interface Proxy {
   readonly dnsDomain: string;
   /** True when node metadata DNS_CAPTURE is on. */
   readonly dnsCapture: boolean;
+  /** GENERATOR of node metadata: `grpc` for a gRPC library that is its own proxy, '' for Envoy. */
+  readonly generator: '' | 'grpc';
   /** HTTP_PROXY_PORT of node metadata; 0 when unset (then mesh config decides). */
   readonly httpProxyPort: number;
   /**

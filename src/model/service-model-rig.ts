@@ -171,6 +171,7 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
     interceptionMode: 'REDIRECT',
     dnsDomain: 'default.svc.cluster.local',
     dnsCapture: false,
+    generator: '',
     httpProxyPort: 0,
     outboundAddress: '',
     proxyConfig: {},

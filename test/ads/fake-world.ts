@@ -6,7 +6,7 @@ import { type AdsMetrics, noMetrics } from '#ads/ads-metrics.ts';
 import { AdsServer, type AdsServerOptions } from '#ads/ads-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { Peer } from '#ads/peer.ts';
-import { ProxyLeases, type SnapshotSource } from '#ads/snapshot-source.ts';
+import { type ProxyLease, ProxyLeases, type SnapshotSource } from '#ads/snapshot-source.ts';
 import { TestClock } from '#base/clock.ts';
 import { toDisposable } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
@@ -14,6 +14,7 @@ import { silentLogger } from '#base/logger.ts';
 import { WireWriter } from '#base/proto-wire.ts';
 import { ok } from '#base/result.ts';
 import { emptyMap, mapOf } from '#collections/persistent-map.ts';
+import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import {
@@ -81,13 +82,37 @@ export function snapshotOf(
 }
 
 export class FakeSource implements SnapshotSource {
+  /** Set by a test that meets demands itself. */
+  holdsDemands = false;
   readonly proxies: Map<string, Proxy> = new Map();
   readonly #snapshots: Map<string, ProxySnapshot> = new Map();
-  readonly #leases: ProxyLeases = new ProxyLeases(this.proxies);
+  /** What clients ask for, and what the published snapshots count as made for. */
+  readonly wishes: Map<string, Demand> = new Map();
+  readonly #met: Map<string, Demand> = new Map();
+  readonly #leases: ProxyLeases = new ProxyLeases({
+    set: (id, proxy) => this.proxies.set(id, proxy),
+    delete: (id) => this.proxies.delete(id),
+    ask: (id, demand) => this.#asked(id, demand),
+  });
   readonly #callbacks: Set<(changed: readonly string[]) => void> = new Set();
 
-  connect(proxy: Proxy): Disposable {
+  connect(proxy: Proxy): ProxyLease {
     return this.#leases.connect(proxy);
+  }
+
+  demand(proxyId: string): Demand {
+    return this.#met.get(proxyId) ?? NO_DEMAND;
+  }
+
+  /** What is asked for is there at once, unless the test says otherwise. */
+  #asked(proxyId: string, demand: Demand): void {
+    this.wishes.set(proxyId, demand);
+    if (!this.holdsDemands) this.meet(proxyId);
+  }
+
+  /** The next snapshot is one that was made for what the proxy asks for now. */
+  meet(proxyId: string): void {
+    this.#met.set(proxyId, this.wishes.get(proxyId) ?? NO_DEMAND);
   }
 
   snapshot(proxyId: string): ProxySnapshot | undefined {

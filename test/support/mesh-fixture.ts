@@ -185,6 +185,7 @@ export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: Pr
     interceptionMode: 'REDIRECT',
     dnsDomain: domain,
     dnsCapture: false,
+    generator: '',
     httpProxyPort: 0,
     outboundAddress: '',
     proxyConfig: {},
