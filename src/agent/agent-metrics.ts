@@ -15,7 +15,23 @@ export type AgentCounter =
   | 'istio_agent_istiod_connection_terminations'
   | 'istio_agent_envoy_connection_terminations'
   | 'istio_agent_xds_proxy_requests'
-  | 'istio_agent_xds_proxy_responses';
+  | 'istio_agent_xds_proxy_responses'
+  | 'istio_agent_dns_requests_total'
+  | 'istio_agent_dns_upstream_requests_total'
+  | 'istio_agent_dns_upstream_failures_total';
+
+/** Names of the histograms, with the upper ends of their buckets. Source: Istio pkg/dns/client/monitoring.go. */
+const HISTOGRAMS = {
+  istio_agent_dns_upstream_request_duration_seconds: [0.001, 0.005, 0.01, 0.1, 1, 5],
+} as const;
+
+export type AgentHistogram = keyof typeof HISTOGRAMS;
+
+interface Observations {
+  /** Per bucket, the one without an end last; not cumulative. */
+  readonly counts: number[];
+  sum: number;
+}
 
 /** Values that go up and down, read when scraped. */
 export interface AgentGauges {
@@ -27,6 +43,7 @@ export interface AgentGauges {
 export class AgentMetrics {
   readonly #version: string;
   readonly #counts = new Map<AgentCounter, number>();
+  readonly #observations = new Map<AgentHistogram, Observations>();
 
   constructor(version: string) {
     this.#version = version;
@@ -40,6 +57,16 @@ export class AgentMetrics {
     return this.#counts.get(counter) ?? 0;
   }
 
+  observe(histogram: AgentHistogram, value: number): void {
+    const ends = HISTOGRAMS[histogram];
+    const known = this.#observations.get(histogram) ?? { counts: [...ends, 0].fill(0), sum: 0 };
+    const bucket = ends.findIndex((end) => value <= end);
+    const at = bucket < 0 ? ends.length : bucket;
+    known.counts[at] = (known.counts[at] ?? 0) + 1;
+    known.sum += value;
+    this.#observations.set(histogram, known);
+  }
+
   /** Prints everything in Prometheus' text form. */
   print(gauges: AgentGauges, nowUnixMs: number): string {
     const lines: string[] = [];
@@ -50,6 +77,7 @@ export class AgentMetrics {
       family = name;
       lines.push(`${series} ${value}`);
     }
+    for (const [name, observed] of this.#observations) pushHistogram(lines, name, observed);
     const { rss } = process.memoryUsage();
     const cpu = process.cpuUsage();
     pushGauge(lines, 'istio_agent_process_resident_memory_bytes', rss);
@@ -63,6 +91,16 @@ export class AgentMetrics {
     lines.push('# TYPE istio_build gauge', `istio_build{component="proxy",tag="${this.#version}"} 1`);
     return `${lines.join('\n')}\n`;
   }
+}
+
+function pushHistogram(lines: string[], name: AgentHistogram, { counts, sum }: Observations): void {
+  lines.push(`# TYPE ${name} histogram`);
+  let total = 0;
+  for (const [i, count] of counts.entries()) {
+    total += count;
+    lines.push(`${name}_bucket{le="${HISTOGRAMS[name][i] ?? '+Inf'}"} ${total}`);
+  }
+  lines.push(`${name}_sum ${sum}`, `${name}_count ${total}`);
 }
 
 function pushGauge(lines: string[], name: string, value: number | undefined, kind = 'gauge'): void {

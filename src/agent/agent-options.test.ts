@@ -26,6 +26,7 @@ function parse(environment: Readonly<Record<string, string>>, flags: Partial<Pro
       hostname: 'host',
       addresses: ['10.0.0.1'],
       version: '1',
+      isRoot: false,
       launcher: [],
     },
   );

@@ -10,6 +10,7 @@ import { fail, ok, type Result } from '#base/result.ts';
 import { defaultTrustDomain, makeWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
 import type { ControlPlaneSettings } from './control-plane.ts';
+import { type DnsSettings, readDnsSettings } from './dns-options.ts';
 import type { EnvoySettings } from './envoy-process.ts';
 import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
@@ -33,6 +34,7 @@ export interface Surroundings {
   /** Addresses of the network interfaces but loopback. */
   readonly addresses: readonly string[];
   readonly version: string;
+  readonly isRoot: boolean;
   /** What makes a child end with its parent; see EnvoySettings.launcher. */
   readonly launcher: readonly string[];
 }
@@ -59,6 +61,8 @@ export interface AgentOptions {
   readonly envoy: EnvoySettings;
   readonly status: StatusSettings;
   readonly readiness: SocketAddress;
+  /** Undefined: no DNS server. */
+  readonly dns: DnsSettings | undefined;
   readonly xdsSocketPath: string;
   readonly sdsSocketPath: string;
   readonly upstreamSourceAddress: string | undefined;
@@ -97,6 +101,7 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     envoy: reader.envoy(workload, status.admin),
     status,
     readiness: { address: status.status.address, port: reader.port('ENVOY_STATUS_PORT', 15021) },
+    dns: reader.dns(workload),
     xdsSocketPath: join(reader.config.configPath, 'XDS'),
     sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
     upstreamSourceAddress: reader.text('LATEEN_UPSTREAM_SOURCE_ADDRESS'),
@@ -237,6 +242,18 @@ class OptionReader {
       application: this.#applicationMetrics(),
       isQuitEnabled: this.text('LATEEN_ENABLE_QUITQUITQUIT') === 'true',
     };
+  }
+
+  /** Injection copies proxyMetadata into the environment; on one machine nobody does. */
+  dns({ kind, namespace, domain }: WorkloadNames): DnsSettings | undefined {
+    return readDnsSettings({
+      kind,
+      namespace,
+      domain,
+      isRoot: this.#around.isRoot,
+      text: (name) => this.text(name) ?? this.config.proxyMetadata.get(name),
+      problem: (name) => this.problems.push(name),
+    });
   }
 
   /** The application's own prometheus.io annotations, which injection moves here. Source: Istio status.PrometheusScrapingConfig. */

@@ -12,6 +12,7 @@ import { buildBootstrap } from './bootstrap.ts';
 import { CertificateClient } from './certificate-client.ts';
 import { ControlPlane } from './control-plane.ts';
 import { buildEnvoyEnvironment } from './envoy-environment.ts';
+import { type AgentDns, startDns } from './dns-service.ts';
 import { EnvoyProcess } from './envoy-process.ts';
 import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
 import { SdsServer } from './sds-server.ts';
@@ -37,6 +38,7 @@ export class Agent {
   readonly #startedMs: number;
   readonly #quit = Promise.withResolvers<void>();
   #startupSeconds: number | undefined;
+  #dns: AgentDns | undefined;
 
   constructor(options: AgentOptions, parts: AgentParts) {
     const { clock, log } = parts;
@@ -50,7 +52,11 @@ export class Agent {
     });
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
-    this.#xds = new XdsProxy(new ControlPlane(options.xds, clock), { ...parts, log: log.scope('xdsproxy') });
+    this.#xds = new XdsProxy(
+      new ControlPlane(options.xds, clock),
+      { ...parts, log: log.scope('xdsproxy') },
+      (isDelta) => this.#dns?.tap(isDelta),
+    );
     this.#xdsDoor = new UnixGrpcServer(options.xdsSocketPath, this.#xds.handlers, log.scope('xdsproxy'));
     this.#envoy = new EnvoyProcess(options.envoy, { ...parts, log: log.scope('envoy') });
     const actions = {
@@ -58,6 +64,8 @@ export class Agent {
       becameReady: () => this.#noteStartup(),
       drain: () => this.#envoy.drain(),
       quit: () => this.#quit.resolve(),
+      hindrance: () => this.#hindrance(),
+      names: () => this.#dns?.server.table?.entries() ?? [],
     };
     this.#status = new StatusServer(options.status, actions, { ...parts, log: log.scope('status') });
   }
@@ -78,6 +86,8 @@ export class Agent {
     await this.#sdsDoor.listen();
     await this.#xdsDoor.listen();
     await this.#status.listen();
+    const { dns } = this.#options;
+    if (dns !== undefined) this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
     const node = await this.#writeBootstrap();
     this.#certificate.run();
     this.#envoy.start(
@@ -92,11 +102,19 @@ export class Agent {
   /** Ends everything; also what a failed start left. */
   async stop(): Promise<void> {
     await this.#envoy.stop();
+    this.#dns?.server.close();
     this.#xds[Symbol.dispose]();
     this.#sds[Symbol.dispose]();
     this.#certificate[Symbol.dispose]();
     await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
     await rm(this.#options.envoy.configPath, { force: true });
+  }
+
+  /** DNS is captured from the first moment on, so a workload without names would not find its peers. */
+  #hindrance(): string | undefined {
+    return this.#dns !== undefined && this.#dns.server.table === undefined
+      ? 'DNS is captured and the name table has not come yet'
+      : undefined;
   }
 
   #noteStartup(): void {

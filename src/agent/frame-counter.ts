@@ -7,6 +7,11 @@ export class FrameCounter {
   #length = 0;
   #bodyLeft = 0;
 
+  /** True when no message is half way. */
+  get isBetween(): boolean {
+    return this.#headerBytes === 0 && this.#bodyLeft === 0;
+  }
+
   /** Takes a chunk and returns how many messages began in it. */
   push(chunk: Uint8Array): number {
     let begun = 0;

@@ -20,6 +20,7 @@ let appMetrics: (request: IncomingMessage, response: ServerResponse) => void;
 let server: StatusServer;
 let settings: StatusSettings;
 let events: string[] = [];
+let hindrance: string | undefined;
 let metrics: AgentMetrics;
 
 async function open(change: Partial<StatusSettings> = {}): Promise<void> {
@@ -33,6 +34,8 @@ async function open(change: Partial<StatusSettings> = {}): Promise<void> {
         events.push('drain');
       },
       quit: () => events.push('quit'),
+      hindrance: () => hindrance,
+      names: () => [['a.example.com.', ['10.0.0.1']] as const],
     },
     { clock: new TestClock(), log: silentLogger(), metrics },
   );
@@ -130,6 +133,19 @@ describe('the status server', () => {
       assert.equal(answer.status, 503);
       assert.match(answer.body, /Envoy does not answer: .*ECONNREFUSED/);
     });
+  });
+
+  it('is not ready while the agent has a reason of its own', async () => {
+    stats = ready;
+    hindrance = 'no names yet';
+    const answer = await call('/healthz/ready');
+    hindrance = undefined;
+    assert.deepEqual([answer.status, answer.body], [503, 'no names yet']);
+  });
+
+  it('shows the names that DNS answers', async () => {
+    const answer = await call('/debug/ndsz');
+    assert.deepEqual(JSON.parse(answer.body), { table: { 'a.example.com.': { ips: ['10.0.0.1'] } } });
   });
 
   describe('a scrape', () => {

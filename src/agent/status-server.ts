@@ -34,6 +34,10 @@ export interface StatusActions {
   readonly becameReady: () => void;
   readonly drain: () => Promise<void>;
   readonly quit: () => void;
+  /** Why the agent itself is not ready; undefined when it is. */
+  readonly hindrance: () => string | undefined;
+  /** The names that DNS answers, with their addresses. */
+  readonly names: () => Iterable<readonly [string, readonly string[]]>;
 }
 
 /** What the server runs on. */
@@ -71,6 +75,7 @@ export class StatusServer {
         ['/stats/prometheus', scrape],
         ['/metrics', scrape],
         ['/drain', (request, response) => this.#serveDrain(request, response)],
+        ['/debug/ndsz', (request, response) => this.#serveNames(request, response)],
         ['/quitquitquit', (request, response) => this.#serveQuit(request, response)],
       ]),
     );
@@ -111,7 +116,11 @@ export class StatusServer {
   }
 
   async #serveReadiness(response: ServerResponse): Promise<void> {
-    const readiness = await checkReadiness(this.#settings.admin);
+    const hindrance = this.#actions.hindrance();
+    const readiness =
+      hindrance === undefined
+        ? await checkReadiness(this.#settings.admin)
+        : { isReady: false, reason: hindrance };
     this.#noteReadiness(readiness);
     answer(response, readiness.isReady ? 200 : 503, readiness.reason);
   }
@@ -155,6 +164,13 @@ export class StatusServer {
     return [{ name: 'application', target: { host, port, path, headers, timeoutMs: scrapeTimeoutMs } }];
   }
 
+  /** For people; who asks is on this machine. Source: Istio pilot/cmd/pilot-agent/status/server.go handleNdsz. */
+  #serveNames(request: IncomingMessage, response: ServerResponse): void {
+    if (!isLocal(request)) return answer(response, 403, '');
+    const names = [...this.#actions.names()].map(([name, ips]) => [name, { ips }] as const);
+    answer(response, 200, `${JSON.stringify({ table: Object.fromEntries(names) }, null, 2)}\n`);
+  }
+
   async #serveDrain(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = findRefusal(request);
     if (refusal !== undefined) return answer(response, refusal, '');
@@ -179,8 +195,11 @@ function answer(response: ServerResponse, status: number, body: string): void {
 /** The status to refuse a command with; undefined when it may be carried out. */
 function findRefusal(request: IncomingMessage): number | undefined {
   if (request.method !== 'POST') return 405;
-  const from = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-  const isLocal = from.startsWith('127.') || from === '::1';
   const isFromPage = request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined;
-  return isLocal && !isFromPage ? undefined : 403;
+  return isLocal(request) && !isFromPage ? undefined : 403;
+}
+
+function isLocal(request: IncomingMessage): boolean {
+  const from = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  return from.startsWith('127.') || from === '::1';
 }

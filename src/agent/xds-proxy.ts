@@ -1,17 +1,31 @@
 /**
- * Carries Envoy's configuration stream to the control plane and back, byte for byte: nothing is decoded or kept, and a slow
- * reader on either side slows the other. Each stream of Envoy gets a connection of its own. While the control plane cannot be reached the
+ * Carries Envoy's configuration stream to the control plane and back, byte for byte: nothing is decoded or kept (but for what
+ * a tap takes for the agent itself), and a slow reader on either side slows the other. Each stream of Envoy gets a connection of its own. While the control plane cannot be reached the
  * stream is held and attempts go on with back-off; when an established one is lost the stream to Envoy ends, so
  * that Envoy opens a new one and says what it holds (as with Istio; only Envoy can restart a delta stream).
  */
+import type { Transform } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { Backoff } from '#base/backoff.ts';
 import { toDisposable } from '#base/disposable.ts';
 import { decodeGrpcMessage, GRPC_UNAVAILABLE, type GrpcStatus, grpcStatus } from '#base/grpc-frame.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { FrameCounter } from './frame-counter.ts';
+import type { StreamTap } from './stream-tap.ts';
 import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './unix-grpc-server.ts';
 import type { AgentParts } from './workload-certificate.ts';
+
+/** What the agent does itself on a stream of Envoy's; undefined: nothing. */
+export type TapStream = (isDelta: boolean) => StreamTap | undefined;
+
+/** One stream on both sides. */
+interface Spliced {
+  readonly down: ServerHttp2Stream;
+  readonly up: ClientHttp2Stream;
+  readonly session: ClientHttp2Session;
+  readonly tap: StreamTap | undefined;
+}
 
 const retry = { initialMs: 100, maxMs: 10_000 };
 const service = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
@@ -21,20 +35,22 @@ export class XdsProxy implements Disposable {
   readonly #controlPlane: ControlPlane;
   readonly #parts: AgentParts;
   readonly #backoff: Backoff;
+  readonly #tap: TapStream | undefined;
   readonly #open = new Set<ServerHttp2Stream>();
 
-  constructor(controlPlane: ControlPlane, parts: AgentParts) {
+  /** `tap` is asked, for each stream that Envoy opens, for what the agent itself does on it. */
+  constructor(controlPlane: ControlPlane, parts: AgentParts, tap?: TapStream) {
     this.#controlPlane = controlPlane;
     this.#parts = parts;
+    this.#tap = tap;
     this.#backoff = new Backoff(retry, parts.rng);
   }
 
   /** The methods to serve, by path. */
   get handlers(): ReadonlyMap<string, GrpcHandler> {
-    const handler: GrpcHandler = (call) => void this.#forward(call);
-    return new Map([
-      [`${service}/DeltaAggregatedResources`, handler],
-      [`${service}/StreamAggregatedResources`, handler],
+    return new Map<string, GrpcHandler>([
+      [`${service}/DeltaAggregatedResources`, (call) => void this.#forward(call, true)],
+      [`${service}/StreamAggregatedResources`, (call) => void this.#forward(call, false)],
     ]);
   }
 
@@ -43,7 +59,7 @@ export class XdsProxy implements Disposable {
     for (const stream of this.#open) stream.destroy();
   }
 
-  async #forward({ stream: down, headers }: GrpcCall): Promise<void> {
+  async #forward({ stream: down, headers }: GrpcCall, isDelta: boolean): Promise<void> {
     this.#open.add(down);
     down.on('close', () => this.#open.delete(down));
     openGrpcReply(down);
@@ -52,7 +68,7 @@ export class XdsProxy implements Disposable {
     down.on('close', () => session.destroy());
     try {
       const up = session.request(await this.#controlPlane.callHeaders(headers[':path'] ?? ''));
-      this.#splice(down, up, session);
+      this.#splice({ down, up, session, tap: this.#tap?.(isDelta) });
     } catch (error) {
       endGrpcReply(down, grpcStatus(GRPC_UNAVAILABLE, String(error)));
     }
@@ -94,7 +110,7 @@ export class XdsProxy implements Disposable {
   }
 
   /** Joins both streams. A control plane that answers with nothing but an error counts as a failure: the next attempt waits. */
-  #splice(down: ServerHttp2Stream, up: ClientHttp2Stream, session: ClientHttp2Session): void {
+  #splice({ down, up, session, tap }: Spliced): void {
     const { log, metrics } = this.#parts;
     const requests = new FrameCounter();
     const responses = new FrameCounter();
@@ -114,8 +130,9 @@ export class XdsProxy implements Disposable {
       metrics.add('istio_agent_xds_proxy_responses', responses.push(chunk));
     });
     down.on('data', (chunk: Buffer) => metrics.add('istio_agent_xds_proxy_requests', requests.push(chunk)));
-    down.pipe(up);
-    up.pipe(down, { end: false });
+    (tap === undefined ? down : down.pipe(tap.requests)).pipe(up);
+    (tap === undefined ? up : up.pipe(tap.responses)).pipe(down, { end: false });
+    tap?.responses.on('error', (error) => up.destroy(error));
     up.on('close', () => {
       session.destroy();
       const isEnvoyGone = down.destroyed;
@@ -127,7 +144,14 @@ export class XdsProxy implements Disposable {
       if (isEnvoyGone) return;
       log.info('configuration stream ended', { code: status.code, reason: status.message });
       const delayMs = hasAnswered ? 0 : this.#backoff.nextMs();
-      void this.#wait(delayMs, down).then(() => endGrpcReply(down, status));
+      const passed = tap === undefined ? undefined : drained(tap.responses);
+      void Promise.all([passed, this.#wait(delayMs, down)]).then(() => endGrpcReply(down, status));
     });
   }
+}
+
+/** Waits until everything that has come has gone on. */
+async function drained(responses: Transform): Promise<void> {
+  if (!responses.writableEnded) responses.end();
+  await finished(responses, { writable: false }).catch(() => {});
 }

@@ -112,6 +112,7 @@ async function runProxy(command: Command): Promise<number> {
     hostname: hostname(),
     addresses: findAddresses(),
     version: ISTIO_VERSION,
+    isRoot: process.getuid?.() === 0,
     launcher: await findLauncher(environment),
   };
   const options = parseAgentOptions(flags, around);
