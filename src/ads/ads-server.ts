@@ -8,7 +8,7 @@ import { GRPC_INVALID_ARGUMENT, GRPC_UNAVAILABLE, type GrpcStatus, grpcStatus } 
 import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { AdsMetrics } from './ads-metrics.ts';
-import { AdsSession, type Epoch, type ProxySession, type SessionHost } from './ads-session.ts';
+import { AdsSession } from './ads-session.ts';
 import { ConnectionRecord, Connections } from './connections.ts';
 import { DELTA } from './delta-stream.ts';
 import type { NackEvent } from './nack-event.ts';
@@ -18,6 +18,7 @@ import type { Peer, ProxyAdmission } from './peer.ts';
 import { DEFAULT_PUSH_QUEUE, PushQueue, type PushQueueOptions } from './push-queue.ts';
 import { BodyCache } from './response-body.ts';
 import { DiffCache } from './snapshot-diff.ts';
+import type { Epoch, ProxySession, SessionHost } from './session-host.ts';
 import type { ProxyLease, SnapshotSource } from './snapshot-source.ts';
 import { SOTW } from './sotw-stream.ts';
 import type { XdsStream } from './xds-stream.ts';

@@ -3,7 +3,6 @@
  * proxy's snapshot (`pump`): at most one unanswered response per type, in the order of push-order.ts, while newer
  * snapshots coalesce behind. The same for both variants of the protocol; delta-stream.ts and sotw-stream.ts are the rest.
  */
-import type { Clock } from '#base/clock.ts';
 import {
   GRPC_INTERNAL,
   GRPC_INVALID_ARGUMENT,
@@ -12,62 +11,23 @@ import {
   type GrpcStatus,
   grpcStatus,
 } from '#base/grpc-frame.ts';
-import type { Logger } from '#base/logger.ts';
 import { WireError } from '#base/proto-wire.ts';
-import type { Result } from '#base/result.ts';
 import { emptyMap } from '#collections/persistent-map.ts';
-import type { Demand } from '#model/demand.ts';
+import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
-import type { AdsMetrics } from './ads-metrics.ts';
 import type { ConnectionRecord } from './connections.ts';
 import type { Dialect, DiscoveryRequest } from './dialect.ts';
 import { LingeringListeners } from './lingering-listeners.ts';
-import type { NackEvent } from './nack-event.ts';
 import type { Peer } from './peer.ts';
 import { type OrderedStream, PushOrder } from './push-order.ts';
 import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
-import type { DiffCache, ResourceMap } from './snapshot-diff.ts';
+import type { ResourceMap } from './snapshot-diff.ts';
+import type { Epoch, ProxySession, SessionHost } from './session-host.ts';
 import { StreamDemand } from './stream-demand.ts';
 import { type Changes, type Refusal, TypeState } from './subscription.ts';
 import { wireVersions } from './wire-version.ts';
 import type { XdsStream } from './xds-stream.ts';
-
-/** A finished epoch: its number, and the text that stands in version_info. */
-export interface Epoch {
-  readonly number: number;
-  readonly version: string;
-}
-
-/** What a session needs from the server that holds it. */
-export interface SessionHost {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: AdsMetrics;
-  readonly diffs: DiffCache;
-  readonly controlPlane: string;
-  epoch(): Epoch;
-  /** Checks the first request's node, registers the stream and announces the proxy. */
-  join(session: ProxySession, node: Uint8Array): Result<ConnectionRecord, GrpcStatus>;
-  leave(session: ProxySession): void;
-  snapshot(proxyId: string): ProxySnapshot | undefined;
-  /** What that snapshot was made for. */
-  demand(proxyId: string): Demand;
-  /** Tells what the stream asks for now of that which is made on demand. */
-  ask(session: ProxySession, demand: Demand): void;
-  settled(record: ConnectionRecord, epoch: number): void;
-  nacked(event: NackEvent): void;
-}
-
-/** The part of a session that does not depend on the variant of the protocol. */
-export interface ProxySession {
-  readonly peer: Peer;
-  readonly isDelta: boolean;
-  readonly record: ConnectionRecord | undefined;
-  /** Looks at the proxy's snapshot again and sends what can be sent. */
-  refresh(): void;
-  close(status: GrpcStatus): void;
-}
 
 const MAX_TYPES = 32;
 /** Names that a client may ask for beyond those that exist. */
@@ -88,6 +48,8 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
   #record: ConnectionRecord | undefined;
   #snapshot: ProxySnapshot | undefined;
   #demand: StreamDemand | undefined;
+  /** What `#snapshot` was made for. */
+  #madeFor: Demand = NO_DEMAND;
   #epoch: Epoch = { number: 0, version: '' };
   /** Requests that came before there was a snapshot to answer them from. */
   #waiting: Uint8Array[] = [];
@@ -131,10 +93,7 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
   refresh(): void {
     this.#guard(() => {
       if (this.#record === undefined || this.#isEnded) return;
-      const snapshot = this.#host.snapshot(this.#record.node.proxy.id);
-      if (snapshot === undefined) return;
-      this.#snapshot = snapshot;
-      this.#epoch = this.#host.epoch();
+      if (!this.#look(this.#record)) return;
       const waiting = this.#waiting;
       this.#waiting = [];
       for (const message of waiting) this.#take(message);
@@ -191,7 +150,17 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       return false;
     }
     this.#record = joined.value;
-    this.#snapshot = this.#host.snapshot(joined.value.node.proxy.id);
+    this.#look(joined.value);
+    return true;
+  }
+
+  /** Takes the snapshot of now; false while there is none. */
+  #look(record: ConnectionRecord): boolean {
+    const { id } = record.node.proxy;
+    const snapshot = this.#host.snapshot(id);
+    if (snapshot === undefined) return false;
+    this.#snapshot = snapshot;
+    this.#madeFor = this.#host.demand(id);
     this.#epoch = this.#host.epoch();
     return true;
   }
@@ -209,12 +178,11 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     const record = this.#record;
     const type = resourceType(request.typeUrl);
     if (record === undefined) return false;
-    const { proxy } = record.node;
-    this.#demand ??= new StreamDemand(proxy.generator);
+    this.#demand ??= new StreamDemand(record.node.proxy.generator);
     if (!this.#demand.concerns(type)) return true;
     const names = this.#dialect.wantedNames(request, this.#states.get(type.url)?.names ?? []);
     if (this.#demand.take(type, names)) this.#host.ask(this, this.#demand.current);
-    return this.#demand.isMet(type, this.#host.demand(proxy.id));
+    return this.#demand.isMet(type, this.#madeFor);
   }
 
   #handle(request: R): void {

@@ -73,12 +73,8 @@ export const FIRST_SHARD = '0';
 export function createOutboundScope(sources: OutboundScopeSources): OutboundScope {
   const { engine, serviceModel } = sources;
   const facts = serviceModel.meshFacts.policies;
-  const rules = createDestinationRuleModel({
-    engine,
-    destinationRules: sources.destinationRules,
-    policyFacts: facts,
-    clusterDomain: serviceModel.clusterDomain,
-  });
+  const { clusterDomain } = serviceModel;
+  const rules = createDestinationRuleModel({ ...sources, policyFacts: facts, clusterDomain });
   const { viewers, viewerOf } = createViewers({
     engine,
     proxies: sources.proxies,

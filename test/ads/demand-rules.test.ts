@@ -22,16 +22,15 @@ const NAMES = {
 };
 const L1 = { name: 'a:80', revision: 1 };
 
-function patientWorld(): FakeWorld {
+function worldWithNothing(): FakeWorld {
   const world = new FakeWorld();
-  world.source.holdsDemands = true;
   world.publish(snapshotOf({}));
   return world;
 }
 
 for (const Client of [DeltaClient, SotwClient]) {
   test(`${Client.name}: a name table is waited for, and what comes behind it keeps its order`, () => {
-    const world = patientWorld();
+    const world = worldWithNothing();
     const client = new Client(world);
     client.send({ typeUrl: CDS });
     assert.deepStrictEqual(
@@ -53,15 +52,16 @@ for (const Client of [DeltaClient, SotwClient]) {
 }
 
 test('the name table is answered even when it is empty', () => {
-  const world = new FakeWorld();
-  world.publish(snapshotOf({}));
+  const world = worldWithNothing();
   const client = new SotwClient(world);
   client.ask(NDS);
+  world.source.meet(NODE_ID);
+  world.publish(snapshotOf({}));
   assert.deepStrictEqual(client.take(), [{ type: 'NameTable', set: [] }]);
 });
 
 test('a gRPC library is answered for a name when it is known whether there is one', () => {
-  const world = patientWorld();
+  const world = worldWithNothing();
   const client = new SotwClient(world);
   client.send({ node: GRPC_NODE, typeUrl: LDS, resourceNames: ['a:80', 'b:80'] });
   assert.deepStrictEqual(client.take(), []);
@@ -78,10 +78,11 @@ test('a gRPC library is answered for a name when it is known whether there is on
 });
 
 test('delta: names that are dropped are not asked for any more, and unknown ones are answered as removed', () => {
-  const world = new FakeWorld();
-  world.publish(snapshotOf({ listeners: [L1] }));
+  const world = worldWithNothing();
   const client = new DeltaClient(world);
   client.send({ node: GRPC_NODE, typeUrl: LDS, resourceNamesSubscribe: ['a:80', 'b:80'] });
+  world.source.meet(NODE_ID);
+  world.publish(snapshotOf({ listeners: [L1] }));
   assert.deepStrictEqual(client.take(), [{ type: 'lds', set: ['a:80@1'], removed: ['b:80'] }]);
   client.ack(LDS);
   client.unsubscribe(LDS, 'a:80');
@@ -89,8 +90,7 @@ test('delta: names that are dropped are not asked for any more, and unknown ones
 });
 
 test('the demand of a proxy is that of all its streams, and goes with them', () => {
-  const world = new FakeWorld();
-  world.publish(snapshotOf({}));
+  const world = worldWithNothing();
   const first = new SotwClient(world);
   const second = new SotwClient(world);
   first.send({ node: GRPC_NODE, typeUrl: CDS, resourceNames: ['b', 'a'] });
@@ -103,7 +103,7 @@ test('the demand of a proxy is that of all its streams, and goes with them', () 
 });
 
 test('an Envoy that names clusters asks for nothing special', () => {
-  const world = patientWorld();
+  const world = worldWithNothing();
   const client = new DeltaClient(world);
   client.subscribe(CDS, 'c1');
   assert.deepStrictEqual(client.take(), [{ type: 'cds', set: [], removed: ['c1'] }]);

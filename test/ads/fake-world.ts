@@ -82,8 +82,6 @@ export function snapshotOf(
 }
 
 export class FakeSource implements SnapshotSource {
-  /** Set by a test that meets demands itself. */
-  holdsDemands = false;
   readonly proxies: Map<string, Proxy> = new Map();
   readonly #snapshots: Map<string, ProxySnapshot> = new Map();
   /** What clients ask for, and what the published snapshots count as made for. */
@@ -92,7 +90,7 @@ export class FakeSource implements SnapshotSource {
   readonly #leases: ProxyLeases = new ProxyLeases({
     set: (id, proxy) => this.proxies.set(id, proxy),
     delete: (id) => this.proxies.delete(id),
-    ask: (id, demand) => this.#asked(id, demand),
+    ask: (id, demand) => this.wishes.set(id, demand),
   });
   readonly #callbacks: Set<(changed: readonly string[]) => void> = new Set();
 
@@ -102,12 +100,6 @@ export class FakeSource implements SnapshotSource {
 
   demand(proxyId: string): Demand {
     return this.#met.get(proxyId) ?? NO_DEMAND;
-  }
-
-  /** What is asked for is there at once, unless the test says otherwise. */
-  #asked(proxyId: string, demand: Demand): void {
-    this.wishes.set(proxyId, demand);
-    if (!this.holdsDemands) this.meet(proxyId);
   }
 
   /** The next snapshot is one that was made for what the proxy asks for now. */

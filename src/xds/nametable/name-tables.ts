@@ -4,7 +4,7 @@
  */
 import type { Cause } from '#base/cause.ts';
 import { hashHex } from '#base/hash.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Fetch, Index } from '#collections/collection.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
