@@ -74,4 +74,5 @@ export function createMesh(options: MeshOptions): Mesh {
   return { engine, driver, ...sources, graph };
   return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
   return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, demands, graph };
+  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, demands, graph };
 }
