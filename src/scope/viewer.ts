@@ -20,7 +20,7 @@ export interface Viewer {
   readonly proxyType: ProxyType;
   /** `namespace/name` of the Sidecar object that applies; '' when none does. */
   readonly sidecar: string;
-  /** False under interception NONE: connections do not carry the address that the application asked for. */
+  /** False under interception NONE and for gRPC libraries: connections do not carry the address that the application asked for. */
   readonly hasOriginalDestination: boolean;
   /** True when its proxies have IPv6 addresses only. */
   readonly ipv6Only: boolean;
@@ -81,7 +81,7 @@ function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
     namespace: proxy.namespace,
     proxyType: proxy.type,
     sidecar: sidecar === undefined ? '' : `${sidecar.namespace}/${sidecar.name}`,
-    hasOriginalDestination: proxy.interceptionMode !== 'NONE',
+    hasOriginalDestination: proxy.interceptionMode !== 'NONE' && proxy.generator !== 'grpc',
     ipv6Only: proxy.addresses.length > 0 && proxy.addresses.every((address) => address.includes(':')),
     selectiveRules,
   };

@@ -34,6 +34,7 @@ import { createEndpointViews } from './endpoints/endpoint-view.ts';
 import { createEndpoints } from './endpoints/outbound-endpoints.ts';
 import { createFindings, findingsBeside } from './mesh-findings.ts';
 import { createGatewayResources } from './gateway-resources.ts';
+import { createGrpcResources } from './grpc/grpc-resources.ts';
 import { createInboundResources } from './inbound.ts';
 import { createNameTables } from './nametable/name-tables.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
@@ -83,7 +84,7 @@ export interface MeshGraph {
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
-  const { meshConfig, proxies } = sources;
+  const { meshConfig, proxies, demands } = sources;
   const models = createModels(engine, sources);
   const { serviceModel, scope, facts, peerAuthentication, routeModel } = models;
   const { services, endpoints } = serviceModel;
@@ -122,6 +123,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
+  const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
+  const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
+  const gateway = { model: routeModel, meshConfig, facts, targetsOf, policies: models.policies };
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -129,13 +133,15 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     scope,
     clusters,
     endpoints: createEndpoints(shared),
-    routes: createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope }),
+    routes,
     outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
     inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
     gateways,
     secrets,
     inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
     nameTables: createNameTables({ ...shared, demands: sources.demands, sidecars: models.sidecars }),
+    nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
+    grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
     gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);

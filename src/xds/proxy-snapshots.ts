@@ -12,6 +12,7 @@ import { viewerKey } from '#scope/viewer.ts';
 import type { OutboundClusters } from './clusters/outbound-clusters.ts';
 import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
+import { type GrpcResources, partKey } from './grpc/grpc-resources.ts';
 import type { InboundResources } from './inbound.ts';
 import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
@@ -35,6 +36,7 @@ export interface ProxySnapshotDeps {
   readonly gateways: GatewayResources;
   readonly secrets: ProxySecrets;
   readonly nameTables: NameTables;
+  readonly grpc: GrpcResources;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -47,6 +49,7 @@ export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): C
     (fetch, proxy) => {
       const facts = fetch.get(deps.viewerFacts, deps.scope.viewerOf(fetch, proxy));
       if (facts === undefined) return undefined;
+      if (proxy.generator === 'grpc') return grpcSnapshot(fetch, proxy, deps);
       return proxy.type === 'router'
         ? gatewaySnapshot(fetch, proxy, deps)
         : sidecarSnapshot(fetch, proxy, facts, deps);
@@ -113,6 +116,20 @@ function secretsOf(
   { secrets }: ProxySnapshotDeps,
 ): Pick<ProxySnapshot, 'secrets' | 'secretsOwner'> {
   return { secrets: secrets.secretsOf(fetch, proxy), secretsOwner: proxy.identity ?? '' };
+}
+
+/** A gRPC library asks by name for all but endpoints, of which it takes those that its clusters name. */
+function grpcSnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
+  const { resources } = deps.grpc;
+  return {
+    clusters: fetch.bucket(resources, partKey('clusters', proxy.id)),
+    endpoints: deps.endpoints.endpointsFor(fetch, proxy),
+    listeners: fetch.bucket(resources, partKey('listeners', proxy.id)),
+    routes: fetch.bucket(resources, partKey('routes', proxy.id)),
+    nameTable: nameTable(fetch, proxy, deps),
+    ...secretsOf(fetch, proxy, deps),
+    extensions: NOTHING,
+  };
 }
 
 function nameTable(

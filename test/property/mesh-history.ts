@@ -53,6 +53,23 @@ export type Command =
   | { readonly do: 'step'; readonly items: number };
 
 const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
+/** What gRPC libraries ask for: hosts of the pools, in and out of them, by full and by short names. */
+const GRPC_NAMES = {
+  listeners: [
+    'a.default.svc.cluster.local:7070',
+    'b.shop.svc.cluster.local:80',
+    'a:7070',
+    'b.shop:80',
+    ...[80, 7070, 8080, 9000].map((port) => `xds.istio.io/grpc/lds/inbound/0.0.0.0:${port}`),
+  ],
+  routes: ['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+    [80, 7070].map((port) => `outbound|${port}||${host}.svc.cluster.local`),
+  ),
+  clusters: ['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+    ['', 'v1'].map((subset) => `outbound|7070|${subset}|${host}.svc.cluster.local`),
+  ),
+};
+
 /** The proxies that come and go, of every kind that is told apart. */
 const PROXIES: readonly ProxyFacts[] = [
   {
@@ -101,6 +118,20 @@ const PROXIES: readonly ProxyFacts[] = [
     namespace: 'shop',
     labels: { istio: 'egressgateway' },
     network: 'n1',
+  },
+  {
+    name: 'g-1',
+    ip: '10.9.0.1',
+    generator: 'grpc',
+    labels: { app: 'a', version: 'v1', 'security.istio.io/tlsMode': 'istio' },
+    asks: GRPC_NAMES,
+  },
+  {
+    name: 'g-2',
+    ip: '10.9.0.3',
+    generator: 'grpc',
+    namespace: 'shop',
+    asks: { ...GRPC_NAMES, routes: [] },
   },
 ];
 

@@ -48,6 +48,8 @@ export interface OutboundRoutes {
   readonly routes: Index<ResourceEntry>;
   /** The view of a sidecar: its bucket in `routes`. */
   readonly viewOf: (fetch: Fetch, proxy: Proxy) => string;
+  /** What the tables are made of, keyed `viewer|port|shard` with the shards of model/host-shard.ts. */
+  readonly hostShards: Collection<HostShard>;
 }
 
 /** Derives all outbound route tables. */
@@ -70,7 +72,7 @@ export function createOutboundRoutes(deps: OutboundRouteDeps): OutboundRoutes {
     (_entry, key) => [key.slice(0, key.indexOf('|'))],
     (entry) => entry.resource.name,
   );
-  return { routes, viewOf: (fetch, proxy) => routeViews.viewOf(fetch, proxy).key };
+  return { routes, viewOf: (fetch, proxy) => routeViews.viewOf(fetch, proxy).key, hostShards: shards };
 }
 
 /** The kinds of tables, each keyed `view|name`. */
