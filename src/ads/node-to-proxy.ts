@@ -49,8 +49,10 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
   if (!NAME.test(name) || !NAME.test(namespace))
     return refuse('bad-name', 'no valid name and namespace in the node');
   const labels = readLabels(metadata['LABELS']);
+  const generator = metadata['GENERATOR'] === 'grpc' ? 'grpc' : '';
   const proxy: Proxy = {
-    id: node.id,
+    // A workload may have an Envoy and a gRPC library, which share the node id but not what they get.
+    id: generator === 'grpc' ? `${node.id}~grpc` : node.id,
     type,
     addresses,
     name,
@@ -64,7 +66,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     interceptionMode: INTERCEPTION_MODES.find((mode) => mode === metadata['INTERCEPTION_MODE']) ?? 'REDIRECT',
     dnsDomain: domain,
     dnsCapture: isTrue(metadata['DNS_CAPTURE']),
-    generator: metadata['GENERATOR'] === 'grpc' ? 'grpc' : '',
+    generator,
     httpProxyPort: readPort(metadata['HTTP_PROXY_PORT']),
     outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
     proxyConfig: readObject(metadata['PROXY_CONFIG']),

@@ -12,6 +12,7 @@ import type { SocketAddress } from './bootstrap-settings.ts';
 import type { ControlPlaneSettings } from './control-plane.ts';
 import { type DnsSettings, readDnsSettings } from './dns-options.ts';
 import type { EnvoySettings } from './envoy-process.ts';
+import type { GrpcSettings } from './grpc-bootstrap.ts';
 import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
 import type { WorkloadCertificateSettings } from './workload-certificate.ts';
@@ -61,6 +62,9 @@ export interface AgentOptions {
   readonly envoy: EnvoySettings;
   readonly status: StatusSettings;
   readonly readiness: SocketAddress;
+  readonly grpc: GrpcSettings;
+  /** False where the application's gRPC library is the proxy (DISABLE_ENVOY). */
+  readonly hasEnvoy: boolean;
   /** Undefined: no DNS server. */
   readonly dns: DnsSettings | undefined;
   readonly xdsSocketPath: string;
@@ -101,6 +105,8 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     envoy: reader.envoy(workload, status.admin),
     status,
     readiness: { address: status.status.address, port: reader.port('ENVOY_STATUS_PORT', 15021) },
+    grpc: reader.grpc(),
+    hasEnvoy: reader.text('DISABLE_ENVOY') !== 'true',
     dns: reader.dns(workload),
     xdsSocketPath: join(reader.config.configPath, 'XDS'),
     sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
@@ -241,6 +247,13 @@ class OptionReader {
       admin: { address: this.text('LATEEN_ADMIN_ADDRESS') ?? '127.0.0.1', port: this.config.proxyAdminPort },
       application: this.#applicationMetrics(),
       isQuitEnabled: this.text('LATEEN_ENABLE_QUITQUITQUIT') === 'true',
+    };
+  }
+
+  grpc(): GrpcSettings {
+    return {
+      bootstrapPath: this.text('GRPC_XDS_BOOTSTRAP') ?? join(this.config.configPath, 'grpc-bootstrap.json'),
+      certificateFolder: this.text('OUTPUT_CERTS'),
     };
   }
 

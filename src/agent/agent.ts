@@ -14,6 +14,7 @@ import { ControlPlane } from './control-plane.ts';
 import { buildEnvoyEnvironment } from './envoy-environment.ts';
 import { type AgentDns, startDns } from './dns-service.ts';
 import { EnvoyProcess } from './envoy-process.ts';
+import { buildGrpcBootstrap, CertificateFiles, writeGrpcBootstrap } from './grpc-bootstrap.ts';
 import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
@@ -38,6 +39,7 @@ export class Agent {
   readonly #startedMs: number;
   readonly #quit = Promise.withResolvers<void>();
   #startupSeconds: number | undefined;
+  readonly #files: CertificateFiles | undefined;
   #dns: AgentDns | undefined;
 
   constructor(options: AgentOptions, parts: AgentParts) {
@@ -57,7 +59,17 @@ export class Agent {
       { ...parts, log: log.scope('xdsproxy') },
       (isDelta) => this.#dns?.tap(isDelta),
     );
-    this.#xdsDoor = new UnixGrpcServer(options.xdsSocketPath, this.#xds.handlers, log.scope('xdsproxy'));
+    const { xdsSocketPath, grpc } = options;
+    // Without Envoy the application connects, whoever runs it.
+    const isForApplication = !options.hasEnvoy;
+    this.#xdsDoor = new UnixGrpcServer(
+      xdsSocketPath,
+      this.#xds.handlers,
+      log.scope('xdsproxy'),
+      isForApplication,
+    );
+    if (grpc.certificateFolder !== undefined)
+      this.#files = new CertificateFiles(grpc.certificateFolder, this.#certificate, log.scope('cache'));
     this.#envoy = new EnvoyProcess(options.envoy, { ...parts, log: log.scope('envoy') });
     const actions = {
       gauges: () => this.#gauges(),
@@ -65,6 +77,7 @@ export class Agent {
       drain: () => this.#envoy.drain(),
       quit: () => this.#quit.resolve(),
       hindrance: () => this.#hindrance(),
+      hasEnvoy: this.#options.hasEnvoy,
       names: () => this.#dns?.server.table?.entries() ?? [],
     };
     this.#status = new StatusServer(options.status, actions, { ...parts, log: log.scope('status') });
@@ -90,9 +103,10 @@ export class Agent {
     if (dns !== undefined) this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
     const node = await this.#writeBootstrap();
     this.#certificate.run();
-    this.#envoy.start(
-      buildEnvoyEnvironment(this.#options.environment, node, this.#options.workload.namespace),
-    );
+    if (this.#options.hasEnvoy)
+      this.#envoy.start(
+        buildEnvoyEnvironment(this.#options.environment, node, this.#options.workload.namespace),
+      );
     log.info('agent started', {
       proxy: this.#options.certificate.spiffeId,
       controlPlane: this.#options.xds.host,
@@ -105,6 +119,7 @@ export class Agent {
     this.#dns?.server.close();
     this.#xds[Symbol.dispose]();
     this.#sds[Symbol.dispose]();
+    this.#files?.[Symbol.dispose]();
     this.#certificate[Symbol.dispose]();
     await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
     await rm(this.#options.envoy.configPath, { force: true });
@@ -112,6 +127,7 @@ export class Agent {
 
   /** DNS is captured from the first moment on, so a workload without names would not find its peers. */
   #hindrance(): string | undefined {
+    if (this.#files?.isThere === false) return 'the certificate has not been written yet';
     return this.#dns !== undefined && this.#dns.server.table === undefined
       ? 'DNS is captured and the name table has not come yet'
       : undefined;
@@ -144,6 +160,8 @@ export class Agent {
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
     const node = buildProxyNode(facts);
+    const { grpc, xdsSocketPath } = this.#options;
+    await writeGrpcBootstrap(grpc.bootstrapPath, buildGrpcBootstrap(node, xdsSocketPath, grpc));
     const bootstrap = buildBootstrap({
       node,
       admin: status.admin,

@@ -35,6 +35,7 @@ async function open(change: Partial<StatusSettings> = {}): Promise<void> {
       },
       quit: () => events.push('quit'),
       hindrance: () => hindrance,
+      hasEnvoy: true,
       names: () => [['a.example.com.', ['10.0.0.1']] as const],
     },
     { clock: new TestClock(), log: silentLogger(), metrics },

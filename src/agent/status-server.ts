@@ -36,6 +36,7 @@ export interface StatusActions {
   readonly quit: () => void;
   /** Why the agent itself is not ready; undefined when it is. */
   readonly hindrance: () => string | undefined;
+  readonly hasEnvoy: boolean;
   /** The names that DNS answers, with their addresses. */
   readonly names: () => Iterable<readonly [string, readonly string[]]>;
 }
@@ -116,13 +117,15 @@ export class StatusServer {
   }
 
   async #serveReadiness(response: ServerResponse): Promise<void> {
-    const hindrance = this.#actions.hindrance();
-    const readiness =
-      hindrance === undefined
-        ? await checkReadiness(this.#settings.admin)
-        : { isReady: false, reason: hindrance };
+    const readiness = await this.#readiness();
     this.#noteReadiness(readiness);
     answer(response, readiness.isReady ? 200 : 503, readiness.reason);
+  }
+
+  async #readiness(): Promise<Readiness> {
+    const reason = this.#actions.hindrance();
+    if (reason !== undefined) return { isReady: false, reason };
+    return this.#actions.hasEnvoy ? checkReadiness(this.#settings.admin) : { isReady: true, reason: '' };
   }
 
   #noteReadiness(readiness: Readiness): void {

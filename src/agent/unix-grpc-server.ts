@@ -1,6 +1,6 @@
 /**
  * A gRPC server on a Unix socket for one client: the Envoy beside the agent. Only the own user may connect (0600 from the first
- * moment on); a socket file that a killed predecessor left is taken over. Calls are handed out as raw HTTP/2 streams.
+ * moment on), unless it is for applications of other users; a socket file that a killed predecessor left is taken over. Calls are handed out as raw HTTP/2 streams.
  */
 import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import {
@@ -30,10 +30,12 @@ export class UnixGrpcServer {
   readonly #path: string;
   readonly #handlers: ReadonlyMap<string, GrpcHandler>;
   readonly #log: Logger;
+  readonly #mode: number;
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  constructor(path: string, handlers: ReadonlyMap<string, GrpcHandler>, log: Logger) {
+  constructor(path: string, handlers: ReadonlyMap<string, GrpcHandler>, log: Logger, isOpenToAll = false) {
+    this.#mode = isOpenToAll ? 0o666 : 0o600;
     this.#path = path;
     this.#handlers = handlers;
     this.#log = log;
@@ -51,7 +53,7 @@ export class UnixGrpcServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       // The socket file is made within this call; with this mask it is never open to others, not even for a moment.
-      const mask = process.umask(0o177);
+      const mask = process.umask(0o777 & ~this.#mode);
       this.#server.listen(this.#path, resolve);
       process.umask(mask);
     });

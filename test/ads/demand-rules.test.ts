@@ -15,6 +15,8 @@ import { FakeWorld, NODE_ID, resourceOf, snapshotOf } from './fake-world.ts';
 import { DeltaClient, SotwClient } from './scripted-client.ts';
 
 const GRPC_NODE = { id: NODE_ID, metadata: { GENERATOR: 'grpc' } };
+/** Apart from the Envoy with the same node id. */
+const GRPC_ID = `${NODE_ID}~grpc`;
 const NAMES = {
   nameTable: mapOf([
     ['name-table', { resource: resourceOf(NDS, { name: 'name-table', revision: 1 }), causes: [] }] as const,
@@ -22,9 +24,9 @@ const NAMES = {
 };
 const L1 = { name: 'a:80', revision: 1 };
 
-function worldWithNothing(): FakeWorld {
+function worldWithNothing(proxyId = NODE_ID): FakeWorld {
   const world = new FakeWorld();
-  world.publish(snapshotOf({}));
+  world.publish(snapshotOf({}), proxyId);
   return world;
 }
 
@@ -61,45 +63,45 @@ test('the name table is answered even when it is empty', () => {
 });
 
 test('a gRPC library is answered for a name when it is known whether there is one', () => {
-  const world = worldWithNothing();
+  const world = worldWithNothing(GRPC_ID);
   const client = new SotwClient(world);
   client.send({ node: GRPC_NODE, typeUrl: LDS, resourceNames: ['a:80', 'b:80'] });
   assert.deepStrictEqual(client.take(), []);
-  assert.deepStrictEqual(world.source.wishes.get(NODE_ID)?.listeners, ['a:80', 'b:80']);
-  world.source.meet(NODE_ID);
-  world.publish(snapshotOf({ listeners: [L1] }));
+  assert.deepStrictEqual(world.source.wishes.get(GRPC_ID)?.listeners, ['a:80', 'b:80']);
+  world.source.meet(GRPC_ID);
+  world.publish(snapshotOf({ listeners: [L1] }), GRPC_ID);
   assert.deepStrictEqual(client.take(), [{ type: 'lds', set: ['a:80@1'] }]);
   client.ask(LDS, 'a:80', 'b:80');
   client.ask(RDS, 'r');
   assert.deepStrictEqual(client.take(), []);
-  world.source.meet(NODE_ID);
-  world.publish(snapshotOf({ listeners: [L1], routes: [{ name: 'r', revision: 1 }] }));
+  world.source.meet(GRPC_ID);
+  world.publish(snapshotOf({ listeners: [L1], routes: [{ name: 'r', revision: 1 }] }), GRPC_ID);
   assert.deepStrictEqual(client.take(), [{ type: 'rds', set: ['r@1'] }]);
 });
 
 test('delta: names that are dropped are not asked for any more, and unknown ones are answered as removed', () => {
-  const world = worldWithNothing();
+  const world = worldWithNothing(GRPC_ID);
   const client = new DeltaClient(world);
   client.send({ node: GRPC_NODE, typeUrl: LDS, resourceNamesSubscribe: ['a:80', 'b:80'] });
-  world.source.meet(NODE_ID);
-  world.publish(snapshotOf({ listeners: [L1] }));
+  world.source.meet(GRPC_ID);
+  world.publish(snapshotOf({ listeners: [L1] }), GRPC_ID);
   assert.deepStrictEqual(client.take(), [{ type: 'lds', set: ['a:80@1'], removed: ['b:80'] }]);
   client.ack(LDS);
   client.unsubscribe(LDS, 'a:80');
-  assert.deepStrictEqual(world.source.wishes.get(NODE_ID)?.listeners, ['b:80']);
+  assert.deepStrictEqual(world.source.wishes.get(GRPC_ID)?.listeners, ['b:80']);
 });
 
 test('the demand of a proxy is that of all its streams, and goes with them', () => {
-  const world = worldWithNothing();
+  const world = worldWithNothing(GRPC_ID);
   const first = new SotwClient(world);
   const second = new SotwClient(world);
   first.send({ node: GRPC_NODE, typeUrl: CDS, resourceNames: ['b', 'a'] });
   second.send({ node: GRPC_NODE, typeUrl: CDS, resourceNames: ['c', 'a'] });
-  assert.deepStrictEqual(world.source.wishes.get(NODE_ID)?.clusters, ['a', 'b', 'c']);
+  assert.deepStrictEqual(world.source.wishes.get(GRPC_ID)?.clusters, ['a', 'b', 'c']);
   first.stream.break();
-  assert.deepStrictEqual(world.source.wishes.get(NODE_ID)?.clusters, ['a', 'c']);
+  assert.deepStrictEqual(world.source.wishes.get(GRPC_ID)?.clusters, ['a', 'c']);
   second.stream.break();
-  assert.deepStrictEqual(world.source.wishes.get(NODE_ID)?.clusters, []);
+  assert.deepStrictEqual(world.source.wishes.get(GRPC_ID)?.clusters, []);
 });
 
 test('an Envoy that names clusters asks for nothing special', () => {

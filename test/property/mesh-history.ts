@@ -56,10 +56,12 @@ const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
 /** What gRPC libraries ask for: hosts of the pools, in and out of them, by full and by short names. */
 const GRPC_NAMES = {
   listeners: [
-    'a.default.svc.cluster.local:7070',
-    'b.shop.svc.cluster.local:80',
+    ...['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+      [80, 7070].map((port) => `${host}.svc.cluster.local:${port}`),
+    ),
     'a:7070',
     'b.shop:80',
+    'a.example.com:443',
     ...[80, 7070, 8080, 9000].map((port) => `xds.istio.io/grpc/lds/inbound/0.0.0.0:${port}`),
   ],
   routes: ['a.default', 'b.default', 'b.shop'].flatMap((host) =>

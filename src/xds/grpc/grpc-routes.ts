@@ -4,17 +4,20 @@
  * Source: Istio pilot/pkg/networking/grpcgen/rds.go, core/route/route.go setTimeout; gRFC A28, A31, A33, A44.
  */
 import { create, fromBinary } from '@bufbuild/protobuf';
+import { GRPC_UNAVAILABLE } from '#base/grpc-frame.ts';
 import { WireReader } from '#base/proto-wire.ts';
 import {
-  NonForwardingActionSchema,
   type Route,
   RouteAction_MaxStreamDurationSchema,
   type RouteAction,
+  RouteActionSchema,
   type VirtualHost,
   VirtualHostSchema,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
-import { encodeResource } from '#xds/encode.ts';
+import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
+import { FractionalPercent_DenominatorType } from '#proto/envoy/type/v3/percent_pb.ts';
+import { encodeResource, packAny } from '#xds/encode.ts';
 import { type Resource, TYPE_ROUTE } from '#xds/resource.ts';
 import type { EncodedVirtualHost } from '#xds/routes/virtual-host.ts';
 
@@ -25,9 +28,10 @@ export function encodeGrpcRoutes(name: string, port: number, host: EncodedVirtua
   const virtualHost = readVirtualHost(host.record);
   virtualHost.domains = virtualHost.domains.flatMap((domain) => [domain, `${domain}:${port}`]);
   keepKnownFilters(virtualHost);
-  virtualHost.routes = virtualHost.routes.flatMap((route) => adapted(route) ?? []);
+  virtualHost.routes = virtualHost.routes.flatMap((route) => adapted(route, name) ?? []);
   const table = create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost] });
-  return encodeResource(RouteConfigurationSchema, table, TYPE_ROUTE, name, host.clusters);
+  const clusters = [...new Set([...host.clusters, name])];
+  return encodeResource(RouteConfigurationSchema, table, TYPE_ROUTE, name, clusters);
 }
 
 /** The record is a field of a route table: tag and length stand before the message. */
@@ -37,18 +41,30 @@ function readVirtualHost(record: Uint8Array): VirtualHost {
   return fromBinary(VirtualHostSchema, reader.bytes());
 }
 
-/** The route as a library can use it; undefined for one that no gRPC call meets. */
-function adapted(route: Route): Route | undefined {
+/** The route as a library can use it; undefined for one that no gRPC call meets. `cluster` is that of the whole service. */
+function adapted(route: Route, cluster: string): Route | undefined {
   // Calls have no query.
   if ((route.match?.queryParameters.length ?? 0) > 0) return undefined;
   const path = route.match?.pathSpecifier;
   if (route.match !== undefined && path?.case === 'pathSeparatedPrefix')
     route.match.pathSpecifier = { case: 'prefix', value: `${path.value}/` };
   keepKnownFilters(route);
+  if (route.action.case !== 'route') failCalls(route, cluster);
   if (route.action.case === 'route') adaptAction(route.action.value);
-  // A library refuses the whole table for a redirect or direct response; so it fails the calls that meet it.
-  else route.action = { case: 'nonForwardingAction', value: create(NonForwardingActionSchema) };
   return route;
+}
+
+/** Libraries refuse the whole table for a redirect or direct response (some even crash), so the calls that meet it fail. */
+function failCalls(route: Route, cluster: string): void {
+  const value = create(RouteActionSchema, { clusterSpecifier: { case: 'cluster', value: cluster } });
+  route.action = { case: 'route', value };
+  const fault = create(HTTPFaultSchema, {
+    abort: {
+      errorType: { case: 'grpcStatus', value: GRPC_UNAVAILABLE },
+      percentage: { numerator: 100, denominator: FractionalPercent_DenominatorType.HUNDRED },
+    },
+  });
+  route.typedPerFilterConfig = { [FAULT_FILTER]: packAny(HTTPFaultSchema, fault) };
 }
 
 function adaptAction(action: RouteAction): void {
