@@ -70,9 +70,6 @@ export function createMesh(options: MeshOptions): Mesh {
   meshConfig.set(MESH_KEY, options.meshConfig);
   secretAccess.set(EVERYBODY, { isAllowed: true });
   const driver = new EngineDriver(engine);
-  const sources = { objects, heldBack, meshConfig, proxies, replicas, keySets, secretAccess };
+  const sources = { objects, heldBack, meshConfig, proxies, replicas, keySets, secretAccess, demands };
   return { engine, driver, ...sources, graph };
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, graph };
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, demands, graph };
-  return { engine, driver, objects, heldBack, meshConfig, proxies, replicas, keySets, demands, graph };
 }

@@ -87,10 +87,8 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const { meshConfig, proxies, demands } = sources;
   const models = createModels(engine, sources);
   const { serviceModel, scope, facts, peerAuthentication, routeModel } = models;
-  const { services, endpoints } = serviceModel;
-  const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
-  const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] =>
-    workloadOf(fetch, proxy).targets;
+  const { endpoints } = serviceModel;
+  const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
   const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
   const policies = createRequestPolicyScope(engine, { proxies, facts, policies: models.policies });
   const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
@@ -123,9 +121,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
-  const shared = { engine, interner, proxies, serviceModel, scope, serverMutualTls, endpointViews };
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
-  const gateway = { model: routeModel, meshConfig, facts, targetsOf, policies: models.policies };
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -138,16 +134,22 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
     gateways,
     secrets,
-    inbound: createInboundResources(engine, { inbound, authorization, facts, interner }),
-    nameTables: createNameTables({ ...shared, demands: sources.demands, sidecars: models.sidecars }),
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
-    gateways: createGatewayResources({ engine, interner, proxies, scope, ...gateway }),
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
   const { wantedKeySets } = models;
   return { serviceModel, snapshots, interner, findings, secretWishes: secrets.wishes, wantedKeySets };
+}
+
+/** The services that a proxy's workload serves. */
+function createTargets(engine: Engine, serviceModel: ServiceModel) {
+  const { services, endpoints } = serviceModel;
+  const workloadOf = createServiceTargets({ engine, services, endpoints, workloadModel: serviceModel });
+  const targetsOf = (fetch: Fetch, proxy: Proxy): readonly ServiceTarget[] =>
+    workloadOf(fetch, proxy).targets;
+  return { workloadOf, targetsOf };
 }
 
 /** Objects of a kind without those that are held back. */

@@ -182,7 +182,7 @@ async function startAgent(): Promise<TestAgent> {
     replica: 0,
   });
   writePrivate(join(home, 'var/run/secrets/tokens/istio-token'), token);
-  writePrivate(join(home, 'var/run/secrets/istio/root-cert.pem'), controlPlane.rootCertificatePem());
+  writePrivate(join(home, 'var/run/secrets/istio/root-cert.pem'), controlPlane.roots.pem());
   return new TestAgent(home, {
     DISABLE_ENVOY: 'true',
     OUTPUT_CERTS: 'certs',

@@ -6,12 +6,34 @@ function identityIn(namespace: string): string {
 }
 
 const gatewayLabels = { istio: 'ingressgateway', app: 'a' };
+
+/** What gRPC libraries ask for: hosts of the pools, in and out of them, by full and by short names. */
+const GRPC_NAMES = {
+  listeners: [
+    ...['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+      [80, 7070].map((port) => `${host}.svc.cluster.local:${port}`),
+    ),
+    'a:7070',
+    'b.shop:80',
+    'a.example.com:443',
+    ...[80, 7070, 8080, 9000].map((port) => `xds.istio.io/grpc/lds/inbound/0.0.0.0:${port}`),
+  ],
+  routes: ['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+    [80, 7070].map((port) => `outbound|${port}||${host}.svc.cluster.local`),
+  ),
+  clusters: ['a.default', 'b.default', 'b.shop'].flatMap((host) =>
+    ['', 'v1'].map((subset) => `outbound|7070|${subset}|${host}.svc.cluster.local`),
+  ),
+};
+
 const ALL: readonly ProxyFacts[] = [
   {
     name: 'a-1',
     ip: '10.9.0.1',
     labels: { app: 'a', version: 'v1' },
     locality: { region: 'r1', zone: 'z1' },
+    dnsCapture: true,
+    asks: { nameTable: true },
   },
   {
     name: 'a-2',
@@ -25,8 +47,15 @@ const ALL: readonly ProxyFacts[] = [
     namespace: 'shop',
     labels: { app: 'b', version: 'v1' },
     interceptionMode: 'TPROXY',
+    asks: { nameTable: true },
   },
-  { name: 'c-1', ip: 'fd00::5', namespace: 'istio-system', labels: { app: 'a', version: 'v1' } },
+  {
+    name: 'c-1',
+    ip: 'fd00::5',
+    namespace: 'istio-system',
+    labels: { app: 'a', version: 'v1' },
+    asks: { nameTable: true },
+  },
   {
     name: 'a-0',
     ip: '127.4.0.2',
@@ -56,6 +85,20 @@ const ALL: readonly ProxyFacts[] = [
     namespace: 'shop',
     labels: { istio: 'egressgateway' },
     network: 'n1',
+  },
+  {
+    name: 'g-1',
+    ip: '10.9.0.1',
+    generator: 'grpc',
+    labels: { app: 'a', version: 'v1', 'security.istio.io/tlsMode': 'istio' },
+    asks: GRPC_NAMES,
+  },
+  {
+    name: 'g-2',
+    ip: '10.9.0.3',
+    generator: 'grpc',
+    namespace: 'shop',
+    asks: { ...GRPC_NAMES, routes: [] },
   },
 ];
 
