@@ -22,6 +22,7 @@ export function servicesFromEntry(
     registry: 'External',
     ports: (spec.ports ?? []).map(portFromEntry),
     addresses: (spec.addresses ?? []).map(singleAddress),
+    autoAllocatedAddresses: [],
     resolution: resolutionOf(spec),
     meshExternal: spec.location !== 'MESH_INTERNAL',
     headless: false,

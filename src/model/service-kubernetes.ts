@@ -32,6 +32,7 @@ export function serviceFromKubernetes(object: MeshObject<ServiceSpec>, context: 
     registry: 'Kubernetes',
     ports: spec.ports.map(portFromKubernetes),
     addresses: headless ? [] : addressesOf(spec),
+    autoAllocatedAddresses: [],
     resolution: resolutionOf(headless, externalName),
     meshExternal: externalName !== '',
     headless,

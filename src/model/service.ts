@@ -49,6 +49,11 @@ export interface Service {
   readonly ports: readonly ServicePort[];
   /** Virtual addresses; empty when there is none (headless, or ServiceEntry without addresses). */
   readonly addresses: readonly string[];
+  /**
+   * Addresses that the control plane chose for a ServiceEntry's host without addresses of its own, IPv4 first; they mean
+   * something only to proxies that answer DNS themselves. Empty for all others.
+   */
+  readonly autoAllocatedAddresses: readonly string[];
   readonly resolution: Resolution;
   readonly meshExternal: boolean;
   readonly headless: boolean;
