@@ -13,6 +13,7 @@ import { isJsonObject, type JsonObject } from './json-scalar.ts';
 import { type KindInfo, kindInfo, suggestKind } from './kind-registry.ts';
 import type { MeshObject } from './mesh-object.ts';
 import { decodeMetadata, type Metadata } from './object-metadata.ts';
+import { readStatus } from './object-status.ts';
 
 const MAX_LIST_ITEMS = 100_000;
 
@@ -144,8 +145,11 @@ function buildObject(
 ): MeshObject {
   const { labels, annotations, createdAtMs } = metadata;
   const apiVersion = typeof json['apiVersion'] === 'string' ? json['apiVersion'] : '';
-  const hash = sha256Hex(JSON.stringify([apiVersion, info.kind, labels, annotations, spec]));
-  return { ...ref, apiVersion, labels, annotations, createdAtMs, spec, hash };
+  const status = readStatus(info.kind, json);
+  const parts = [apiVersion, info.kind, labels, annotations, spec];
+  const hash = sha256Hex(JSON.stringify(status === undefined ? parts : [...parts, status]));
+  const object = { ...ref, apiVersion, labels, annotations, createdAtMs, spec, hash };
+  return status === undefined ? object : { ...object, status };
 }
 
 const DRY_RUN = 'istio.io/dry-run';

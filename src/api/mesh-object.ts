@@ -3,6 +3,7 @@
  * Made by decode-object.ts only. Where it was written (file and line) is not in here: line numbers alone change nothing.
  */
 import type { ObjectRef } from '#base/object-ref.ts';
+import type { ObjectStatus } from './object-status.ts';
 
 /**
  * An accepted object. `spec` is plain JSON data: for Istio kinds the proto3 JSON form with lowerCamel names, unknown
@@ -15,6 +16,8 @@ export interface MeshObject<S = unknown> extends ObjectRef {
   /** metadata.creationTimestamp in Unix milliseconds, 0 when absent. Decides precedence as in Istio (older first, then namespace/name). */
   readonly createdAtMs: number;
   readonly spec: S;
-  /** Hash over apiVersion, labels, annotations and spec; equal hashes mean an equal object. */
+  /** What the mesh reads of the object's status; absent when there is nothing of that. */
+  readonly status?: ObjectStatus;
+  /** Hash over apiVersion, labels, annotations, spec and status; equal hashes mean an equal object. */
   readonly hash: string;
 }

@@ -23,6 +23,8 @@ export interface MeshOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly flags?: MeshFlags;
+  /** False where only addresses count that are recorded in statuses of ServiceEntries. */
+  readonly derivesAddresses?: boolean;
   /** Told of a derivation that failed; its last good result stays. */
   readonly onError: (collection: string, key: string, error: unknown) => void;
 }
@@ -66,6 +68,7 @@ export function createMesh(options: MeshOptions): Mesh {
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
+    ...(options.derivesAddresses === undefined ? {} : { derivesAddresses: options.derivesAddresses }),
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
   secretAccess.set(EVERYBODY, { isAllowed: true });

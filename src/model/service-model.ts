@@ -12,6 +12,7 @@ import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Fetch, Index } from '#collections/collection.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createAddressAllocation } from './address-allocation.ts';
 import type { Endpoint, ServiceEndpoints } from './endpoint.ts';
 import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts';
 import { endpointsFromSlice, endpointsFromWorkloads, type FindWorkload } from './endpoint-kubernetes.ts';
@@ -40,6 +41,8 @@ export interface ServiceModelSources extends Omit<WorkloadSources, 'serviceFacts
   readonly clusterId?: string;
   /** DNS domain of Kubernetes services. */
   readonly clusterDomain?: string;
+  /** False where only addresses count that are recorded in statuses of ServiceEntries. */
+  readonly derivesAddresses?: boolean;
 }
 
 /** Services and what belongs to them. */
@@ -74,9 +77,13 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const workloadModel = createWorkloadModel({ ...sources, clusterId, serviceFacts: meshFacts.services });
   const build: Build = { ...sources, clusterId, clusterDomain, meshFacts, workloadModel };
   const declarations = createDeclarations(build);
-  const services = engine.derive('model.services', declarations, (_fetch, declared) =>
-    mergeServices([...declared.values()]),
-  );
+  const allocated = createAddressAllocation(engine, sources.serviceEntries, sources.derivesAddresses ?? true);
+  const services = engine.derive('model.services', declarations, (fetch, declared, key) => {
+    const merged = mergeServices([...declared.values()]);
+    const takesAllocated = merged?.registry === 'External' && merged.addresses.length === 0;
+    const autoAllocatedAddresses = takesAllocated ? fetch.get(allocated, key) : undefined;
+    return merged && autoAllocatedAddresses ? { ...merged, autoAllocatedAddresses } : merged;
+  });
   const endpoints = createEndpoints(build, declarations);
   const endpointSummaries = engine.derive('model.endpointSummaries', services, (fetch, service, key) => {
     const { trustDomainAliases } = meshFact(fetch, meshFacts.services, serviceFacts);

@@ -18,6 +18,8 @@ const METADATA: readonly string[] = [
 /** Root fields by kind; every other kind keeps its spec. */
 const ROOT_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
   ['Service', ['spec', 'status']],
+  ['ServiceEntry', ['spec', 'status']],
+  ['WorkloadEntry', ['spec', 'status']],
   ['Pod', ['spec', 'status']],
   ['Node', ['status']],
   ['EndpointSlice', ['addressType', 'endpoints', 'ports']],

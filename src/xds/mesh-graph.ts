@@ -65,6 +65,8 @@ export interface MeshGraphSources {
   readonly clusterDomain?: string;
   /** Defaults where absent. */
   readonly flags?: MeshFlags;
+  /** False where only addresses count that are recorded in statuses of ServiceEntries. */
+  readonly derivesAddresses?: boolean;
 }
 
 export interface MeshGraph {
@@ -192,6 +194,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     meshConfig,
     ...(sources.clusterId === undefined ? {} : { clusterId: sources.clusterId }),
     ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
+    ...(sources.derivesAddresses === undefined ? {} : { derivesAddresses: sources.derivesAddresses }),
   });
   const { clusterDomain } = serviceModel;
   const destinationRules = admitted<object>('DestinationRule');

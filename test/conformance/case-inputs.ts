@@ -14,6 +14,9 @@ import type { Capability } from './suite.ts';
 /** Resources without a creation time are of this moment. */
 const CREATED_AT_MS = Date.parse('2023-11-14T22:13:20Z');
 
+/** No controller ran beside the control plane that made the corpus: addresses of ServiceEntries are those in statuses. */
+export const CORPUS = { derivesAddresses: false };
+
 /** A proxy as case.json describes it. */
 interface ProxyDescriptor {
   readonly name: string;

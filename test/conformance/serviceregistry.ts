@@ -8,7 +8,7 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { Protocol, Service } from '#model/service.ts';
 import { meshFixture } from '../support/mesh-fixture.ts';
-import { type CaseInputs, readCase } from './case-inputs.ts';
+import { type CaseInputs, CORPUS, readCase } from './case-inputs.ts';
 import { findDifferences, sortedJson } from './difference.ts';
 import type { CaseContext, ConformanceCase, Suite } from './suite.ts';
 
@@ -70,7 +70,7 @@ function compare(
   expected: readonly ExpectedService[],
   context: CaseContext,
 ): readonly string[] {
-  const { mesh, set, settle } = meshFixture();
+  const { mesh, set, settle } = meshFixture(CORPUS);
   mesh.meshConfig.set('mesh', inputs.meshConfig);
   set(...inputs.objects);
   settle();

@@ -11,7 +11,7 @@ import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { NameTableSchema } from '#proto/istio/networking/nds/v1/nds_pb.ts';
 import { meshFixture, SNAPSHOT_PARTS, type SnapshotPart } from '../support/mesh-fixture.ts';
-import { type CaseInputs, caseFolders, readCase } from './case-inputs.ts';
+import { type CaseInputs, CORPUS, caseFolders, readCase } from './case-inputs.ts';
 import { findDifferences, isPlain, sortedJson } from './difference.ts';
 import type { CaseContext, ConformanceCase, Suite } from './suite.ts';
 import { normal, normalExpected } from './xds-comparison.ts';
@@ -41,7 +41,7 @@ function caseOf(inputs: CaseInputs): ConformanceCase {
 }
 
 function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
-  const fixture = meshFixture();
+  const fixture = meshFixture(CORPUS);
   fixture.mesh.meshConfig.set('mesh', inputs.meshConfig);
   fixture.set(...inputs.objects);
   for (const proxy of inputs.proxies) fixture.connect({ ...proxy, asks: { nameTable: true } });

@@ -11,7 +11,7 @@ import { parseDocuments } from '#api/yaml-documents.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
-import { createMesh, type Mesh } from '#main/mesh.ts';
+import { createMesh, type Mesh, type MeshOptions } from '#main/mesh.ts';
 import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Locality, Proxy } from '#model/proxy.ts';
@@ -85,12 +85,13 @@ export interface MeshFixture {
 }
 
 /** Makes an empty mesh with Istio's default mesh config. */
-export function meshFixture(): MeshFixture {
+export function meshFixture(options: Pick<MeshOptions, 'derivesAddresses'> = {}): MeshFixture {
   const failures: Error[] = [];
   const mesh = createMesh({
     meshConfig: defaultMeshConfig(),
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
+    ...options,
     onError: (collection, key, cause) =>
       failures.push(new Error(`${collection} failed for ${key}: ${cause}`, { cause })),
   });
