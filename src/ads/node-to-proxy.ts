@@ -63,6 +63,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     clusterId: text(metadata['CLUSTER_ID']),
     network: text(metadata['NETWORK']),
     locality: readLocality(node.locality, labels['istio-locality']),
+    nodeName: text(metadata['NODE_NAME']),
     interceptionMode: INTERCEPTION_MODES.find((mode) => mode === metadata['INTERCEPTION_MODE']) ?? 'REDIRECT',
     dnsDomain: domain,
     dnsCapture: isTrue(metadata['DNS_CAPTURE']),

@@ -25,6 +25,8 @@ export interface MeshOptions {
   readonly flags?: MeshFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
+  /** False where proxies are told with all that is known about them, and no workload is to be asked. */
+  readonly describesProxies?: boolean;
   /** Told of a derivation that failed; its last good result stays. */
   readonly onError: (collection: string, key: string, error: unknown) => void;
 }
@@ -69,6 +71,7 @@ export function createMesh(options: MeshOptions): Mesh {
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
     ...(options.derivesAddresses === undefined ? {} : { derivesAddresses: options.derivesAddresses }),
+    ...(options.describesProxies === undefined ? {} : { describesProxies: options.describesProxies }),
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
   secretAccess.set(EVERYBODY, { isAllowed: true });

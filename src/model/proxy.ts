@@ -32,6 +32,8 @@ export interface Proxy {
   readonly clusterId: string;
   readonly network: string;
   readonly locality: Locality;
+  /** Node that it runs on, '' where there is none. */
+  readonly nodeName: string;
   readonly interceptionMode: InterceptionMode;
   /** DNS domain of the proxy's namespace, `default.svc.cluster.local`. */
   readonly dnsDomain: string;

@@ -168,6 +168,7 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
     clusterId: 'Kubernetes',
     network: '',
     locality: { region: '', zone: '', subzone: '' },
+    nodeName: '',
     interceptionMode: 'REDIRECT',
     dnsDomain: 'default.svc.cluster.local',
     dnsCapture: false,

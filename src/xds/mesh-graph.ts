@@ -13,6 +13,7 @@ import { createAuthorizationModel } from '#model/authorization.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
+import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
@@ -67,6 +68,8 @@ export interface MeshGraphSources {
   readonly flags?: MeshFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
+  /** False where proxies are told with all that is known about them, and no workload is to be asked. */
+  readonly describesProxies?: boolean;
 }
 
 export interface MeshGraph {
@@ -86,9 +89,9 @@ export interface MeshGraph {
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
-  const { meshConfig, proxies, demands } = sources;
+  const { meshConfig, demands } = sources;
   const models = createModels(engine, sources);
-  const { serviceModel, scope, facts, peerAuthentication, routeModel } = models;
+  const { proxies, serviceModel, scope, facts, peerAuthentication, routeModel } = models;
   const { endpoints } = serviceModel;
   const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
   const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
@@ -177,7 +180,7 @@ function createSecrets(
 /** What the objects mean, before anybody looks: models by feature, and who sees what. */
 function createModels(engine: Engine, sources: MeshGraphSources) {
   const admitted = admittedBy(engine, sources);
-  const { meshConfig, proxies } = sources;
+  const { meshConfig } = sources;
   const virtualServices = admitted<object>('VirtualService');
   const sidecars = admitted<object>('Sidecar');
   const serviceModel = createServiceModel({
@@ -196,10 +199,15 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
     ...(sources.derivesAddresses === undefined ? {} : { derivesAddresses: sources.derivesAddresses }),
   });
-  const { clusterDomain } = serviceModel;
+  const { clusterDomain, workloads } = serviceModel;
+  const proxies =
+    sources.describesProxies === false
+      ? sources.proxies
+      : createDescribedProxies(engine, sources.proxies, workloads);
   const destinationRules = admitted<object>('DestinationRule');
   const requestAuthentications = admitted<object>('RequestAuthentication');
   return {
+    proxies,
     sidecars,
     serviceModel,
     scope: createOutboundScope({

@@ -14,8 +14,11 @@ import type { Capability } from './suite.ts';
 /** Resources without a creation time are of this moment. */
 const CREATED_AT_MS = Date.parse('2023-11-14T22:13:20Z');
 
-/** No controller ran beside the control plane that made the corpus: addresses of ServiceEntries are those in statuses. */
-export const CORPUS = { derivesAddresses: false };
+/**
+ * How the corpus came about: its generators were called with proxies as case.json describes them, without the look-up of their
+ * workloads by which a connection begins; and no controller ran beside, so addresses of ServiceEntries are those in statuses.
+ */
+export const CORPUS = { describesProxies: false, derivesAddresses: false };
 
 /** A proxy as case.json describes it. */
 interface ProxyDescriptor {
@@ -90,8 +93,15 @@ function readDocuments(file: string): readonly Document[] {
   if (!existsSync(file)) return [];
   return [...parseDocuments(readFileSync(file, 'utf8'), file)].flatMap(({ value }) => {
     const items = (value as { readonly items?: unknown } | undefined)?.items;
-    return (Array.isArray(items) ? items : [value]) as readonly Document[];
+    return ((Array.isArray(items) ? items : [value]) as readonly Document[]).map(withTextName);
   });
+}
+
+/** The corpus was read by a reader that knows fields' types: a name that YAML 1.1 takes for a truth value became its text. */
+function withTextName(document: Document): Document {
+  const metadata = document['metadata'] as { readonly name?: unknown } | undefined;
+  if (typeof metadata?.name !== 'boolean') return document;
+  return { ...document, metadata: { ...metadata, name: String(metadata.name) } };
 }
 
 function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capability[] {
@@ -125,6 +135,7 @@ function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
     interceptionMode: (metadata['INTERCEPTION_MODE'] ?? 'REDIRECT') as NonNullable<
       ProxyFacts['interceptionMode']
     >,
+    nodeName: metadata['NODE_NAME'] ?? '',
     dnsCapture: metadata['DNS_CAPTURE'] === 'true',
     httpProxyPort: Number(metadata['HTTP_PROXY_PORT'] ?? 0),
     proxyConfig: proxyConfig as NonNullable<ProxyFacts['proxyConfig']>,

@@ -85,7 +85,9 @@ export interface MeshFixture {
 }
 
 /** Makes an empty mesh with Istio's default mesh config. */
-export function meshFixture(options: Pick<MeshOptions, 'derivesAddresses'> = {}): MeshFixture {
+export function meshFixture(
+  options: Pick<MeshOptions, 'derivesAddresses' | 'describesProxies'> = {},
+): MeshFixture {
   const failures: Error[] = [];
   const mesh = createMesh({
     meshConfig: defaultMeshConfig(),
@@ -183,6 +185,7 @@ export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: Pr
     clusterId: 'Kubernetes',
     network: '',
     locality: { region: '', zone: '', subzone: '', ...locality },
+    nodeName: '',
     interceptionMode: 'REDIRECT',
     dnsDomain: domain,
     dnsCapture: false,

@@ -5,12 +5,11 @@
  */
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
-import type { Workload } from '#model/endpoint.ts';
 import type { MergedRule } from '#model/destination-rule.ts';
 import { clusterFacts, meshFact } from '#model/mesh-facts.ts';
 import type { Locality, Proxy } from '#model/proxy.ts';
 import type { ServiceModel } from '#model/service-model.ts';
-import { type Labels, NODE_LABEL, withTopology } from '#model/workload-labels.ts';
+import { type Labels, NODE_LABEL } from '#model/workload-labels.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { failoverLabelKeys } from './locality-settings.ts';
 
@@ -24,7 +23,7 @@ export interface EndpointView {
 /** Where clients of a view are, whatever their viewer. */
 export interface ClientPlace {
   readonly locality: Locality;
-  /** Topology labels, and those of the proxy's own that are compared. */
+  /** Those labels of the proxy that are compared. */
   readonly labels: Labels;
   /** '' unless some setting asks for the node. */
   readonly nodeName: string;
@@ -42,7 +41,7 @@ export interface EndpointViews {
 export interface EndpointViewSources {
   readonly engine: Engine;
   readonly proxies: Collection<Proxy>;
-  readonly serviceModel: Pick<ServiceModel, 'services' | 'workloads' | 'meshFacts'>;
+  readonly serviceModel: Pick<ServiceModel, 'services' | 'meshFacts'>;
   readonly scope: Pick<OutboundScope, 'destinationRules' | 'viewerOf'>;
 }
 
@@ -54,8 +53,7 @@ export function createEndpointViews(sources: EndpointViewSources): EndpointViews
     const ofMesh = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts).localityLb;
     const keys = new Set(failoverLabelKeys(ofMesh));
     for (const collection of comparedKeys) for (const key of fetch.all(collection).keys()) keys.add(key);
-    const nodeName = keys.has(NODE_LABEL) ? nodeOf(fetch, proxy, serviceModel.workloads) : '';
-    return viewFor(proxy, scope.viewerOf(fetch, proxy), [...keys].sort(compareBytes), nodeName);
+    return viewFor(proxy, scope.viewerOf(fetch, proxy), [...keys].sort(compareBytes));
   };
   const views = engine.deriveMany('xds.endpointViews', sources.proxies, (fetch, proxy) => {
     const view = find(fetch, proxy);
@@ -96,21 +94,16 @@ function labelKeysOf(rule: MergedRule): readonly string[] {
   );
 }
 
-function nodeOf(fetch: Fetch, proxy: Proxy, workloads: Collection<Workload>): string {
-  return fetch.get(workloads, `${proxy.namespace}/${proxy.name}`)?.nodeName ?? '';
-}
-
-function viewFor(proxy: Proxy, viewer: string, keys: readonly string[], nodeName: string): EndpointView {
+function viewFor(proxy: Proxy, viewer: string, keys: readonly string[]): EndpointView {
   const { locality, clusterId, network } = proxy;
-  const topology = withTopology({}, { locality, clusterId, network, nodeName });
-  const labels: Record<string, string> = Object.assign(Object.create(null), topology);
-  const compared: string[] = [];
+  const labels: Record<string, string> = Object.create(null);
   for (const key of keys) {
-    const value = Object.hasOwn(proxy.labels, key) ? proxy.labels[key] : topology[key];
-    if (value === undefined) continue;
-    if (labels[key] !== value || key === NODE_LABEL) compared.push(`${key}=${value}`);
-    labels[key] = value;
+    const value = Object.hasOwn(proxy.labels, key) ? proxy.labels[key] : undefined;
+    if (value !== undefined) labels[key] = value;
   }
+  const nodeName = keys.includes(NODE_LABEL) ? proxy.nodeName : '';
+  const compared = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  if (nodeName !== '') compared.push(nodeName);
   const place = `${locality.region}/${locality.zone}/${locality.subzone}`;
   const key = escaped([`${viewer}@${place}`, clusterId, network, ...compared].join(','));
   return { key, viewer, place: { locality, labels, nodeName } };

@@ -178,10 +178,11 @@ test('internalTrafficPolicy Local shows the endpoints of the own node', () => {
     kubernetesService('reviews', { internalTrafficPolicy: 'Local' }),
     pod('r1', '10.1.0.1', {}, { nodeName: 'n1' }),
     pod('r2', '10.1.0.2', {}, { nodeName: 'n2' }),
-    pod('client', '10.1.0.9', {}, { nodeName: 'n2' }),
     slice('reviews', [sliceEndpoint('10.1.0.1', 'r1'), sliceEndpoint('10.1.0.2', 'r2')]),
   );
-  deepStrictEqual(addresses(rig), ['10.1.0.2 0']);
+  const client = proxy('client', { nodeName: 'n2' });
+  rig.connect(client);
+  deepStrictEqual(addresses(rig, client), ['10.1.0.2 0']);
 });
 
 test('endpoints that are not ready are sent as such, unless panic may use them', () => {

@@ -39,7 +39,7 @@ export interface EndpointSources {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly proxies: Collection<Proxy>;
-  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services' | 'workloads'>;
+  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services'>;
   readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf' | 'destinationRules'>;
   /** The views of connected proxies, where they have been made already (`createEndpointViews`). */
   readonly endpointViews?: EndpointViews;
