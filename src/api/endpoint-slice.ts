@@ -5,13 +5,14 @@ import type { Findings } from './findings.ts';
 import type { JsonObject } from './json-scalar.ts';
 import { boolean, field, integer, list, object, oneOf, optional, type Read, text } from './shape-decode.ts';
 
-/** One entry of `endpoints`; conditions are false/true as the API defines absent ones. */
+/** One entry of `endpoints`. */
 export interface SliceEndpoint {
   readonly addresses: readonly string[];
   /** Absent counts as true. */
   readonly ready: boolean;
-  /** Absent counts as `ready`. */
+  /** Absent counts as true. */
   readonly serving: boolean;
+  /** Absent counts as true for what is not ready, as Istio takes it. Source: Istio endpointslice.go endpointHealthStatus. */
   readonly terminating: boolean;
   readonly hostname: string;
   readonly nodeName: string;
@@ -117,8 +118,8 @@ function completeEndpoint(raw: RawEndpoint): SliceEndpoint {
   return {
     ...rest,
     ready,
-    serving: conditions?.serving ?? ready,
-    terminating: conditions?.terminating ?? false,
+    serving: conditions?.serving ?? true,
+    terminating: conditions?.terminating ?? !ready,
   };
 }
 

@@ -7,7 +7,7 @@ import { isIp } from '#base/cidr.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
-import { endpointOf, healthOfWorkload, ownPort } from './endpoint-kubernetes.ts';
+import { endpointOf, healthOfWorkload, mayServe, ownPort } from './endpoint-kubernetes.ts';
 import type { Service, ServicePort } from './service.ts';
 import { type WorkloadContext, workloadFromEntry } from './workload.ts';
 
@@ -47,7 +47,7 @@ export function endpointsFromSelection(
   const resolvesNames = isDnsService(service);
   return workloads
     .filter((workload) => resolvesNames || isIp(workload.addresses[0] ?? ''))
-    .filter((workload) => workload.ready || workload.source === 'LocalWorkload')
+    .filter(mayServe)
     .flatMap((workload) => endpointsOnWorkload(service, workload));
 }
 

@@ -6,11 +6,8 @@
 import { isIp } from '#base/cidr.ts';
 import type { EndpointSliceSpec, SliceEndpoint, SlicePort } from '#api/endpoint-slice.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
-import type { Service, ServicePort } from './service.ts';
+import { persistentSessionOf, type Service, type ServicePort } from './service.ts';
 import { type Labels, NETWORK_LABEL, NO_LOCALITY, withTopology } from './workload-labels.ts';
-
-/** Marks services with sticky sessions: their endpoints are kept while they drain. */
-const PERSISTENT_SESSION_LABEL = 'istio.io/persistent-session';
 
 /** Finds the pod behind an address of a slice; undefined when the slice was written by hand or the pod is unknown. */
 export type FindWorkload = (endpoint: SliceEndpoint, address: string) => Workload | undefined;
@@ -58,8 +55,8 @@ function sliceEndpoint(service: Service, slice: SliceAddress): readonly Endpoint
 /** Undefined for endpoints that are shutting down: they take no new requests and count for nothing. */
 function healthOf(service: Service, entry: SliceEndpoint): Endpoint['health'] | undefined {
   if (entry.ready) return 'healthy';
-  const isSticky = (service.labels[PERSISTENT_SESSION_LABEL] ?? '') !== '';
-  if (entry.terminating) return isSticky && entry.serving ? 'draining' : undefined;
+  const keepsDraining = persistentSessionOf(service) !== undefined;
+  if (entry.terminating) return keepsDraining && entry.serving ? 'draining' : undefined;
   return 'unhealthy';
 }
 
@@ -68,7 +65,7 @@ export function endpointsFromWorkloads(
   service: Service,
   workloads: readonly Workload[],
 ): readonly Endpoint[] {
-  return workloads.flatMap((workload) =>
+  return workloads.filter(mayServe).flatMap((workload) =>
     service.ports.flatMap((port) => {
       const number = targetPortOf(port, workload);
       const [address] = workload.addresses;
@@ -84,6 +81,11 @@ export function endpointsFromWorkloads(
 export function healthOfWorkload(workload: Workload): Endpoint['health'] {
   if (workload.source === 'WorkloadEntry') return 'unknown';
   return workload.ready ? 'healthy' : 'unhealthy';
+}
+
+/** A WorkloadEntry whose health checks fail is no endpoint; replicas that are not ready are shown as such. */
+export function mayServe(workload: Workload): boolean {
+  return workload.ready || workload.source === 'LocalWorkload';
 }
 
 /** A WorkloadEntry's port of the service port's name wins over a numeric targetPort. */

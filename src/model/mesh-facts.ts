@@ -4,12 +4,16 @@
  */
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type {
+  ClientTLSSettingsJson,
   ConnectionPoolSettingsJson,
   ConnectionPoolSettings_TCPSettings_TcpKeepaliveJson as TcpKeepalive,
   LocalityLoadBalancerSettingJson,
   OutlierDetectionJson,
+  ZoneAwareLoadBalancerSettingJson,
 } from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
-import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { MeshConfigJson, ServiceEntryVisibilityJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+
+import { type ClusterFlags, DEFAULT_CLUSTER_FLAGS } from './cluster-flags.ts';
 
 /** Key of the one value of a mesh-wide collection. */
 export const MESH_KEY = 'mesh';
@@ -19,6 +23,7 @@ export interface ServiceFacts {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
   readonly defaultServiceExportTo: readonly string[];
+  readonly entryVisibility: ServiceEntryVisibilityJson | undefined;
 }
 
 /** What the choice of DestinationRules takes from it. */
@@ -36,11 +41,18 @@ export interface ClusterFacts {
   readonly tcpKeepalive: TcpKeepalive | undefined;
   /** Undefined when locality load balancing is off for the mesh. */
   readonly localityLb: LocalityLoadBalancerSettingJson | undefined;
+  readonly zoneAwareLb: ZoneAwareLoadBalancerSettingJson | undefined;
   readonly defaultConnectionPool: ConnectionPoolSettingsJson | undefined;
   readonly defaultOutlierDetection: OutlierDetectionJson | undefined;
   readonly tlsCipherSuites: readonly string[];
   readonly tlsEcdhCurves: readonly string[];
+  /** Of proxies that do not say themselves. */
   readonly preserveHeaderCase: boolean;
+  /** Pattern for the names of clusters in statistics; '' for their own names. */
+  readonly statName: string;
+  /** Unknown hosts are looked up by name, with this TLS; undefined when they are not. */
+  readonly dynamicDns: { readonly tls: ClientTLSSettingsJson | undefined } | undefined;
+  readonly flags: ClusterFlags;
 }
 
 /** The facts as collections, each with one value under MESH_KEY. */
@@ -55,11 +67,15 @@ const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 const EVERYBODY: readonly string[] = ['*'];
 
 /** Takes the facts out of the mesh configuration. Source of the defaults: Istio pkg/config/mesh DefaultMeshConfig. */
-export function createMeshFacts(engine: Engine, meshConfig: Collection<MeshConfigJson>): MeshFacts {
+export function createMeshFacts(
+  engine: Engine,
+  meshConfig: Collection<MeshConfigJson>,
+  flags: ClusterFlags,
+): MeshFacts {
   return {
     services: engine.derive('mesh.services', meshConfig, (_fetch, mesh) => serviceFacts(mesh)),
     policies: engine.derive('mesh.policies', meshConfig, (_fetch, mesh) => policyFacts(mesh)),
-    clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) => clusterFacts(mesh)),
+    clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) => clusterFacts(mesh, flags)),
   };
 }
 
@@ -74,6 +90,7 @@ export function serviceFacts(mesh: MeshConfigJson): ServiceFacts {
     trustDomain: mesh.trustDomain || DEFAULT_TRUST_DOMAIN,
     trustDomainAliases: mesh.trustDomainAliases ?? [],
     defaultServiceExportTo: orEverybody(mesh.defaultServiceExportTo),
+    entryVisibility: mesh.serviceEntryVisibility,
   };
 }
 
@@ -86,7 +103,7 @@ export function policyFacts(mesh: MeshConfigJson): PolicyFacts {
 }
 
 /** The facts for clusters. */
-export function clusterFacts(mesh: MeshConfigJson): ClusterFacts {
+export function clusterFacts(mesh: MeshConfigJson, flags = DEFAULT_CLUSTER_FLAGS): ClusterFacts {
   const locality = mesh.localityLbSetting;
   return {
     connectTimeout: mesh.connectTimeout ?? '10s',
@@ -95,11 +112,18 @@ export function clusterFacts(mesh: MeshConfigJson): ClusterFacts {
     upgradesToHttp2: mesh.h2UpgradePolicy === 'UPGRADE',
     tcpKeepalive: mesh.tcpKeepalive,
     localityLb: locality?.enabled === false ? undefined : (locality ?? { enabled: true }),
+    zoneAwareLb: mesh.zoneAwareLbSetting,
     defaultConnectionPool: mesh.defaultTrafficPolicy?.connectionPool,
     defaultOutlierDetection: mesh.defaultTrafficPolicy?.outlierDetection,
     tlsCipherSuites: mesh.tlsDefaults?.cipherSuites ?? [],
     tlsEcdhCurves: mesh.tlsDefaults?.ecdhCurves ?? [],
     preserveHeaderCase: mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase ?? false,
+    statName: mesh.outboundClusterStatName ?? '',
+    dynamicDns:
+      mesh.outboundTrafficPolicy?.mode === 'ALLOW_ANY_DYNAMIC_DNS'
+        ? { tls: mesh.outboundTrafficPolicy.tls }
+        : undefined,
+    flags,
   };
 }
 

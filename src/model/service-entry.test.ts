@@ -12,6 +12,8 @@ const CONTEXT = {
   trustDomain: 'td',
   defaultExportTo: ['*'],
   namespaceAnnotations: {},
+  namespaceLabels: {},
+  entryVisibility: undefined,
 };
 const WORKLOADS = { clusterId: 'c', trustDomain: 'td', network: '' };
 

@@ -5,10 +5,13 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServiceEntryPort, ServiceEntrySpec } from '#api/service-entry.ts';
 import type { Resolution, Service, ServicePort } from './service.ts';
+import { cappedVisibility } from './service-entry-visibility.ts';
 import type { ServiceContext } from './service-kubernetes.ts';
 import { parseProtocol } from './service-protocol.ts';
 import { trafficDistributionOf } from './service-traffic-distribution.ts';
 import { visibilityOf } from './service-visibility.ts';
+
+const CONNECT_STRATEGY = 'istio.io/connect-strategy';
 
 /** The services that a ServiceEntry declares, one for each of its hosts. */
 export function servicesFromEntry(
@@ -28,13 +31,18 @@ export function servicesFromEntry(
     headless: false,
     externalName: '',
     selector: spec.workloadSelector?.labels ?? {},
-    visibility: visibilityOf(exportToOf(spec) ?? context.defaultExportTo, object.namespace),
+    visibility: cappedVisibility(
+      visibilityOf(exportToOf(spec) ?? context.defaultExportTo, object.namespace),
+      context.entryVisibility,
+      { name: object.namespace, labels: context.namespaceLabels },
+    ),
     subjectAltNames: spec.subjectAltNames ?? [],
     labels: object.labels,
     annotations: object.annotations,
     publishNotReady: false,
     internalTrafficPolicy: 'Cluster',
     trafficDistribution: trafficDistributionOf('', object.annotations, context.namespaceAnnotations),
+    racesConnections: (object.annotations[CONNECT_STRATEGY] ?? '').toUpperCase() === 'RACE_FIRST_TCP_CONNECT',
     sessionAffinitySeconds: 0,
     serviceAccounts: spec.subjectAltNames ?? [],
     createdAtMs: object.createdAtMs,

@@ -11,6 +11,8 @@ const CONTEXT = {
   trustDomain: 'td',
   defaultExportTo: ['*'],
   namespaceAnnotations: {},
+  namespaceLabels: {},
+  entryVisibility: undefined,
 };
 
 function service(...args: Parameters<typeof kubernetesService>): Service {

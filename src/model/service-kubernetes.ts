@@ -4,6 +4,7 @@
  */
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServicePortSpec, ServiceSpec } from '#api/service.ts';
+import type { ServiceEntryVisibilityJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { Resolution, Service, ServicePort } from './service.ts';
 import { serviceHostname } from './service-hostname.ts';
 import { kubernetesProtocol } from './service-protocol.ts';
@@ -18,6 +19,9 @@ export interface ServiceContext {
   /** exportTo of services that name none. */
   readonly defaultExportTo: readonly string[];
   readonly namespaceAnnotations: Readonly<Record<string, string>>;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  /** How far ServiceEntries may be seen at most. */
+  readonly entryVisibility: ServiceEntryVisibilityJson | undefined;
 }
 
 /** The service that a Kubernetes Service declares. */
@@ -49,6 +53,7 @@ export function serviceFromKubernetes(object: MeshObject<ServiceSpec>, context: 
       annotations,
       context.namespaceAnnotations,
     ),
+    racesConnections: false,
     sessionAffinitySeconds: spec.sessionAffinityTimeoutSeconds,
     serviceAccounts: serviceAccountsOf(object, context.trustDomain),
     createdAtMs: object.createdAtMs,

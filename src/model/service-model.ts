@@ -13,6 +13,7 @@ import type { Collection, Fetch, Index } from '#collections/collection.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createAddressAllocation } from './address-allocation.ts';
+import { type ClusterFlags, DEFAULT_CLUSTER_FLAGS } from './cluster-flags.ts';
 import type { Endpoint, ServiceEndpoints } from './endpoint.ts';
 import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts';
 import { endpointsFromSlice, endpointsFromWorkloads, type FindWorkload } from './endpoint-kubernetes.ts';
@@ -41,6 +42,7 @@ export interface ServiceModelSources extends Omit<WorkloadSources, 'serviceFacts
   readonly clusterId?: string;
   /** DNS domain of Kubernetes services. */
   readonly clusterDomain?: string;
+  readonly clusterFlags?: ClusterFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
 }
@@ -73,7 +75,11 @@ interface Build extends ServiceModelSources {
 /** Builds the collections. */
 export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const { engine, clusterId = 'Kubernetes', clusterDomain = 'cluster.local' } = sources;
-  const meshFacts = createMeshFacts(engine, sources.meshConfig);
+  const meshFacts = createMeshFacts(
+    engine,
+    sources.meshConfig,
+    sources.clusterFlags ?? DEFAULT_CLUSTER_FLAGS,
+  );
   const workloadModel = createWorkloadModel({ ...sources, clusterId, serviceFacts: meshFacts.services });
   const build: Build = { ...sources, clusterId, clusterDomain, meshFacts, workloadModel };
   const declarations = createDeclarations(build);
@@ -121,6 +127,8 @@ function createDeclarations(build: Build): Collection<PersistentMap<Service>> {
       trustDomain: facts.trustDomain,
       defaultExportTo: facts.defaultServiceExportTo,
       namespaceAnnotations: object?.annotations ?? {},
+      namespaceLabels: object?.labels ?? {},
+      entryVisibility: facts.entryVisibility,
     };
   }
   const ofKubernetes = engine.derive('model.services.kubernetes', build.services, (fetch, object) =>
@@ -177,14 +185,27 @@ function kubernetesEndpoints(
     return atAddress.find((workload) => workload.namespace === service.namespace) ?? atAddress[0];
   };
   const slices = fetch.bucket(slicesByService, `${service.namespace}/${service.name}`);
-  const listed = [...slices.values()].flatMap((slice) =>
-    endpointsFromSlice(service, slice.spec, findWorkload, build.clusterId),
+  const listed = withoutDuplicates(
+    [...slices.values()].flatMap((slice) =>
+      endpointsFromSlice(service, slice.spec, findWorkload, build.clusterId),
+    ),
   );
   if (Object.keys(service.selector).length === 0) return listed;
   const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector)
     .map(([, workload]) => workload)
     .filter((workload) => workload.source === 'LocalWorkload' || isEntryFor(service, workload.source));
   return selected.length === 0 ? listed : [...listed, ...endpointsFromWorkloads(service, selected)];
+}
+
+/** While an address moves from one slice to another, both may list it. */
+function withoutDuplicates(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const seen = new Set<string>();
+  return endpoints.filter(({ address, portName }) => {
+    const key = `${portName}|${address}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
 }
 
 /** WorkloadEntries join Services that balance over endpoints, not headless ones. */

@@ -67,6 +67,8 @@ export interface Service {
   readonly publishNotReady: boolean;
   readonly internalTrafficPolicy: 'Cluster' | 'Local';
   readonly trafficDistribution: string;
+  /** Envoy connects to all addresses of a name and keeps the connection that is there first (annotation of a ServiceEntry). */
+  readonly racesConnections: boolean;
   /** Session affinity timeout in seconds when sessionAffinity is ClientIP, else 0. */
   readonly sessionAffinitySeconds: number;
   /** SPIFFE ids that may serve it besides those of its endpoints' service accounts (annotations; subjectAltNames of a ServiceEntry). */
@@ -75,6 +77,24 @@ export interface Service {
   readonly cause: Cause;
   /** The further ServiceEntries whose ports were merged into this service, in order of age; empty as a rule. */
   readonly mergedFrom: readonly Cause[];
+}
+
+const SESSION_COOKIE_LABEL = 'istio.io/persistent-session';
+const SESSION_HEADER_LABEL = 'istio.io/persistent-session-header';
+
+/** How a service's sessions stay with an endpoint: by a cookie or a header, as its labels ask for; undefined for neither. */
+export interface PersistentSession {
+  readonly by: 'cookie' | 'header';
+  /** `name` or `name:/path` of the cookie, name of the header. */
+  readonly value: string;
+}
+
+/** The persistent session of a service; the cookie wins. Source: Istio networking/util MaybeBuildStatefulSessionFilterConfig. */
+export function persistentSessionOf(service: Pick<Service, 'labels'>): PersistentSession | undefined {
+  const cookie = service.labels[SESSION_COOKIE_LABEL] ?? '';
+  if (cookie !== '') return { by: 'cookie', value: cookie };
+  const header = service.labels[SESSION_HEADER_LABEL] ?? '';
+  return header === '' ? undefined : { by: 'header', value: header };
 }
 
 /** Name of a service in telemetry and cluster metadata: a ServiceEntry's services go by their host. */

@@ -4,6 +4,7 @@
  */
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { ObjectStatus } from '#api/object-status.ts';
 import type { PodContainer, PodSpec } from '#api/pod.ts';
 import type { WorkloadEntrySpec } from '#api/workload-entry.ts';
 import type { LocalReplica, Workload } from './endpoint.ts';
@@ -19,6 +20,12 @@ import {
   withTopology,
 } from './workload-labels.ts';
 import { workloadNameOfPod } from './workload-owner.ts';
+
+/** Names the WorkloadGroup that an entry was registered for; telemetry shows it as the workload. */
+const GROUP_ANNOTATION = 'istio.io/autoRegistrationGroup';
+const WORKLOAD_NAME_LABEL = 'service.istio.io/workload-name';
+const HEALTH_CHECKS_ANNOTATION = 'proxy.istio.io/health-checks-enabled';
+const TRUE_WORDS: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 
 /** What a workload takes from its surroundings. */
 export interface WorkloadContext {
@@ -79,6 +86,8 @@ export interface EntryOwner {
   readonly name: string;
   readonly namespace: string;
   readonly labels: Labels;
+  readonly annotations?: Labels;
+  readonly status?: ObjectStatus;
 }
 
 /** The workload of a WorkloadEntry or of one inline endpoint of a ServiceEntry. */
@@ -105,7 +114,7 @@ export function workloadFromEntry(
     endpointLabels: withTopology(labels, place),
     serviceAccount,
     identity: serviceAccount === '' ? '' : spiffeId(context.trustDomain, owner.namespace, serviceAccount),
-    workloadName: owner.name,
+    workloadName: owner.annotations?.[GROUP_ANNOTATION] ?? labels[WORKLOAD_NAME_LABEL] ?? owner.name,
     network,
     clusterId: context.clusterId,
     locality,
@@ -115,8 +124,17 @@ export function workloadFromEntry(
     appPorts: {},
     hostname: '',
     tlsMode: tlsModeOfEntry(labels, serviceAccount),
-    ready: true,
+    ready: isHealthy(owner),
   };
+}
+
+/**
+ * Where somebody checks the health, an entry is no good until the first check has succeeded.
+ * Source: Istio serviceentry/conversion.go isHealthy.
+ */
+function isHealthy({ annotations = {}, status }: EntryOwner): boolean {
+  const isChecked = TRUE_WORDS.has(annotations[HEALTH_CHECKS_ANNOTATION] ?? '');
+  return !isChecked || status?.healthy === true;
 }
 
 /** The label decides; without it, an entry with a service account is taken to have a sidecar. */

@@ -8,9 +8,11 @@ import type { DestinationRuleSpec } from '#api/destination-rule.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
+import { isIp, isIpv4, isIpv6 } from '#base/cidr.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import { keyHash } from '#base/key-hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import {
   createDestinationRuleModel,
@@ -81,12 +83,18 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
     sidecars: sources.sidecars,
     selectiveRulesByNamespace: rules.selectiveRulesByNamespace,
     policyFacts: facts,
+    clusterFacts: serviceModel.meshFacts.clusters,
   });
   const candidates = createHostCandidates({ engine, services: serviceModel, rules, policyFacts: facts });
   const imports = createImports({ ...sources, viewers });
   const candidatesByShard = engine.index('scope.hostCandidatesByShard', candidates, (candidate) => [
     shardOf(candidate.hostname),
   ]);
+  const allocated = {
+    v4: identityMemo((service: Service) => withAllocatedAddresses(service, isIpv4)),
+    v6: identityMemo((service: Service) => withAllocatedAddresses(service, isIpv6)),
+    dual: identityMemo((service: Service) => withAllocatedAddresses(service, isIp)),
+  };
   const shards = engine.deriveMany('scope.viewerShards', viewers, (_fetch, viewer) => shardsOf(viewer));
   const hostShards = engine.derive(
     'scope.hostShards',
@@ -98,6 +106,7 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
         rootNamespace,
         imports: viewer.sidecar === '' ? undefined : fetch.get(imports, viewer.key),
         wildcards: fetch.bucket(rules.wildcardRulesByNamespace, viewer.namespace),
+        withAllocated: allocated[viewer.ipFamilies],
       };
       const hosts = [...hostsIn(fetch.bucket(candidatesByShard, shard), view)];
       return hosts.length === 0 && shard !== FIRST_SHARD ? undefined : { viewer, shard, hosts };
@@ -128,6 +137,15 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
   };
 }
 
+/**
+ * A host without addresses of its own, at the ones that were chosen for it and that the client can use. Remembered, so that
+ * viewers go on to share what is made of the service.
+ */
+function withAllocatedAddresses(service: Service, isUsable: (address: string) => boolean): Service {
+  if (service.addresses.length > 0 || service.autoAllocatedAddresses.length === 0) return service;
+  return { ...service, addresses: service.autoAllocatedAddresses.filter(isUsable) };
+}
+
 /** Everything about the viewer that decides what it sees of a host. */
 interface View {
   readonly viewer: Viewer;
@@ -135,6 +153,8 @@ interface View {
   /** What the viewer's Sidecar object imports; undefined when it sees all that is visible. */
   readonly imports: Imports | undefined;
   readonly wildcards: PersistentMap<HostRules>;
+  /** The service at the addresses that the viewer's proxies give it by DNS. */
+  withAllocated(service: Service): Service;
 }
 
 /** The shard of a host name: any number, the same throughout this process. */
@@ -152,7 +172,8 @@ function* hostsIn(candidates: PersistentMap<HostCandidates>, view: View): Genera
     const seen = winner(candidate, view);
     if (seen === undefined) continue;
     const policy = policyFor(candidate, seen.exportedRules, view);
-    yield { viewer: key, viewerNamespace: namespace, service: seen.service, policy };
+    const service = view.viewer.capturesDns ? view.withAllocated(seen.service) : seen.service;
+    yield { viewer: key, viewerNamespace: namespace, service, policy };
   }
 }
 

@@ -11,6 +11,8 @@ function service(overrides: Partial<Service>): Service {
     trustDomain: 'cluster.local',
     defaultExportTo: ['*'],
     namespaceAnnotations: {},
+    namespaceLabels: {},
+    entryVisibility: undefined,
   };
   return {
     ...(serviceFromKubernetes(kubernetesService('a', {}, { namespace: 'shop' }), context) as Service),

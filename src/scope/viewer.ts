@@ -8,9 +8,16 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
-import { meshFact, type PolicyFacts, policyFacts } from '#model/mesh-facts.ts';
+import {
+  type ClusterFacts,
+  clusterFacts,
+  meshFact,
+  type PolicyFacts,
+  policyFacts,
+} from '#model/mesh-facts.ts';
 import type { Proxy, ProxyType } from '#model/proxy.ts';
 import { matchesLabels } from '#model/workload-labels.ts';
+import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 
 /** Keyed by `key`; exists while a connected proxy needs it. */
 export interface Viewer {
@@ -22,8 +29,14 @@ export interface Viewer {
   readonly sidecar: string;
   /** False under interception NONE and for gRPC libraries: connections do not carry the address that the application asked for. */
   readonly hasOriginalDestination: boolean;
-  /** True when its proxies have IPv6 addresses only. */
-  readonly ipv6Only: boolean;
+  /** Which addresses its proxies have, as far as they are used: `dual` only where the control plane is told to use both. */
+  readonly ipFamilies: 'v4' | 'v6' | 'dual';
+  /** Its proxies answer DNS, and so can give hosts the addresses that the control plane chose for them. */
+  readonly capturesDns: boolean;
+  /** Its proxies keep the case of HTTP/1 header names. */
+  readonly preservesHeaderCase: boolean;
+  /** Its Sidecar object has its own word on hosts that nobody declared. */
+  readonly ownsOutboundPolicy: boolean;
   /** Names of DestinationRules of this namespace with a workloadSelector that matches these proxies, sorted. */
   readonly selectiveRules: readonly string[];
 }
@@ -40,6 +53,7 @@ export interface ViewerSources {
   readonly sidecars: Collection<MeshObject<SidecarSpec>>;
   readonly selectiveRulesByNamespace: Index<MeshObject<DestinationRuleSpec>>;
   readonly policyFacts: Collection<PolicyFacts>;
+  readonly clusterFacts: Collection<ClusterFacts>;
 }
 
 /** The viewers, and the way from a proxy to its own. */
@@ -72,6 +86,7 @@ interface Lookup extends ViewerSources {
 
 function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
   const sidecar = proxy.type === 'sidecar' ? sidecarFor(fetch, proxy, lookup) : undefined;
+  const mesh = meshFact(fetch, lookup.clusterFacts, clusterFacts);
   const rules = fetch.bucket(lookup.selectiveRulesByNamespace, proxy.namespace);
   const selectiveRules = [...rules.values()]
     .filter((rule) => matchesLabels(rule.spec.workloadSelector?.matchLabels ?? {}, proxy.labels))
@@ -82,19 +97,37 @@ function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
     proxyType: proxy.type,
     sidecar: sidecar === undefined ? '' : `${sidecar.namespace}/${sidecar.name}`,
     hasOriginalDestination: proxy.interceptionMode !== 'NONE' && proxy.generator !== 'grpc',
-    ipv6Only: proxy.addresses.length > 0 && proxy.addresses.every((address) => address.includes(':')),
+    ipFamilies: familiesOf(proxy, mesh.flags.dualStack),
+    capturesDns: proxy.dnsCapture,
+    preservesHeaderCase: preservesHeaderCase(proxy) ?? mesh.preserveHeaderCase,
+    ownsOutboundPolicy: sidecar?.spec.outboundTrafficPolicy !== undefined,
     selectiveRules,
   };
-  return { key: keyOf(facts), ...facts };
+  return { key: keyOf(facts, mesh.preserveHeaderCase), ...facts };
 }
 
-function keyOf(viewer: Omit<Viewer, 'key'>): string {
+function familiesOf({ addresses }: Proxy, usesBoth: boolean): Viewer['ipFamilies'] {
+  const sixes = addresses.filter((address) => address.includes(':')).length;
+  if (sixes > 0 && sixes === addresses.length) return 'v6';
+  return sixes > 0 && usesBoth ? 'dual' : 'v4';
+}
+
+/** What the proxy's own ProxyConfig says; undefined when the proxy sent none. */
+function preservesHeaderCase({ proxyConfig }: Proxy): boolean | undefined {
+  if (Object.keys(proxyConfig).length === 0) return undefined;
+  return (proxyConfig as ProxyConfigJson).proxyHeaders?.preserveHttp1HeaderCase ?? false;
+}
+
+function keyOf(viewer: Omit<Viewer, 'key'>, preservesByDefault: boolean): string {
   const { namespace, sidecar } = viewer;
   const own = `${namespace}/`;
   const parts = [sidecar === '' ? namespace : sidecar.startsWith(own) ? sidecar : `${own}${sidecar}`];
   if (viewer.proxyType !== 'sidecar') parts.push(viewer.proxyType);
   else if (!viewer.hasOriginalDestination) parts.push('none');
-  if (viewer.ipv6Only) parts.push('ipv6');
+  if (viewer.ipFamilies !== 'v4') parts.push(viewer.ipFamilies === 'v6' ? 'ipv6' : 'dual');
+  if (viewer.capturesDns) parts.push('dns');
+  if (viewer.preservesHeaderCase !== preservesByDefault)
+    parts.push(viewer.preservesHeaderCase ? 'case' : 'lowercase');
   if (viewer.selectiveRules.length > 0) parts.push(`rules=${viewer.selectiveRules.join(',')}`);
   return parts.join('~');
 }

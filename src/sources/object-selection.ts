@@ -2,6 +2,7 @@
  * Which objects of a cluster belong to this control plane: discovery selectors (meshConfig.discoverySelectors, on the labels
  * of namespaces) and the revision label (istio.io/rev). Pure.
  */
+import { fitsSelector } from '#api/label-selector.ts';
 import type { LabelSelectorJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 
 const REVISION_LABEL = 'istio.io/rev';
@@ -10,7 +11,7 @@ export type Labels = Readonly<Record<string, string>>;
 
 /** True when one of the selectors fits, or there is none. Source: Istio, meshConfig.discoverySelectors. */
 export function isNamespaceSelected(selectors: readonly LabelSelectorJson[], labels: Labels): boolean {
-  return selectors.length === 0 || selectors.some((selector) => fits(selector, labels));
+  return selectors.length === 0 || selectors.some((selector) => fitsSelector(selector, labels));
 }
 
 /** An object without the label belongs to all revisions. Source: Istio, label istio.io/rev on its kinds. */
@@ -25,25 +26,4 @@ export function labelsOf(value: unknown): Labels {
   if (typeof value !== 'object' || value === null) return labels;
   for (const [key, text] of Object.entries(value)) if (typeof text === 'string') labels[key] = text;
   return labels;
-}
-
-/** Kubernetes' rules: all parts must fit, and NotIn also fits where the label is missing. */
-function fits(selector: LabelSelectorJson, labels: Labels): boolean {
-  const matchLabels = Object.entries(selector.matchLabels ?? {});
-  if (!matchLabels.every(([key, value]) => labels[key] === value)) return false;
-  return (selector.matchExpressions ?? []).every(({ key = '', operator, values = [] }) => {
-    const value = labels[key];
-    switch (operator) {
-      case 'In':
-        return value !== undefined && values.includes(value);
-      case 'NotIn':
-        return value === undefined || !values.includes(value);
-      case 'Exists':
-        return value !== undefined;
-      case 'DoesNotExist':
-        return value === undefined;
-      default:
-        return false;
-    }
-  });
 }

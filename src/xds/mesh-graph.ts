@@ -13,6 +13,7 @@ import { createAuthorizationModel } from '#model/authorization.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
+import type { ClusterFlags } from '#model/cluster-flags.ts';
 import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
@@ -66,6 +67,8 @@ export interface MeshGraphSources {
   readonly clusterDomain?: string;
   /** Defaults where absent. */
   readonly flags?: MeshFlags;
+  /** Istio's switches for services and clusters; those of Istio by default. */
+  readonly clusterFlags?: ClusterFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
   /** False where proxies are told with all that is known about them, and no workload is to be asked. */
@@ -197,6 +200,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     meshConfig,
     ...(sources.clusterId === undefined ? {} : { clusterId: sources.clusterId }),
     ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
+    ...(sources.clusterFlags === undefined ? {} : { clusterFlags: sources.clusterFlags }),
     ...(sources.derivesAddresses === undefined ? {} : { derivesAddresses: sources.derivesAddresses }),
   });
   const { clusterDomain, workloads } = serviceModel;

@@ -4,7 +4,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_builder.go, cluster_tls.go.
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
-import { type Service, telemetryName } from '#model/service.ts';
+import { persistentSessionOf, type Service, telemetryName } from '#model/service.ts';
 import type { ClientPlace } from '#xds/endpoints/endpoint-view.ts';
 import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from '#xds/endpoints/endpoint-selection.ts';
 import { groupByLocality, type LocalityGroup } from '#xds/endpoints/locality-group.ts';
@@ -39,6 +39,7 @@ export function clusterInput(planned: PlannedCluster, context: HostContext): Clu
     service: { host: service.hostname, name: telemetryName(service), namespace: service.namespace },
     subset: planned.subset?.name ?? '',
     meshExternal: service.meshExternal,
+    port: { number: planned.port.number, name: planned.port.name },
     protocol: planned.port.protocol,
     discovery: planned.discovery,
     upstreamPort:
@@ -46,10 +47,13 @@ export function clusterInput(planned: PlannedCluster, context: HostContext): Clu
     endpoints,
     policy: planned.policy,
     tls: tlsOf(planned, context),
-    localityLb: localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts.localityLb),
-    neverPanics: service.trafficDistribution !== '',
+    localityLb: localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts),
+    neverPanics: service.trafficDistribution !== '' || facts.flags.alwaysSendsUnhealthy,
     followsDownstreamProtocol: !traits.isGateway,
-    ipv6Only: traits.ipv6Only,
+    ipFamilies: traits.ipFamilies,
+    preservesHeaderCase: traits.preservesHeaderCase,
+    keepsDraining: persistentSessionOf(service) !== undefined,
+    racesConnections: service.racesConnections,
     facts,
   };
 }
@@ -64,6 +68,7 @@ function inlineEndpoints(planned: PlannedCluster, context: HostContext): readonl
     subsetLabels: planned.subset?.labels ?? {},
     policy: rulePolicy,
     clientNode: '',
+    flags: context.facts.flags,
   };
   const all = selectEndpoints(destination.inline.endpoints, query, true);
   const usable = planned.discovery === 'LOGICAL_DNS' ? all.slice(0, 1) : all;
@@ -72,7 +77,7 @@ function inlineEndpoints(planned: PlannedCluster, context: HostContext): readonl
   const groups = groupByLocality(usable, isMutualTls);
   const { place, facts } = context;
   if (place === undefined) return groups.map(({ labels: _labels, ...group }) => group);
-  const lb = localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts.localityLb);
+  const lb = localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts);
   return prioritize(groups, lb, place, planned.policy.outlierDetection !== undefined);
 }
 

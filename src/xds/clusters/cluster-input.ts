@@ -4,6 +4,7 @@
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
 import type { Protocol } from '#model/service.ts';
+import type { Viewer } from '#scope/viewer.ts';
 import type { LocalityGroup } from '#xds/endpoints/locality-group.ts';
 import type { UpstreamTls } from '#xds/tls/upstream-settings.ts';
 import type { LocalityLb } from '#xds/endpoints/locality-settings.ts';
@@ -19,6 +20,7 @@ export interface ClusterInput {
   /** '' for the whole service. */
   readonly subset: string;
   readonly meshExternal: boolean;
+  readonly port: { readonly number: number; readonly name: string };
   readonly protocol: Protocol;
   readonly discovery: Discovery;
   /** Port to connect to instead of the one asked for (ORIGINAL_DST); 0 for none. */
@@ -32,6 +34,11 @@ export interface ClusterInput {
   readonly neverPanics: boolean;
   /** True for sidecars, which pass sniffed protocols on as they came; gateways don't sniff. */
   readonly followsDownstreamProtocol: boolean;
-  readonly ipv6Only: boolean;
+  readonly ipFamilies: Viewer['ipFamilies'];
+  readonly preservesHeaderCase: boolean;
+  /** Endpoints that drain are kept for sessions that stay with them. */
+  readonly keepsDraining: boolean;
+  /** Connects to all addresses of a name at once. */
+  readonly racesConnections: boolean;
   readonly facts: ClusterFacts;
 }

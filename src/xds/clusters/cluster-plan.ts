@@ -31,13 +31,14 @@ export interface PlannedCluster {
 export interface ClientTraits {
   readonly isGateway: boolean;
   readonly hasOriginalDestination: boolean;
-  readonly ipv6Only: boolean;
+  readonly ipFamilies: Viewer['ipFamilies'];
+  readonly preservesHeaderCase: boolean;
 }
 
 /** The traits of a viewer's proxies. */
 export function traitsOf(viewer: Viewer): ClientTraits {
-  const { proxyType, hasOriginalDestination, ipv6Only } = viewer;
-  return { isGateway: proxyType === 'router', hasOriginalDestination, ipv6Only };
+  const { proxyType, hasOriginalDestination, ipFamilies, preservesHeaderCase } = viewer;
+  return { isGateway: proxyType === 'router', hasOriginalDestination, ipFamilies, preservesHeaderCase };
 }
 
 /** A host's policy; `NO_POLICY` where no rule applies. */
@@ -69,7 +70,7 @@ export function planClusters(input: PlanInput): readonly PlannedCluster[] {
 }
 
 function clustersOfPort(port: ServicePort, input: PlanInput): readonly PlannedCluster[] {
-  const { service, policy, traits, facts } = input;
+  const { service, policy, facts } = input;
   if (isDynamic(service) && !DYNAMIC_PROTOCOLS.has(port.protocol)) return [];
   const ofRule = servicePolicy(policy, port.number);
   const ofService = withMeshDefaults(ofRule, facts);
@@ -78,7 +79,7 @@ function clustersOfPort(port: ServicePort, input: PlanInput): readonly PlannedCl
     name: outboundClusterName(port.number, '', service.hostname),
     port,
     subset: undefined,
-    discovery: discoveryOf(service, traits, ofService),
+    discovery: discoveryOf(ofService, input),
     policy: ofService,
     rulePolicy: ofRule,
     causes,
@@ -92,7 +93,7 @@ function clustersOfPort(port: ServicePort, input: PlanInput): readonly PlannedCl
       name: outboundClusterName(port.number, subset.name ?? '', service.hostname),
       port,
       subset,
-      discovery: isPassthrough ? 'ORIGINAL_DST' : discoveryOf(service, traits, merged),
+      discovery: isPassthrough ? 'ORIGINAL_DST' : discoveryOf(merged, input),
       policy: merged,
       rulePolicy: subsetPolicy(ofRule, subset.trafficPolicy, port.number),
       causes: subsetCause === undefined ? causes : [...causes, subsetCause],
@@ -113,14 +114,15 @@ function isDynamic(service: Service): boolean {
  * never know that address, nor do proxies without interception: there the endpoints are sent instead. The second is our
  * own: Istio leaves such clusters without a destination.
  */
-function discoveryOf(service: Service, traits: ClientTraits, policy: PortPolicy): Discovery {
-  const knowsDestination = !traits.isGateway && traits.hasOriginalDestination;
+function discoveryOf(policy: PortPolicy, { service, traits, facts }: PlanInput): Discovery {
+  const isBalanced = service.registry === 'Kubernetes' && facts.flags.edsForHeadless;
+  const knowsDestination = !traits.isGateway && traits.hasOriginalDestination && !isBalanced;
   const isPassthrough = policy.loadBalancer?.simple === 'PASSTHROUGH';
   if (isDynamic(service)) return 'DYNAMIC';
   if (isPassthrough && traits.hasOriginalDestination) return 'ORIGINAL_DST';
   switch (service.resolution) {
     case 'DNS':
-      return 'STRICT_DNS';
+      return service.racesConnections ? 'LOGICAL_DNS' : 'STRICT_DNS';
     case 'DNS_ROUND_ROBIN':
       return 'LOGICAL_DNS';
     case 'NONE':

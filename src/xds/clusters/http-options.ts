@@ -31,8 +31,9 @@ export function httpVersion(input: ClusterInput): HttpVersion {
   if (http?.useClientProtocol === true) return 'downstream';
   if (isHttp2(input.protocol)) return 'http2';
   if (input.protocol === 'Unsupported' && input.followsDownstreamProtocol) return 'downstream';
-  if (isUpgraded(input, http?.h2UpgradePolicy)) return 'http2';
-  return keepsHeaderCase(input) ? 'http1' : 'none';
+  // Who wants the case of names kept wants HTTP/1, whatever upgrade policies say.
+  if (keepsHeaderCase(input)) return 'http1';
+  return isUpgraded(input, http?.h2UpgradePolicy) ? 'http2' : 'none';
 }
 
 /** A rule may upgrade any port; the mesh's default upgrades only ports that are known to carry HTTP. */
@@ -43,8 +44,8 @@ function isUpgraded(input: ClusterInput, policy: string | undefined): boolean {
 }
 
 function keepsHeaderCase(input: ClusterInput): boolean {
-  const mayBeHttp1 = input.protocol === 'HTTP' || input.protocol === 'Unsupported';
-  return mayBeHttp1 && input.facts.preserveHeaderCase;
+  const mayBeHttp1 = input.protocol === 'Unsupported' || (isHttp(input.protocol) && !isHttp2(input.protocol));
+  return mayBeHttp1 && input.preservesHeaderCase;
 }
 
 /** The options; undefined when Envoy's defaults do. */
@@ -110,7 +111,8 @@ function http2Options(http: ConnectionPoolSettings['http']): {
   };
 }
 
-function preserveCase(): Http1Init {
+/** HTTP/1 options under which header names keep their case. */
+export function preserveCase(): Http1Init {
   return {
     headerKeyFormat: {
       headerFormat: {
@@ -146,14 +148,41 @@ function commonOptions(pool: ConnectionPoolSettings | undefined): OptionsInit['c
   };
 }
 
-/** TLS outside of the mesh: the server name and the name to verify follow the request unless the rule names them. */
-function certificateOptions(input: ClusterInput): OptionsInit['upstreamHttpProtocolOptions'] {
-  if (input.tls?.kind !== 'user') return undefined;
-  const { sni, subjectAltNames = [], insecureSkipVerify } = input.tls.settings;
+/** What TLS takes from the request instead of from the configuration. */
+export interface RequestNames {
+  /** The server name. */
+  readonly autoSni: boolean;
+  /** The name that the certificate must have. */
+  readonly autoSanValidation: boolean;
+}
+
+/**
+ * TLS outside of the mesh: the server name and the name to verify follow the request unless the rule names them; so they do
+ * inside where only the request knows the host. Undefined where neither does.
+ * Source: Istio cluster_tls.go setAutoSniAndAutoSanValidation.
+ */
+export function requestNames({
+  tls,
+  discovery,
+}: Pick<ClusterInput, 'tls' | 'discovery'>): RequestNames | undefined {
+  const isDynamic = discovery === 'DYNAMIC';
+  if (tls === undefined || (tls.kind === 'mesh' && !isDynamic)) return undefined;
+  const { sni, names, skipsVerification } =
+    tls.kind === 'mesh'
+      ? { ...tls, names: tls.subjectAltNames }
+      : {
+          sni: tls.settings.sni,
+          names: tls.settings.subjectAltNames ?? [],
+          skipsVerification: tls.settings.insecureSkipVerify === true,
+        };
   const autoSni = !sni;
-  const isUnnamed = input.discovery === 'DYNAMIC' || (autoSni && subjectAltNames.length === 0);
-  const autoSanValidation = isUnnamed && insecureSkipVerify !== true;
-  return autoSni || autoSanValidation ? { autoSni, autoSanValidation } : undefined;
+  const isUnnamed = isDynamic || (autoSni && names.length === 0);
+  return { autoSni, autoSanValidation: isUnnamed && !skipsVerification };
+}
+
+function certificateOptions(input: ClusterInput): OptionsInit['upstreamHttpProtocolOptions'] {
+  const names = requestNames(input);
+  return names !== undefined && (names.autoSni || names.autoSanValidation) ? { ...names } : undefined;
 }
 
 /** Which answers count as failures of the endpoint, where 5xx is not what the user wants. */

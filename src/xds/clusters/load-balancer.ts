@@ -7,6 +7,8 @@ import {
   Cluster_LbPolicy as LbPolicy,
   type ClusterSchema,
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { HealthStatus } from '#proto/envoy/config/core/v3/health_check_pb.ts';
+import { balancesByZone } from '#xds/endpoints/locality-settings.ts';
 import { parseDuration } from '#xds/routes/duration.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import type { InitOf } from '#xds/message-init.ts';
@@ -93,15 +95,39 @@ export function commonLoadBalancing(input: ClusterInput): CommonLbInit {
   const panicPercent = input.neverPanics ? 0 : (outlier?.minHealthPercent ?? 0);
   return {
     ...(panicPercent < 0 ? {} : { healthyPanicThreshold: { value: panicPercent } }),
-    ...(isWeightedByLocality(input)
-      ? { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }
-      : {}),
+    ...localityConfig(input),
+    ...(input.keepsDraining ? { overrideHostStatus: { statuses: [...OVERRIDABLE] } } : {}),
   };
 }
 
+/** A session may go on with an endpoint in these states; new requests go to healthy ones alone. */
+const OVERRIDABLE = [
+  HealthStatus.HEALTHY,
+  HealthStatus.DRAINING,
+  HealthStatus.UNKNOWN,
+  HealthStatus.DEGRADED,
+] as const;
+
+function localityConfig(input: ClusterInput): Pick<CommonLbInit, 'localityConfigSpecifier'> {
+  const { localityLb } = input;
+  if (localityLb?.kind !== 'zoneAware') {
+    return isWeightedByLocality(input)
+      ? { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }
+      : {};
+  }
+  const { minClusterSize } = localityLb.setting;
+  const value = {
+    // Envoy balances by zone as soon as it knows its own cluster, so it must be told not to.
+    ...(balancesByZone(localityLb.setting) ? {} : { routingEnabled: { value: 0 } }),
+    ...(minClusterSize === undefined ? {} : { minClusterSize: BigInt(minClusterSize) }),
+  };
+  return { localityConfigSpecifier: { case: 'zoneAwareLbConfig', value } };
+}
+
 function isWeightedByLocality(input: ClusterInput): boolean {
+  if (input.facts.flags.localityWeighted) return true;
   const lb = input.localityLb;
-  if (lb === undefined) return false;
+  if (lb?.kind !== 'locality') return false;
   const { distribute = [], failover = [], failoverPriority = [] } = lb.setting;
   const failsOver = lb.alwaysFailsOver || input.policy.outlierDetection !== undefined;
   return distribute.length > 0 || (failsOver && (failover.length > 0 || failoverPriority.length > 0));

@@ -27,13 +27,14 @@ import {
 } from '#xds/tls/upstream-tls.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { circuitBreakers, connectionOptions, outlierDetection } from './connection-pool.ts';
-import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion } from './http-options.ts';
+import { dnsLookupFamily, dynamicCluster, wildcardDnsCache } from './dns-cache.ts';
+import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion, requestNames } from './http-options.ts';
 import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
-type ClusterInit = InitOf<typeof ClusterSchema>;
+export { dnsCacheName } from './dns-cache.ts';
 
-const DNS_JITTER_MS = 100;
+type ClusterInit = InitOf<typeof ClusterSchema>;
 
 /** Builds and encodes the cluster, and notes which secrets it asks the control plane for. */
 export function encodeCluster(input: ClusterInput): Resource {
@@ -51,7 +52,7 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
   const cluster = create(ClusterSchema, {
     name: input.name,
     // The ';' ends the name in statistics: Istio's tag extraction looks for it.
-    altStatName: `${input.name};`,
+    altStatName: `${statName(input)};`,
     ...discovery(input),
     connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? facts.connectTimeout),
     ...loadBalancer(input),
@@ -69,6 +70,20 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
   }
   setTransport(cluster, input);
   return cluster;
+}
+
+/** The name in statistics, after the mesh's pattern if there is one. Source: Istio telemetry.BuildStatPrefix. */
+function statName({ name, service, subset, port, facts, discovery: kind }: ClusterInput): string {
+  if (facts.statName === '' || kind === 'DYNAMIC') return name;
+  const isKubernetes = service.name !== service.host;
+  return facts.statName
+    .replaceAll('%SERVICE%', isKubernetes ? `${service.name}.${service.namespace}` : service.host)
+    .replaceAll('%SERVICE_NAME%', service.name)
+    .replaceAll('%SERVICE_FQDN%', service.host)
+    .replaceAll('%SUBSET_NAME%', subset)
+    .replaceAll('%TARGET_PORT%', '0')
+    .replaceAll('%SERVICE_PORT%', String(port.number))
+    .replaceAll('%SERVICE_PORT_NAME%', port.name);
 }
 
 function discovery(input: ClusterInput): ClusterInit {
@@ -93,9 +108,9 @@ function dnsDiscovery(input: ClusterInput): ClusterInit {
       case: 'type',
       value: DiscoveryType[input.discovery as 'STRICT_DNS' | 'LOGICAL_DNS'],
     },
-    dnsLookupFamily: lookupFamily(input),
+    dnsLookupFamily: input.racesConnections ? DnsLookupFamily.ALL : dnsLookupFamily(input.ipFamilies),
     dnsRefreshRate: parseDuration(input.facts.dnsRefreshRate),
-    dnsJitter: durationFromMs(DNS_JITTER_MS),
+    dnsJitter: durationFromMs(input.facts.flags.dnsJitterMs),
     respectDnsTtl: true,
     loadAssignment: buildLoadAssignment({ clusterName: input.name, groups: input.endpoints }),
   };
@@ -103,30 +118,16 @@ function dnsDiscovery(input: ClusterInput): ClusterInit {
 
 /** Resolves the host of each request; the cache is shared by name with the filter that starts the look-up. */
 function dynamicDiscovery(input: ClusterInput): ClusterInit {
+  const names = requestNames(input);
   const config = create(ClusterConfigSchema, {
     clusterImplementationSpecifier: {
       case: 'dnsCacheConfig',
-      value: { name: dnsCacheName(input.service.host), dnsLookupFamily: lookupFamily(input) },
+      value: wildcardDnsCache(input.service.host, input.ipFamilies),
     },
+    // Envoy wants both names to follow the request, unless it is told that the user wants otherwise.
+    allowInsecureClusterOptions: names !== undefined && !(names.autoSni && names.autoSanValidation),
   });
-  return {
-    clusterDiscoveryType: {
-      case: 'clusterType',
-      value: {
-        name: 'envoy.clusters.dynamic_forward_proxy',
-        typedConfig: packAny(ClusterConfigSchema, config),
-      },
-    },
-  };
-}
-
-/** Name of the DNS cache of a wildcard host. */
-export function dnsCacheName(host: string): string {
-  return `${host}-dfp-dns-cache`;
-}
-
-function lookupFamily(input: ClusterInput): DnsLookupFamily {
-  return input.ipv6Only ? DnsLookupFamily.V6_ONLY : DnsLookupFamily.V4_ONLY;
+  return { clusterDiscoveryType: dynamicCluster(config) };
 }
 
 /** TLS for all endpoints, or for those that accept mesh mTLS; PROXY protocol goes outermost. */

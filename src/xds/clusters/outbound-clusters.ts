@@ -15,7 +15,7 @@ import type { ServiceModel } from '#model/service-model.ts';
 import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import { FIRST_SHARD, type HostShard, type OutboundScope } from '#scope/outbound-host-model.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
-import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { type Cluster, ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { encodeResource } from '#xds/encode.ts';
 import type { EndpointViews } from '#xds/endpoints/endpoint-view.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER } from '#xds/resource.ts';
@@ -26,7 +26,13 @@ import { createDestinations, type Destination } from './destination.ts';
 import { encodeCluster } from './outbound-cluster.ts';
 import { createSniClusters } from './sni-clusters.ts';
 import { createPlacedClusters } from './placed-clusters.ts';
-import { buildBlackHoleCluster, buildPassthroughCluster } from './special-clusters.ts';
+import {
+  type AnyHostInput,
+  buildAnyHostCluster,
+  buildBlackHoleCluster,
+  buildPassthroughCluster,
+  type PassthroughInput,
+} from './special-clusters.ts';
 
 /** What clusters are made of. */
 export interface ClusterSources {
@@ -135,20 +141,24 @@ function* clustersOfShard(
   }
 }
 
-function encodePassthrough(facts: ClusterFacts): Resource {
-  const cluster = buildPassthroughCluster(facts);
-  return encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, cluster.name);
-}
+const encodePassthrough = (input: PassthroughInput): Resource => encoded(buildPassthroughCluster(input));
+const encodeBlackHole = (facts: ClusterFacts): Resource => encoded(buildBlackHoleCluster(facts));
+const encodeAnyHost = (input: AnyHostInput): Resource => encoded(buildAnyHostCluster(input));
 
-function encodeBlackHole(facts: ClusterFacts): Resource {
-  const cluster = buildBlackHoleCluster(facts);
+function encoded(cluster: Cluster): Resource {
   return encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, cluster.name);
 }
 
 function specialClusters(viewer: Viewer, { interner, facts }: ShardContext): Entries {
   const causes = [{ kind: 'MeshConfig', namespace: '', name: MESH_KEY, path: '' }];
   const resources = [interner.intern('blackHoleCluster', facts, encodeBlackHole)];
-  if (viewer.proxyType === 'sidecar')
-    resources.push(interner.intern('passthroughCluster', facts, encodePassthrough));
+  if (viewer.proxyType === 'sidecar') {
+    const { preservesHeaderCase, ipFamilies, capturesDns } = viewer;
+    const input = { facts, preservesHeaderCase };
+    resources.push(interner.intern('passthroughCluster', input, encodePassthrough));
+    if (facts.dynamicDns !== undefined && !viewer.ownsOutboundPolicy) {
+      resources.push(interner.intern('anyHostCluster', { ...input, ipFamilies, capturesDns }, encodeAnyHost));
+    }
+  }
   return resources.map((resource) => ({ resource, causes }));
 }

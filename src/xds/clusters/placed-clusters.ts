@@ -15,7 +15,7 @@ import type { ServiceModel } from '#model/service-model.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import type { ClientPlace, EndpointViews } from '#xds/endpoints/endpoint-view.ts';
-import { type LocalityLb, localityLbOf } from '#xds/endpoints/locality-settings.ts';
+import { balancesByZone, type LocalityLb, localityLbOf } from '#xds/endpoints/locality-settings.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
 import { clusterInput } from './cluster-assembly.ts';
 import { type ClientTraits, type HostPolicy, NO_POLICY, planClusters, traitsOf } from './cluster-plan.ts';
@@ -72,7 +72,7 @@ function placedClusters(inputs: BuildInputs, interner: Interner): Entries {
   const [service, policy, traits, facts, destination, place] = inputs;
   return planClusters({ service, policy, traits, facts }).flatMap((planned) => {
     const { loadBalancer, outlierDetection } = planned.policy;
-    const lb = localityLbOf(loadBalancer, service.trafficDistribution, facts.localityLb);
+    const lb = localityLbOf(loadBalancer, service.trafficDistribution, facts);
     if (!isPlaceSensitive(lb, outlierDetection !== undefined)) return [];
     const input = clusterInput(planned, { service, policy, traits, facts, destination, place });
     if (input === undefined || input.endpoints.length === 0) return [];
@@ -83,5 +83,6 @@ function placedClusters(inputs: BuildInputs, interner: Interner): Entries {
 /** True when the setting orders or weighs localities for a client. */
 function isPlaceSensitive(lb: LocalityLb | undefined, detectsOutliers: boolean): boolean {
   if (lb === undefined) return false;
+  if (lb.kind === 'zoneAware') return balancesByZone(lb.setting);
   return detectsOutliers || lb.alwaysFailsOver || (lb.setting.distribute ?? []).length > 0;
 }

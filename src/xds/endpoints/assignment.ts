@@ -38,13 +38,20 @@ export function assignmentInput(planned: PlannedCluster, context: AssignmentCont
   const { service, policy, facts, served, place } = context;
   const { port, rulePolicy } = planned;
   const subsetLabels = planned.subset?.labels ?? {};
-  const query = { service, port, subsetLabels, policy: rulePolicy, clientNode: place.nodeName };
+  const query = {
+    service,
+    port,
+    subsetLabels,
+    policy: rulePolicy,
+    clientNode: place.nodeName,
+    flags: facts.flags,
+  };
   const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
   const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(served));
   const selected = selectEndpoints(served.endpoints, query, false);
   const taken = context.onlyMutualTls === true ? selected.filter(isMutualTls) : selected;
   const groups = groupByLocality(taken, isMutualTls);
-  const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts.localityLb);
+  const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts);
   const detectsOutliers = rulePolicy.outlierDetection !== undefined;
   return { clusterName: planned.name, groups: prioritize(groups, lb, place, detectsOutliers) };
 }

@@ -6,12 +6,12 @@
 import type { TrafficPolicy } from '#api/destination-rule.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import { isIp } from '#base/cidr.ts';
-import type { Service, ServicePort } from '#model/service.ts';
+import type { ClusterFlags } from '#model/cluster-flags.ts';
+import { persistentSessionOf, type Service, type ServicePort } from '#model/service.ts';
 import { type Labels, matchesLabels } from '#model/workload-labels.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
 import type { PortPolicy } from '#xds/clusters/traffic-policy.ts';
 
-const PERSISTENT_SESSION_LABEL = 'istio.io/persistent-session';
 const DRAINING_LABEL = 'istio.io/draining';
 
 /** One cluster's wish. */
@@ -23,6 +23,7 @@ export interface EndpointQuery {
   readonly policy: PortPolicy;
   /** Node of the client: services with internalTrafficPolicy Local show only their endpoints there. */
   readonly clientNode: string;
+  readonly flags: ClusterFlags;
 }
 
 /** The endpoints of the cluster; `resolvesNames` where Envoy resolves host names itself (DNS clusters). */
@@ -33,7 +34,7 @@ export function selectEndpoints(
 ): readonly Endpoint[] {
   const takesUnhealthy = sendsUnhealthy(query);
   const isNodeLocal = query.service.internalTrafficPolicy === 'Local';
-  const isSticky = (query.service.labels[PERSISTENT_SESSION_LABEL] ?? '') !== '';
+  const keepsDraining = persistentSessionOf(query.service)?.by === 'cookie';
   return endpoints.filter(
     (endpoint) =>
       endpoint.servicePort === query.port.number &&
@@ -41,7 +42,7 @@ export function selectEndpoints(
       (resolvesNames ? endpoint.address !== '' : isReachable(endpoint)) &&
       (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
-      (isSticky || !isDraining(endpoint)) &&
+      (keepsDraining || !isDraining(endpoint)) &&
       matchesLabels(query.subsetLabels, endpoint.labels),
   );
 }
@@ -50,7 +51,8 @@ function isReachable(endpoint: Endpoint): boolean {
   return endpoint.port === 0 || isIp(endpoint.address);
 }
 
-function isDraining(endpoint: Endpoint): boolean {
+/** True for endpoints that take no new sessions: on their way out, or marked so by a label. */
+export function isDraining(endpoint: Endpoint): boolean {
   return endpoint.health === 'draining' || (endpoint.labels[DRAINING_LABEL] ?? '') !== '';
 }
 
@@ -58,8 +60,9 @@ function isDraining(endpoint: Endpoint): boolean {
  * Endpoints that are not ready are sent, marked, so that Envoy knows how many there are; not where a rule asks for panic
  * mode, in which Envoy would use them.
  */
-function sendsUnhealthy({ service, policy }: EndpointQuery): boolean {
-  if (service.trafficDistribution !== '') return true;
+function sendsUnhealthy({ service, policy, flags }: EndpointQuery): boolean {
+  if (service.trafficDistribution !== '' || flags.alwaysSendsUnhealthy) return true;
+  if (!flags.sendsUnhealthy) return false;
   return (policy.outlierDetection?.minHealthPercent ?? 0) <= 0;
 }
 

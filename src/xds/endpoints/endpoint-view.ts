@@ -50,8 +50,8 @@ export function createEndpointViews(sources: EndpointViewSources): EndpointViews
   const { engine, serviceModel, scope } = sources;
   const comparedKeys = createComparedKeys(sources);
   const find = (fetch: Fetch, proxy: Proxy): EndpointView => {
-    const ofMesh = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts).localityLb;
-    const keys = new Set(failoverLabelKeys(ofMesh));
+    const { localityLb, zoneAwareLb } = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts);
+    const keys = new Set(failoverLabelKeys(localityLb, zoneAwareLb));
     for (const collection of comparedKeys) for (const key of fetch.all(collection).keys()) keys.add(key);
     return viewFor(proxy, scope.viewerOf(fetch, proxy), [...keys].sort(compareBytes));
   };
@@ -89,7 +89,10 @@ function labelKeysOf(rule: MergedRule): readonly string[] {
   const policies = [rule.trafficPolicy, ...rule.subsets.map((subset) => subset.trafficPolicy)];
   return policies.flatMap((policy) =>
     [policy, ...(policy?.portLevelSettings ?? [])].flatMap((settings) =>
-      failoverLabelKeys(settings?.loadBalancer?.localityLbSetting),
+      failoverLabelKeys(
+        settings?.loadBalancer?.localityLbSetting,
+        settings?.loadBalancer?.zoneAwareLbSetting,
+      ),
     ),
   );
 }

@@ -6,6 +6,7 @@
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { Locality } from '#model/proxy.ts';
+import { isDraining } from './endpoint-selection.ts';
 import type { Labels } from '#model/workload-labels.ts';
 
 /** One endpoint as Envoy needs it. */
@@ -87,7 +88,7 @@ function lbEndpoint(endpoint: Endpoint, isMutualTls: boolean): LbEndpointInput {
     address: endpoint.address,
     port: endpoint.port,
     weight: endpoint.weight || 1,
-    health: endpoint.health,
+    health: isDraining(endpoint) ? 'draining' : endpoint.health,
     isMutualTls,
     workload: workloadFacts(endpoint),
   };

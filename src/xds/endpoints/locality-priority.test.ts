@@ -1,5 +1,6 @@
 import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
+import type { ZoneAwareLoadBalancerSettingJson } from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
 import type { LocalityLoadBalancerSetting } from '#api/destination-rule.ts';
 import { type Labels, parseLocality } from '#model/workload-labels.ts';
 import { prioritize } from './locality-priority.ts';
@@ -43,7 +44,12 @@ function shown(
   client: { locality: ReturnType<typeof parseLocality>; labels: Labels } = CLIENT,
   detectsOutliers = true,
 ): readonly string[] {
-  const result = prioritize(groups, { setting, alwaysFailsOver: false }, client, detectsOutliers);
+  const result = prioritize(
+    groups,
+    { kind: 'locality', setting, alwaysFailsOver: false },
+    client,
+    detectsOutliers,
+  );
   return result.map(
     ({ priority, weight, endpoints }) =>
       `${endpoints.map(({ address }) => address).join('+')} ${priority} ${weight}`,
@@ -137,17 +143,30 @@ test('endpoints of another network keep their order among themselves, behind all
 
 test("a rule's setting wins over the service's wish, and that over the mesh", () => {
   const own = { failoverPriority: ['x'] };
-  deepStrictEqual(localityLbOf({ localityLbSetting: own }, 'PreferSameZone', {}), {
-    setting: own,
-    alwaysFailsOver: false,
-  });
-  deepStrictEqual(localityLbOf({ localityLbSetting: { enabled: false } }, 'PreferSameZone', {}), undefined);
-  deepStrictEqual(localityLbOf({}, 'PreferSameZone', {})?.alwaysFailsOver, true);
-  deepStrictEqual(localityLbOf(undefined, '', { enabled: true }), {
-    setting: { enabled: true },
-    alwaysFailsOver: false,
-  });
-  deepStrictEqual(localityLbOf(undefined, '', undefined), undefined);
+  const mesh = { localityLb: { enabled: true }, zoneAwareLb: undefined };
+  const ofRule = { kind: 'locality', setting: own, alwaysFailsOver: false };
+  deepStrictEqual(localityLbOf({ localityLbSetting: own }, 'PreferSameZone', mesh), ofRule);
+  deepStrictEqual(localityLbOf({ localityLbSetting: { enabled: false } }, 'PreferSameZone', mesh), undefined);
+  const ofService = localityLbOf({}, 'PreferSameZone', mesh);
+  deepStrictEqual(ofService?.kind === 'locality' && ofService.alwaysFailsOver, true);
+  deepStrictEqual(localityLbOf(undefined, '', mesh)?.setting, { enabled: true });
+  deepStrictEqual(localityLbOf(undefined, '', { ...mesh, localityLb: undefined }), undefined);
+});
+
+test('zone-aware balancing wins over the other kind of its level, also to be switched off', () => {
+  const mesh = { localityLb: { enabled: true }, zoneAwareLb: { minClusterSize: 3 } };
+  deepStrictEqual(localityLbOf(undefined, '', mesh), { kind: 'zoneAware', setting: mesh.zoneAwareLb });
+  const both = { zoneAwareLbSetting: { enabled: false }, localityLbSetting: {} };
+  deepStrictEqual(localityLbOf(both, 'PreferSameZone', mesh)?.setting, { enabled: false });
+  deepStrictEqual(localityLbOf({ localityLbSetting: {} }, '', mesh)?.kind, 'locality');
+});
+
+test('zone-aware balancing puts regions apart and leaves zones to Envoy', () => {
+  const priorities = (setting: ZoneAwareLoadBalancerSettingJson) =>
+    prioritize(GROUPS, { kind: 'zoneAware', setting }, CLIENT, false).map(({ priority }) => priority);
+  deepStrictEqual(priorities({}), [0, 0, 0, 1, 1]);
+  deepStrictEqual(priorities({ failover: [{ from: 'r1', to: 'r3' }] }), [0, 0, 0, 2, 1]);
+  deepStrictEqual(priorities({ enabled: false }), [0, 0, 0, 0, 0]);
 });
 
 test('the labels that settings compare are known by key', () => {

@@ -7,7 +7,7 @@ import type { LocalityLoadBalancerSetting } from '#api/destination-rule.ts';
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Locality } from '#model/proxy.ts';
 import { type Labels, NETWORK_LABEL, parseLocality } from '#model/workload-labels.ts';
-import type { LocalityLb } from './locality-settings.ts';
+import { balancesByZone, type LocalityLb } from './locality-settings.ts';
 import { type LabelledGroup, type LocalityGroup, sumOfWeights } from './locality-group.ts';
 
 /** Who asks: its place, and its labels together with topology labels (only those that settings compare). */
@@ -27,6 +27,7 @@ export function prioritize(
   detectsOutliers: boolean,
 ): readonly LocalityGroup[] {
   if (lb === undefined) return groups.map(withoutLabels);
+  if (lb.kind === 'zoneAware') return byRegion(groups, lb.setting, client);
   const { distribute, failover = [], failoverPriority = [] } = lb.setting;
   if (distribute !== undefined && distribute.length > 0) {
     return distributed(groups.map(withoutLabels), distribute, client.locality);
@@ -103,6 +104,32 @@ function distance(client: Locality, endpoint: Locality, failoverRegion: string |
   }
   if (client.zone !== endpoint.zone) return 2;
   return client.subzone === endpoint.subzone ? 0 : 1;
+}
+
+/** Priorities of zone-aware balancing: the client's region, the region to fail over to, the rest. */
+const REGION_DISTANCES = 3;
+
+/** Only regions are apart: within the nearest one Envoy balances zones by itself. */
+function byRegion(
+  groups: readonly LabelledGroup[],
+  setting: Extract<LocalityLb, { kind: 'zoneAware' }>['setting'],
+  client: LocalityClient,
+): readonly LocalityGroup[] {
+  if (!balancesByZone(setting)) return groups.map(withoutLabels);
+  const { failover = [], failoverPriority = [] } = setting;
+  const plain =
+    failoverPriority.length === 0
+      ? groups.map(withoutLabels)
+      : groupsByLabels(groups, failoverPriority, client.labels);
+  const { region } = client.locality;
+  const next = failover.find(({ from = '' }) => from === region)?.to;
+  const distanceOf = (other: string): number => (other === region ? 0 : other === next ? 1 : 2);
+  return compacted(
+    plain.map((group) => ({
+      ...group,
+      priority: group.priority * REGION_DISTANCES + distanceOf(group.locality.region),
+    })),
+  );
 }
 
 /** Splits each locality by how many of the labels, in order, client and endpoint have in common. */

@@ -31,6 +31,8 @@ export type UpstreamTls =
       readonly sni: string;
       readonly subjectAltNames: readonly string[];
       readonly isAuto: boolean;
+      /** Matters only where the request names the host: elsewhere mesh mTLS always verifies. */
+      readonly skipsVerification: boolean;
     }
   | {
       readonly kind: 'user';
@@ -47,7 +49,7 @@ export function upstreamTls(question: TlsQuestion): UpstreamTls | undefined {
     const isWanted = question.autoMtls && !question.meshExternal;
     const isPossible = question.serverMode === 'PERMISSIVE' || question.serverMode === 'STRICT';
     return isWanted && isPossible
-      ? { kind: 'mesh', sni, subjectAltNames: identities, isAuto: true }
+      ? { kind: 'mesh', sni, subjectAltNames: identities, isAuto: true, skipsVerification: false }
       : undefined;
   }
   const named = settings.subjectAltNames ?? [];
@@ -56,7 +58,8 @@ export function upstreamTls(question: TlsQuestion): UpstreamTls | undefined {
       return undefined;
     case 'ISTIO_MUTUAL': {
       const subjectAltNames = named.length > 0 ? named : identities;
-      return { kind: 'mesh', sni: settings.sni || sni, subjectAltNames, isAuto: false };
+      const skipsVerification = settings.insecureSkipVerify === true;
+      return { kind: 'mesh', sni: settings.sni || sni, subjectAltNames, isAuto: false, skipsVerification };
     }
     default: {
       if (!question.mayUseCredentials && needsSecret(settings)) return undefined;

@@ -19,7 +19,12 @@ const QUESTION: TlsQuestion = {
   mayUseCredentials: false,
 };
 
-const MESH = { kind: 'mesh', sni: 'auto.sni', subjectAltNames: ['spiffe://td/ns/a/sa/b'] };
+const MESH = {
+  kind: 'mesh',
+  sni: 'auto.sni',
+  subjectAltNames: ['spiffe://td/ns/a/sa/b'],
+  skipsVerification: false,
+};
 
 const ANSWERS: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
   ['auto mTLS applies by itself', {}, { ...MESH, isAuto: true }],
@@ -37,7 +42,7 @@ const ANSWERS: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
   [
     'names in the rule win',
     { settings: { mode: 'ISTIO_MUTUAL', sni: 's', subjectAltNames: ['n'] } },
-    { kind: 'mesh', sni: 's', subjectAltNames: ['n'], isAuto: false },
+    { ...MESH, sni: 's', subjectAltNames: ['n'], isAuto: false },
   ],
   [
     'MUTUAL without a client certificate is no TLS at all',

@@ -1,0 +1,84 @@
+/**
+ * DNS caches by which dynamic clusters find the hosts that requests name. The filter that starts a look-up and the cluster that
+ * waits for the answer share a cache by its name, and Envoy demands that both describe it alike: so both ask here.
+ * Source: Istio pilot/pkg/networking/core/networkfilter.go, cluster_builder.go buildDFPCluster, util SelectDNSLookupFamily.
+ */
+import { create } from '@bufbuild/protobuf';
+import {
+  Cluster_DnsLookupFamily as DnsLookupFamily,
+  type ClusterSchema,
+} from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import {
+  type ClusterConfig,
+  ClusterConfigSchema,
+} from '#proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
+import {
+  type DnsCacheConfig,
+  DnsCacheConfigSchema,
+} from '#proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.ts';
+import { CaresDnsResolverConfigSchema } from '#proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
+import type { Viewer } from '#scope/viewer.ts';
+import { socketAddress } from '#xds/address.ts';
+import { packAny } from '#xds/encode.ts';
+import type { InitOf } from '#xds/message-init.ts';
+
+const ANY_HOST_CACHE = 'allow_any_dfp_dns_cache';
+/** Where the agent answers DNS beside a proxy. */
+const AGENT_DNS = { address: '127.0.0.1', port: 15_053 };
+
+type IpFamilies = Viewer['ipFamilies'];
+
+/** Which addresses of a name a proxy with these addresses can use. */
+export function dnsLookupFamily(families: IpFamilies): DnsLookupFamily {
+  if (families === 'dual') return DnsLookupFamily.ALL;
+  return families === 'v6' ? DnsLookupFamily.V6_ONLY : DnsLookupFamily.V4_ONLY;
+}
+
+/** The form of a cluster that looks hosts up as requests name them. */
+export function dynamicCluster(
+  config: ClusterConfig,
+): NonNullable<InitOf<typeof ClusterSchema>['clusterDiscoveryType']> {
+  return {
+    case: 'clusterType',
+    value: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typedConfig: packAny(ClusterConfigSchema, config),
+    },
+  };
+}
+
+/** Name of the cache of a wildcard host. */
+export function dnsCacheName(host: string): string {
+  return `${host}-dfp-dns-cache`;
+}
+
+/** The cache of a wildcard host with resolution DYNAMIC_DNS. */
+export function wildcardDnsCache(host: string, families: IpFamilies): DnsCacheConfig {
+  return create(DnsCacheConfigSchema, {
+    name: dnsCacheName(host),
+    dnsLookupFamily: dnsLookupFamily(families),
+  });
+}
+
+/** The cache of hosts that nobody declared, under ALLOW_ANY_DYNAMIC_DNS. Proxies that capture DNS ask their agent. */
+export function anyHostDnsCache(
+  families: IpFamilies,
+  maxHosts: number,
+  capturesDns: boolean,
+): DnsCacheConfig {
+  const cache = create(DnsCacheConfigSchema, {
+    name: ANY_HOST_CACHE,
+    dnsLookupFamily: dnsLookupFamily(families),
+    maxHosts,
+  });
+  if (!capturesDns) return cache;
+  const resolver = create(CaresDnsResolverConfigSchema, {
+    resolvers: [socketAddress(AGENT_DNS.address, AGENT_DNS.port)],
+  });
+  cache.typedDnsResolverConfig = {
+    $typeName: 'envoy.config.core.v3.TypedExtensionConfig',
+    name: 'envoy.network.dns_resolver.cares',
+    typedConfig: packAny(CaresDnsResolverConfigSchema, resolver),
+  };
+  return cache;
+}
