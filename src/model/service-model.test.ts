@@ -50,6 +50,41 @@ test('an endpoint waits for its pod: without identity it would be called in plai
   deepStrictEqual(endpointsOf(rig, REVIEWS), ['10.1.0.1:80 healthy']);
 });
 
+test('an address that moves from one slice to another counts once', () => {
+  const rig = serviceModelRig();
+  const endpoints = [sliceEndpoint('10.1.0.1', 'r1')];
+  const labels = { 'kubernetes.io/service-name': 'reviews' };
+  const first = slice('reviews', endpoints);
+  rig.apply(
+    kubernetesService('reviews'),
+    pod('r1', '10.1.0.1', {}),
+    first,
+    object('EndpointSlice', 'reviews-2', first.spec, { labels }),
+  );
+  deepStrictEqual(endpointsOf(rig, REVIEWS), ['10.1.0.1:80 healthy']);
+});
+
+test('an entry whose health is checked is an endpoint while the checks succeed', () => {
+  const annotations = { 'proxy.istio.io/health-checks-enabled': 'true' };
+  const entry = object(
+    'WorkloadEntry',
+    'vm',
+    { address: '10.2.0.1', labels: { app: 'reviews' } },
+    { annotations },
+  );
+  const mesh = serviceEntry('e', {
+    hosts: ['x.com'],
+    resolution: 'STATIC',
+    workloadSelector: { labels: { app: 'reviews' } },
+  });
+  const found = [undefined, { healthy: false }, { healthy: true }].map((status) => {
+    const rig = serviceModelRig();
+    rig.apply(kubernetesService('reviews'), mesh, status === undefined ? entry : { ...entry, status });
+    return [...endpointsOf(rig, REVIEWS), ...endpointsOf(rig, 'default/x.com')];
+  });
+  deepStrictEqual(found, [[], [], ['10.2.0.1:80 unknown', '10.2.0.1:80 unknown']]);
+});
+
 test('an address that somebody wrote into a slice counts without a pod', () => {
   const rig = serviceModelRig();
   const { targetRef: _targetRef, ...byHand } = sliceEndpoint('192.0.2.1', '');

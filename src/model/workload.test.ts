@@ -55,6 +55,13 @@ test('labels of metadata win over labels of the spec in a WorkloadEntry', () => 
   deepStrictEqual([{ ...workload.labels }, workload.weight], [{ app: 'meta', v: '1' }, 3]);
 });
 
+test('an entry goes by the name of its group or its label in telemetry', () => {
+  const spec = { address: '10.0.0.1', labels: { 'service.istio.io/workload-name': 'labelled' } };
+  const named = (annotations: Record<string, string>) =>
+    workloadFromEntry(spec, { name: 'vm', namespace: 'ns', labels: {}, annotations }, CONTEXT).workloadName;
+  deepStrictEqual([named({}), named({ 'istio.io/autoRegistrationGroup': 'group' })], ['labelled', 'group']);
+});
+
 test('a replica shows the ports of the mesh and remembers those of the application', () => {
   const ports = [{ name: 'http', port: 80, appPort: 8080, protocol: 'TCP' } as const];
   const workload = workloadFromReplica(

@@ -285,6 +285,21 @@ test('the Sidecar that selects a workload wins over that of the namespace, and t
   );
 });
 
+test('a proxy that answers DNS sees hosts at the addresses that were chosen for them', () => {
+  const families = [['10.9.0.1'], ['fd00::1'], ['10.9.0.1', 'fd00::1']];
+  const rig = rigWith(serviceEntry('e', { hosts: ['db.com'], resolution: 'DNS' }, { namespace: 'a' }));
+  const addresses = families.map((own, i) => {
+    const client = inNamespace('a', { id: `c${i}`, addresses: own, dnsCapture: true });
+    rig.connect(client);
+    const viewer = rig.scope.viewerOf(READER, client);
+    return rig.scope.hosts.get(`${viewer}|db.com`)?.service.addresses.map((text) => text.split(/[.:]/, 1)[0]);
+  });
+  const plain = inNamespace('a', { id: 'plain' });
+  rig.connect(plain);
+  deepStrictEqual(rig.scope.hosts.get('a|db.com')?.service.addresses, []);
+  deepStrictEqual(addresses, [['240'], ['2001'], ['240']]);
+});
+
 test('hosts keep their identity while nothing about them changes', () => {
   const a = inNamespace('a');
   const rig = rigWith(...MESH);

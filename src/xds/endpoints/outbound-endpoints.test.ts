@@ -173,6 +173,21 @@ test('labels of clients tell their views apart once some rule compares them', ()
   );
 });
 
+test('a draining endpoint is kept for sessions by cookie, marked as such', () => {
+  const draining = (labels: Record<string, string>) =>
+    rigWith(
+      kubernetesService('reviews', {}, { labels }),
+      pod('r1', '10.1.0.1', { 'istio.io/draining': 'true' }),
+      slice('reviews', [sliceEndpoint('10.1.0.1', 'r1')]),
+    );
+  deepStrictEqual(addresses(draining({})), []);
+  const kept = endpoints(draining({ 'istio.io/persistent-session': 'cookie' }));
+  deepStrictEqual(
+    kept.map(({ address, health }) => `${address} ${health}`),
+    ['10.1.0.1 DRAINING'],
+  );
+});
+
 test('internalTrafficPolicy Local shows the endpoints of the own node', () => {
   const rig = rigWith(
     kubernetesService('reviews', { internalTrafficPolicy: 'Local' }),
