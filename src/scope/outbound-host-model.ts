@@ -8,11 +8,9 @@ import type { DestinationRuleSpec } from '#api/destination-rule.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
 import type { VirtualServiceSpec } from '#api/virtual-service.ts';
-import { isIp, isIpv4, isIpv6 } from '#base/cidr.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import { keyHash } from '#base/key-hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
-import { identityMemo } from '#collections/identity-memo.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import {
   createDestinationRuleModel,
@@ -28,6 +26,7 @@ import type { ServiceModel } from '#model/service-model.ts';
 import { isVisibleTo } from '#model/service-visibility.ts';
 import { exportedTo, ruleForClient, rulesForHost } from './destination-policy.ts';
 import type { OutboundHost } from './outbound-host.ts';
+import { allocatedAddresses } from './outbound-host-address.ts';
 import { createHostCandidates, type HostCandidates } from './outbound-host-candidates.ts';
 import { createImports, importedService, type Imports } from './outbound-host-imports.ts';
 import { createViewers, type Viewer, viewerKey } from './viewer.ts';
@@ -90,11 +89,7 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
   const candidatesByShard = engine.index('scope.hostCandidatesByShard', candidates, (candidate) => [
     shardOf(candidate.hostname),
   ]);
-  const allocated = {
-    v4: identityMemo((service: Service) => withAllocatedAddresses(service, isIpv4)),
-    v6: identityMemo((service: Service) => withAllocatedAddresses(service, isIpv6)),
-    dual: identityMemo((service: Service) => withAllocatedAddresses(service, isIp)),
-  };
+  const allocated = allocatedAddresses();
   const shards = engine.deriveMany('scope.viewerShards', viewers, (_fetch, viewer) => shardsOf(viewer));
   const hostShards = engine.derive(
     'scope.hostShards',
@@ -135,15 +130,6 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
       viewerKey(host.viewer, tableShardOf(host.service.hostname)),
     ]),
   };
-}
-
-/**
- * A host without addresses of its own, at the ones that were chosen for it and that the client can use. Remembered, so that
- * viewers go on to share what is made of the service.
- */
-function withAllocatedAddresses(service: Service, isUsable: (address: string) => boolean): Service {
-  if (service.addresses.length > 0 || service.autoAllocatedAddresses.length === 0) return service;
-  return { ...service, addresses: service.autoAllocatedAddresses.filter(isUsable) };
 }
 
 /** Everything about the viewer that decides what it sees of a host. */
