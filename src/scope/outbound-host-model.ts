@@ -77,9 +77,7 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
   const { clusterDomain } = serviceModel;
   const rules = createDestinationRuleModel({ ...sources, policyFacts: facts, clusterDomain });
   const { viewers, viewerOf } = createViewers({
-    engine,
-    proxies: sources.proxies,
-    sidecars: sources.sidecars,
+    ...sources,
     selectiveRulesByNamespace: rules.selectiveRulesByNamespace,
     policyFacts: facts,
     clusterFacts: serviceModel.meshFacts.clusters,

@@ -198,10 +198,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     localWorkloads: admitted('LocalWorkload'),
     localReplicas: sources.localReplicas,
     meshConfig,
-    ...(sources.clusterId === undefined ? {} : { clusterId: sources.clusterId }),
-    ...(sources.clusterDomain === undefined ? {} : { clusterDomain: sources.clusterDomain }),
-    ...(sources.clusterFlags === undefined ? {} : { clusterFlags: sources.clusterFlags }),
-    ...(sources.derivesAddresses === undefined ? {} : { derivesAddresses: sources.derivesAddresses }),
+    ...serviceOptions(sources),
   });
   const { clusterDomain, workloads } = serviceModel;
   const proxies =
@@ -244,5 +241,15 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       meshConfig,
       clusterDomain,
     }),
+  };
+}
+
+/** Those of the options that were given: the others have defaults of their own. */
+function serviceOptions({ clusterId, clusterDomain, clusterFlags, derivesAddresses }: MeshGraphSources) {
+  return {
+    ...(clusterId === undefined ? {} : { clusterId }),
+    ...(clusterDomain === undefined ? {} : { clusterDomain }),
+    ...(clusterFlags === undefined ? {} : { clusterFlags }),
+    ...(derivesAddresses === undefined ? {} : { derivesAddresses }),
   };
 }
