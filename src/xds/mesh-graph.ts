@@ -200,11 +200,8 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     meshConfig,
     ...serviceOptions(sources),
   });
-  const { clusterDomain, workloads } = serviceModel;
-  const proxies =
-    sources.describesProxies === false
-      ? sources.proxies
-      : createDescribedProxies(engine, sources.proxies, workloads);
+  const { clusterDomain } = serviceModel;
+  const proxies = describedProxies(engine, sources, serviceModel);
   const destinationRules = admitted<object>('DestinationRule');
   const requestAuthentications = admitted<object>('RequestAuthentication');
   return {
@@ -242,6 +239,11 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       clusterDomain,
     }),
   };
+}
+
+function describedProxies(engine: Engine, sources: MeshGraphSources, { workloads }: ServiceModel) {
+  const { proxies, describesProxies = true } = sources;
+  return describesProxies ? createDescribedProxies(engine, proxies, workloads) : proxies;
 }
 
 /** Those of the options that were given: the others have defaults of their own. */
