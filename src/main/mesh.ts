@@ -8,7 +8,6 @@ import type { Engine, SourceCollection } from '#collections/collection.ts';
 import { createEngine } from '#collections/engine.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
-import type { ClusterFlags } from '#model/cluster-flags.ts';
 import type { HeldBack } from '#model/held-back.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
@@ -24,7 +23,6 @@ export interface MeshOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly flags?: MeshFlags;
-  readonly clusterFlags?: ClusterFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
   /** False where proxies are told with all that is known about them, and no workload is to be asked. */
@@ -72,7 +70,6 @@ export function createMesh(options: MeshOptions): Mesh {
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
-    ...(options.clusterFlags === undefined ? {} : { clusterFlags: options.clusterFlags }),
     ...(options.derivesAddresses === undefined ? {} : { derivesAddresses: options.derivesAddresses }),
     ...(options.describesProxies === undefined ? {} : { describesProxies: options.describesProxies }),
   });

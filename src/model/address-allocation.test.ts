@@ -1,8 +1,10 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { test } from 'node:test';
 import { type AddressClaims, allocateAddresses } from './address-allocation.ts';
+import { DEFAULT_MESH_FLAGS } from './mesh-flags.ts';
 import { kubernetesService, object, serviceEntry, serviceModelRig } from './service-model-rig.ts';
 
+const OPTIONS = { derivesMissing: true, flags: DEFAULT_MESH_FLAGS };
 const OPT_OUT = 'networking.istio.io/enable-autoallocate-ip';
 
 function claim(key: string, createdAtMs = 0, recorded: readonly string[] = []): AddressClaims {
@@ -23,7 +25,7 @@ test('a host without addresses gets one of each family, within the ranges of Ist
   const rig = serviceModelRig();
   rig.apply(serviceEntry('e', { hosts: ['db.com'], resolution: 'DNS' }));
   const [v4 = '', v6 = ''] = rig.model.services.get('default/db.com')?.autoAllocatedAddresses ?? [];
-  ok(/^240\.240\.\d+\.\d+$/.test(v4) && /^2001:2::f0f0:[0-9a-f]+$/.test(v6), `${v4} ${v6}`);
+  ok(/^240\.240\.\d+\.\d+$/.test(v4) && /^2001:2::[0-9a-f]+$/.test(v6), `${v4} ${v6}`);
 });
 
 test('only hosts get addresses for which they can mean something', () => {
@@ -53,17 +55,17 @@ test('only hosts get addresses for which they can mean something', () => {
 });
 
 test('recorded addresses stay, and nobody else gets them', () => {
-  const [usual = ''] = allocateAddresses([claim('ns/a')], true).get('ns/a') ?? [];
-  const both = allocateAddresses([claim('ns/a'), claim('ns/b', 9, [usual])], true);
+  const [usual = ''] = allocateAddresses([claim('ns/a')], OPTIONS).get('ns/a') ?? [];
+  const both = allocateAddresses([claim('ns/a'), claim('ns/b', 9, [usual])], OPTIONS);
   deepStrictEqual(both.get('ns/b'), [usual]);
   ok(!both.get('ns/a')?.includes(usual));
 });
 
 test('addresses that users chose are not given away', () => {
-  const [usual = ''] = allocateAddresses([claim('ns/a')], true).get('ns/a') ?? [];
+  const [usual = ''] = allocateAddresses([claim('ns/a')], OPTIONS).get('ns/a') ?? [];
   const taken = { createdAtMs: 0, hosts: [], taken: [usual] };
   ok(
-    !allocateAddresses([claim('ns/a'), taken], true)
+    !allocateAddresses([claim('ns/a'), taken], OPTIONS)
       .get('ns/a')
       ?.includes(usual),
   );
@@ -73,8 +75,8 @@ test('of two hosts that fall on one address the older keeps it, whatever the ord
   const keys = Array.from({ length: 1500 }, (_, i) => `ns/host-${i}.com`);
   const old = keys.map((key) => claim(key, 1));
   const late = Array.from({ length: 1500 }, (_, i) => claim(`ns/late-${i}.com`, 2));
-  const before = allocateAddresses(old, true);
-  const after = allocateAddresses([...late, ...old.toReversed()], true);
+  const before = allocateAddresses(old, OPTIONS);
+  const after = allocateAddresses([...late, ...old.toReversed()], OPTIONS);
   deepStrictEqual(
     keys.map((key) => after.get(key)),
     keys.map((key) => before.get(key)),
@@ -84,9 +86,30 @@ test('of two hosts that fall on one address the older keeps it, whatever the ord
 
 test('with allocation left to a controller only recorded addresses count', () => {
   deepStrictEqual(
-    [...allocateAddresses([claim('ns/a'), claim('ns/b', 0, ['240.240.0.7'])], false)],
+    [
+      ...allocateAddresses([claim('ns/a'), claim('ns/b', 0, ['240.240.0.7'])], {
+        ...OPTIONS,
+        derivesMissing: false,
+      }),
+    ],
     [['ns/b', ['240.240.0.7']]],
   );
+});
+
+test('the flags say from where, and whether at all', () => {
+  const taken = (prefixes: object) =>
+    allocateAddresses([claim('ns/a')], { ...OPTIONS, flags: { ...OPTIONS.flags, ...prefixes } }).get('ns/a');
+  const [v4 = '', v6 = ''] =
+    taken({ ipAutoallocateV4Prefix: '10.5.4.0/23', ipAutoallocateV6Prefix: 'fd00::/64' }) ?? [];
+  ok(/^10\.5\.[45]\.\d+$/.test(v4) && v6.startsWith('fd00::'), `${v4} ${v6}`);
+  strictEqual(taken({ ipAutoallocateV4Prefix: 'nonsense' })?.length, 1);
+});
+
+test('a block that is too small gives what it has', () => {
+  const claims = Array.from({ length: 300 }, (_, i) => claim(`ns/h${i}`));
+  const flags = { ...OPTIONS.flags, ipAutoallocateV4Prefix: '10.5.4.0/24' };
+  const given = [...allocateAddresses(claims, { ...OPTIONS, flags }).values()];
+  strictEqual(given.filter((addresses) => addresses.length === 2).length, 254);
 });
 
 test('a status is read from the object', () => {

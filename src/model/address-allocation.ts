@@ -8,9 +8,10 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import { allocatesAddresses, type ServiceEntrySpec } from '#api/service-entry.ts';
 import { compareBytes } from '#base/bytes-order.ts';
-import { isIpv4 } from '#base/cidr.ts';
+import { formatIp, isIpv4, normaliseIp, parseCidr } from '#base/cidr.ts';
 import { fnv1a } from '#base/fnv1a.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
+import type { MeshFlags } from './mesh-flags.ts';
 import { isWildcardHost, serviceKey } from './service-hostname.ts';
 
 /** What one ServiceEntry says about virtual addresses. */
@@ -22,30 +23,32 @@ export interface AddressClaims {
   readonly taken: readonly string[];
 }
 
-/** 240.240.0.1 to 240.240.255.254, without the first and last of each 256. Source: PILOT_IP_AUTOALLOCATE_IPV4_PREFIX. */
-const IPV4_PREFIX = '240.240';
-/** Within 2001:2::/48. Source: PILOT_IP_AUTOALLOCATE_IPV6_PREFIX. */
-const IPV6_PREFIX = '2001:2::f0f0';
-const HOSTS_PER_OCTET = 254;
-const SLOTS = 256 * HOSTS_PER_OCTET;
+/** How addresses are given. */
+export interface AllocationOptions {
+  /** False where only recorded addresses count. */
+  readonly derivesMissing: boolean;
+  readonly flags: Pick<MeshFlags, 'ipAutoallocate' | 'ipAutoallocateV4Prefix' | 'ipAutoallocateV6Prefix'>;
+}
 
-/** Addresses by key of service; `derivesMissing` false gives only those that are recorded. */
+/** Addresses by key of service. */
 export function createAddressAllocation(
   engine: Engine,
   serviceEntries: Collection<MeshObject<ServiceEntrySpec>>,
-  derivesMissing: boolean,
+  options: AllocationOptions,
 ): Collection<readonly string[]> {
-  const claims = engine.derive('model.addressClaims', serviceEntries, (_fetch, entry) => claimsOf(entry));
+  const claims = engine.derive('model.addressClaims', serviceEntries, (_fetch, entry) =>
+    options.flags.ipAutoallocate ? claimsOf(entry) : undefined,
+  );
   const everywhere = engine.index('model.addressClaims.all', claims, () => ['']);
   const gathered = engine.group('model.addressClaims.gathered', everywhere);
   return engine.deriveMany('model.allocatedAddresses', gathered, (_fetch, all) =>
-    allocateAddresses([...all.values()], derivesMissing),
+    allocateAddresses([...all.values()], options),
   );
 }
 
 function claimsOf(entry: MeshObject<ServiceEntrySpec>): AddressClaims | undefined {
   const { createdAtMs, spec, namespace } = entry;
-  const taken = (spec.addresses ?? []).filter((address) => slotOf(address) !== undefined);
+  const taken = (spec.addresses ?? []).flatMap((address) => normaliseIp(address) ?? []);
   const recorded = entry.status?.addresses ?? [];
   const hosts = allocatesAddresses(entry)
     ? (spec.hosts ?? []).filter((host) => mayHaveAddress(host, spec))
@@ -55,7 +58,9 @@ function claimsOf(entry: MeshObject<ServiceEntrySpec>): AddressClaims | undefine
     createdAtMs,
     hosts: hosts.map((host) => ({
       key: serviceKey(namespace, host),
-      recorded: recorded.filter((address) => address.host === host).map(({ value }) => value),
+      recorded: recorded
+        .filter((address) => address.host === host)
+        .flatMap(({ value }) => normaliseIp(value) ?? []),
     })),
     taken,
   };
@@ -66,51 +71,76 @@ function mayHaveAddress(host: string, spec: ServiceEntrySpec): boolean {
   return !isWildcardHost(host) || spec.resolution === 'DYNAMIC_DNS';
 }
 
-/** Addresses for the hosts, IPv4 first; none for hosts that come when all 65,024 are given away. */
+/** Addresses for the hosts, IPv4 first; none for hosts that come when all are given away. */
 export function allocateAddresses(
   claims: readonly AddressClaims[],
-  derivesMissing: boolean,
+  { derivesMissing, flags }: AllocationOptions,
 ): ReadonlyMap<string, readonly string[]> {
+  const ranges = [rangeOf(flags.ipAutoallocateV4Prefix), rangeOf(flags.ipAutoallocateV6Prefix)];
   const addresses = new Map<string, readonly string[]>();
-  const occupied = new Set(claims.flatMap(({ taken }) => taken.flatMap((address) => slotOf(address) ?? [])));
+  const occupied = new Set<string>();
   const missing = new Map<string, number>();
-  for (const { hosts, createdAtMs } of claims) {
+  for (const { hosts, taken, createdAtMs } of claims) {
+    for (const address of taken) occupied.add(address);
     for (const { key, recorded } of hosts) {
+      for (const address of recorded) occupied.add(address);
       if (recorded.length > 0) addresses.set(key, recorded.toSorted(compareFamilies));
       else missing.set(key, Math.min(createdAtMs, missing.get(key) ?? Number.POSITIVE_INFINITY));
-      for (const slot of recorded.flatMap((address) => slotOf(address) ?? [])) occupied.add(slot);
     }
   }
   if (!derivesMissing) return addresses;
   const inOrder = [...missing].sort((a, b) => a[1] - b[1] || compareBytes(a[0], b[0]));
   for (const [key] of inOrder) {
-    if (addresses.has(key) || occupied.size >= SLOTS) continue;
-    let slot = fnv1a(key) % SLOTS;
-    while (occupied.has(slot)) slot = (slot + 1) % SLOTS;
-    occupied.add(slot);
-    addresses.set(key, addressesAt(slot));
+    if (addresses.has(key)) continue;
+    addresses.set(
+      key,
+      ranges.flatMap((range) => range?.take(fnv1a(key), occupied) ?? []),
+    );
   }
   return addresses;
 }
 
-function addressesAt(slot: number): readonly string[] {
-  const third = Math.floor(slot / HOSTS_PER_OCTET);
-  const fourth = (slot % HOSTS_PER_OCTET) + 1;
-  return [`${IPV4_PREFIX}.${third}.${fourth}`, `${IPV6_PREFIX}:${(third * 256 + fourth).toString(16)}`];
+/** Addresses of a block that may be given away. */
+interface AddressRange {
+  /** The first free address from a place on; undefined when none is left. Marks it as occupied. */
+  take(place: number, occupied: Set<string>): string | undefined;
 }
 
-/** The slot that an address belongs to; undefined outside of the two ranges. */
-function slotOf(address: string): number | undefined {
-  const [a, b, third, fourth] = address.split('.').map(Number);
-  if (a === 240 && b === 240) return slotAt(third ?? 0, fourth ?? 0);
-  if (!address.startsWith(`${IPV6_PREFIX}:`)) return undefined;
-  const low = Number.parseInt(address.slice(IPV6_PREFIX.length + 1), 16);
-  return slotAt(Math.floor(low / 256), low % 256);
+/** As many hosts as one block gives addresses to: those of 240.240.0.0/16 without first and last of each 256. */
+const MAX_SLOTS = 256 * 254;
+/** Of each 256 addresses, first and last look like those of a network and of its broadcast. */
+const PER_OCTET = 254;
+
+/** Undefined for a text that is no block of at least 256 addresses. */
+function rangeOf(prefix: string): AddressRange | undefined {
+  const block = parseCidr(prefix);
+  if (!block.ok) return undefined;
+  const { address, prefixLength } = block.value;
+  const bits = address.length * 8 - prefixLength;
+  if (bits < 8) return undefined;
+  const slots = Math.min(MAX_SLOTS, 2 ** Math.min(bits - 8, 8) * PER_OCTET);
+  let isExhausted = false;
+  return {
+    take(place, occupied) {
+      for (let tried = 0; tried < slots && !isExhausted; tried++) {
+        const slot = (place + tried) % slots;
+        const candidate = addressAt(address, Math.floor(slot / PER_OCTET), (slot % PER_OCTET) + 1);
+        if (occupied.has(candidate)) continue;
+        occupied.add(candidate);
+        return candidate;
+      }
+      isExhausted = true;
+      return undefined;
+    },
+  };
 }
 
-function slotAt(third: number, fourth: number): number | undefined {
-  const isInRange = third >= 0 && third < 256 && fourth >= 1 && fourth <= HOSTS_PER_OCTET;
-  return isInRange ? third * HOSTS_PER_OCTET + fourth - 1 : undefined;
+/** The address with its last two bytes counted on from the beginning of the block. */
+function addressAt(block: Uint8Array, third: number, fourth: number): string {
+  const address = Uint8Array.from(block);
+  address[address.length - 2] = (address[address.length - 2] ?? 0) + third;
+  address[address.length - 1] = fourth;
+  return formatIp(address);
 }
 
 function compareFamilies(a: string, b: string): number {

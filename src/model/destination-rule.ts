@@ -97,13 +97,14 @@ function hostRulesOf(
   const namespace = key.slice(0, separator);
   const host = key.slice(separator + 1);
   const rules = [...objects.values()].sort(compareRules).map((object) => singleRule(object, host));
+  const merge = (some: readonly MergedRule[]) => mergeRules(some, facts.mergesByExportTo);
   const isPrivate = (rule: MergedRule): boolean => isPrivateRule(rule, facts.defaultDestinationRuleExportTo);
   return {
     namespace,
     host,
-    local: mergeRules(rules.filter(isForOwnNamespace)),
-    exported: mergeRules(rules.filter((rule) => !isPrivate(rule))),
-    privateOnly: mergeRules(rules.filter(isPrivate)),
+    local: merge(rules.filter(isForOwnNamespace)),
+    exported: merge(rules.filter((rule) => !isPrivate(rule))),
+    privateOnly: merge(rules.filter(isPrivate)),
   };
 }
 
@@ -143,29 +144,35 @@ function isPrivateRule(rule: MergedRule, defaultExportTo: readonly string[]): bo
   return rule.exportTo.length === 1 && (only === '.' || only === rule.namespace);
 }
 
-/** Rules in order of precedence -> the list of rules that stand beside each other after merging. */
-function mergeRules(rules: readonly MergedRule[]): readonly MergedRule[] {
+/**
+ * Rules in order of precedence -> the list of rules that stand beside each other after merging. A rule joins those that are
+ * exported to the same or fewer namespaces and that no other selector separates. Whether it also stands alone is up to the
+ * last rule that it met: Istio's behaviour, on which the choice between rules that stand beside each other depends.
+ */
+function mergeRules(rules: readonly MergedRule[], byExportTo: boolean): readonly MergedRule[] {
   const merged: MergedRule[] = [];
   for (const rule of rules) {
     let standsAlone = true;
     for (const [i, existing] of merged.entries()) {
-      if (!canMerge(existing, rule)) continue;
+      const isExportedAlike = deepEqual(existing.exportTo, rule.exportTo);
+      if (byExportTo) standsAlone = !isExportedAlike;
+      if (byExportTo && !isExportedAlike && !isExportedFurther(existing, rule)) continue;
+      const selectsAlike = deepEqual(existing.clientSelector, rule.clientSelector);
+      if (selectsAlike) standsAlone = false;
+      else if (existing.clientSelector !== undefined && rule.clientSelector !== undefined) {
+        standsAlone = true;
+        continue;
+      }
       merged[i] = mergeInto(existing, rule);
-      if (deepEqual(existing.clientSelector, rule.clientSelector)) standsAlone = false;
     }
     if (standsAlone) merged.push(rule);
   }
   return merged;
 }
 
-/** A rule joins those that are exported to the same or fewer namespaces, and that no other selector separates. */
-function canMerge(existing: MergedRule, rule: MergedRule): boolean {
-  const isSuperset = existing.exportTo.every((entry) => rule.exportTo.includes(entry));
-  const isExportedAlike =
-    deepEqual(existing.exportTo, rule.exportTo) || (existing.exportTo.length > 0 && isSuperset);
-  if (!isExportedAlike) return false;
-  const bothSelect = existing.clientSelector !== undefined && rule.clientSelector !== undefined;
-  return !bothSelect || deepEqual(existing.clientSelector, rule.clientSelector);
+/** True when the rule is seen wherever the existing one is; one without exportTo says nothing about it. */
+function isExportedFurther(existing: MergedRule, rule: MergedRule): boolean {
+  return existing.exportTo.length > 0 && existing.exportTo.every((entry) => rule.exportTo.includes(entry));
 }
 
 /** The first rule's policy stays; subsets with new names are added. */

@@ -6,7 +6,7 @@
 import { isIp } from '#base/cidr.ts';
 import type { EndpointSliceSpec, SliceEndpoint, SlicePort } from '#api/endpoint-slice.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
-import { persistentSessionOf, type Service, type ServicePort } from './service.ts';
+import type { Service, ServicePort } from './service.ts';
 import { type Labels, NETWORK_LABEL, NO_LOCALITY, withTopology } from './workload-labels.ts';
 
 /** Finds the pod behind an address of a slice; undefined when the slice was written by hand or the pod is unknown. */
@@ -55,7 +55,7 @@ function sliceEndpoint(service: Service, slice: SliceAddress): readonly Endpoint
 /** Undefined for endpoints that are shutting down: they take no new requests and count for nothing. */
 function healthOf(service: Service, entry: SliceEndpoint): Endpoint['health'] | undefined {
   if (entry.ready) return 'healthy';
-  const keepsDraining = persistentSessionOf(service) !== undefined;
+  const keepsDraining = service.persistentSession !== undefined;
   if (entry.terminating) return keepsDraining && entry.serving ? 'draining' : undefined;
   return 'unhealthy';
 }

@@ -13,7 +13,7 @@ import type {
 } from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
 import type { MeshConfigJson, ServiceEntryVisibilityJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 
-import { type ClusterFlags, DEFAULT_CLUSTER_FLAGS } from './cluster-flags.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 
 /** Key of the one value of a mesh-wide collection. */
 export const MESH_KEY = 'mesh';
@@ -30,6 +30,8 @@ export interface ServiceFacts {
 export interface PolicyFacts {
   readonly rootNamespace: string;
   readonly defaultDestinationRuleExportTo: readonly string[];
+  /** Rules for one host are merged only as far as they are exported alike. */
+  readonly mergesByExportTo: boolean;
 }
 
 /** What outbound clusters and endpoints take from it. Durations as in the API, "10s". */
@@ -55,6 +57,20 @@ export interface ClusterFacts {
   readonly flags: ClusterFlags;
 }
 
+/** Those flags of the control plane that shape clusters and endpoints. */
+export type ClusterFlags = Pick<
+  MeshFlags,
+  | 'autoSendUnhealthyEndpoints'
+  | 'sendUnhealthyEndpoints'
+  | 'edsForHeadlessServices'
+  | 'localityWeightedLb'
+  | 'dualStack'
+  | 'dnsJitterMs'
+  | 'dnsUdpMaxQueries'
+  | 'redisFilter'
+  | 'noRemainingMetrics'
+>;
+
 /** The facts as collections, each with one value under MESH_KEY. */
 export interface MeshFacts {
   readonly services: Collection<ServiceFacts>;
@@ -70,11 +86,11 @@ const EVERYBODY: readonly string[] = ['*'];
 export function createMeshFacts(
   engine: Engine,
   meshConfig: Collection<MeshConfigJson>,
-  flags: ClusterFlags,
+  flags: MeshFlags,
 ): MeshFacts {
   return {
     services: engine.derive('mesh.services', meshConfig, (_fetch, mesh) => serviceFacts(mesh)),
-    policies: engine.derive('mesh.policies', meshConfig, (_fetch, mesh) => policyFacts(mesh)),
+    policies: engine.derive('mesh.policies', meshConfig, (_fetch, mesh) => policyFacts(mesh, flags)),
     clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) => clusterFacts(mesh, flags)),
   };
 }
@@ -95,15 +111,16 @@ export function serviceFacts(mesh: MeshConfigJson): ServiceFacts {
 }
 
 /** The facts for DestinationRules. */
-export function policyFacts(mesh: MeshConfigJson): PolicyFacts {
+export function policyFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MESH_FLAGS): PolicyFacts {
   return {
     rootNamespace: mesh.rootNamespace || DEFAULT_ROOT_NAMESPACE,
     defaultDestinationRuleExportTo: orEverybody(mesh.defaultDestinationRuleExportTo),
+    mergesByExportTo: flags.enhancedDestinationRuleMerge,
   };
 }
 
 /** The facts for clusters. */
-export function clusterFacts(mesh: MeshConfigJson, flags = DEFAULT_CLUSTER_FLAGS): ClusterFacts {
+export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MESH_FLAGS): ClusterFacts {
   const locality = mesh.localityLbSetting;
   return {
     connectTimeout: mesh.connectTimeout ?? '10s',
@@ -123,7 +140,24 @@ export function clusterFacts(mesh: MeshConfigJson, flags = DEFAULT_CLUSTER_FLAGS
       mesh.outboundTrafficPolicy?.mode === 'ALLOW_ANY_DYNAMIC_DNS'
         ? { tls: mesh.outboundTrafficPolicy.tls }
         : undefined,
-    flags,
+    flags: clusterFlags(flags),
+  };
+}
+
+function clusterFlags(flags: MeshFlags): ClusterFlags {
+  const { autoSendUnhealthyEndpoints, sendUnhealthyEndpoints, edsForHeadlessServices } = flags;
+  const { localityWeightedLb, dualStack, dnsJitterMs, dnsUdpMaxQueries, redisFilter, noRemainingMetrics } =
+    flags;
+  return {
+    autoSendUnhealthyEndpoints,
+    sendUnhealthyEndpoints,
+    edsForHeadlessServices,
+    localityWeightedLb,
+    dualStack,
+    dnsJitterMs,
+    dnsUdpMaxQueries,
+    redisFilter,
+    noRemainingMetrics,
   };
 }
 

@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert';
 import { test } from 'node:test';
+import { DEFAULT_MESH_FLAGS } from './mesh-flags.ts';
 import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts';
 import { servicesFromEntry } from './service-entry.ts';
 import { mergeServices } from './service-merge.ts';
@@ -14,6 +15,7 @@ const CONTEXT = {
   namespaceAnnotations: {},
   namespaceLabels: {},
   entryVisibility: undefined,
+  flags: DEFAULT_MESH_FLAGS,
 };
 const WORKLOADS = { clusterId: 'c', trustDomain: 'td', network: '' };
 

@@ -4,7 +4,7 @@
  */
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServiceEntryPort, ServiceEntrySpec } from '#api/service-entry.ts';
-import type { Resolution, Service, ServicePort } from './service.ts';
+import { persistentSessionOf, type Resolution, type Service, type ServicePort } from './service.ts';
 import { cappedVisibility } from './service-entry-visibility.ts';
 import type { ServiceContext } from './service-kubernetes.ts';
 import { parseProtocol } from './service-protocol.ts';
@@ -42,6 +42,7 @@ export function servicesFromEntry(
     publishNotReady: false,
     internalTrafficPolicy: 'Cluster',
     trafficDistribution: trafficDistributionOf('', object.annotations, context.namespaceAnnotations),
+    persistentSession: persistentSessionOf(object.labels, context.flags),
     racesConnections: (object.annotations[CONNECT_STRATEGY] ?? '').toUpperCase() === 'RACE_FIRST_TCP_CONNECT',
     sessionAffinitySeconds: 0,
     serviceAccounts: spec.subjectAltNames ?? [],

@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert';
 import { test } from 'node:test';
+import { DEFAULT_MESH_FLAGS } from './mesh-flags.ts';
 import { serviceFromKubernetes } from './service-kubernetes.ts';
 import { kubernetesService, port } from './service-model-rig.ts';
 import type { Service } from './service.ts';
@@ -13,6 +14,7 @@ const CONTEXT = {
   namespaceAnnotations: {},
   namespaceLabels: {},
   entryVisibility: undefined,
+  flags: DEFAULT_MESH_FLAGS,
 };
 
 function service(...args: Parameters<typeof kubernetesService>): Service {

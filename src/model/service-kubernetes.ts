@@ -5,7 +5,8 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServicePortSpec, ServiceSpec } from '#api/service.ts';
 import type { ServiceEntryVisibilityJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import type { Resolution, Service, ServicePort } from './service.ts';
+import type { MeshFlags } from './mesh-flags.ts';
+import { persistentSessionOf, type Resolution, type Service, type ServicePort } from './service.ts';
 import { serviceHostname } from './service-hostname.ts';
 import { kubernetesProtocol } from './service-protocol.ts';
 import { trafficDistributionOf } from './service-traffic-distribution.ts';
@@ -22,6 +23,7 @@ export interface ServiceContext {
   readonly namespaceLabels: Readonly<Record<string, string>>;
   /** How far ServiceEntries may be seen at most. */
   readonly entryVisibility: ServiceEntryVisibilityJson | undefined;
+  readonly flags: MeshFlags;
 }
 
 /** The service that a Kubernetes Service declares. */
@@ -53,6 +55,7 @@ export function serviceFromKubernetes(object: MeshObject<ServiceSpec>, context: 
       annotations,
       context.namespaceAnnotations,
     ),
+    persistentSession: persistentSessionOf(object.labels, context.flags),
     racesConnections: false,
     sessionAffinitySeconds: spec.sessionAffinityTimeoutSeconds,
     serviceAccounts: serviceAccountsOf(object, context.trustDomain),

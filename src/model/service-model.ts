@@ -13,7 +13,7 @@ import type { Collection, Fetch, Index } from '#collections/collection.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createAddressAllocation } from './address-allocation.ts';
-import { type ClusterFlags, DEFAULT_CLUSTER_FLAGS } from './cluster-flags.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 import type { Endpoint, ServiceEndpoints } from './endpoint.ts';
 import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts';
 import { endpointsFromSlice, endpointsFromWorkloads, type FindWorkload } from './endpoint-kubernetes.ts';
@@ -42,7 +42,7 @@ export interface ServiceModelSources extends Omit<WorkloadSources, 'serviceFacts
   readonly clusterId?: string;
   /** DNS domain of Kubernetes services. */
   readonly clusterDomain?: string;
-  readonly clusterFlags?: ClusterFlags;
+  readonly flags?: MeshFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
 }
@@ -70,20 +70,21 @@ interface Build extends ServiceModelSources {
   readonly clusterDomain: string;
   readonly meshFacts: MeshFacts;
   readonly workloadModel: WorkloadModel;
+  readonly flags: MeshFlags;
 }
 
 /** Builds the collections. */
 export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const { engine, clusterId = 'Kubernetes', clusterDomain = 'cluster.local' } = sources;
-  const meshFacts = createMeshFacts(
-    engine,
-    sources.meshConfig,
-    sources.clusterFlags ?? DEFAULT_CLUSTER_FLAGS,
-  );
+  const { flags = DEFAULT_MESH_FLAGS } = sources;
+  const meshFacts = createMeshFacts(engine, sources.meshConfig, flags);
   const workloadModel = createWorkloadModel({ ...sources, clusterId, serviceFacts: meshFacts.services });
-  const build: Build = { ...sources, clusterId, clusterDomain, meshFacts, workloadModel };
+  const build: Build = { ...sources, flags, clusterId, clusterDomain, meshFacts, workloadModel };
   const declarations = createDeclarations(build);
-  const allocated = createAddressAllocation(engine, sources.serviceEntries, sources.derivesAddresses ?? true);
+  const allocated = createAddressAllocation(engine, sources.serviceEntries, {
+    derivesMissing: sources.derivesAddresses ?? true,
+    flags,
+  });
   const services = engine.derive('model.services', declarations, (fetch, declared, key) => {
     const merged = mergeServices([...declared.values()]);
     const takesAllocated = merged?.registry === 'External' && merged.addresses.length === 0;
@@ -129,6 +130,7 @@ function createDeclarations(build: Build): Collection<PersistentMap<Service>> {
       namespaceAnnotations: object?.annotations ?? {},
       namespaceLabels: object?.labels ?? {},
       entryVisibility: facts.entryVisibility,
+      flags: build.flags,
     };
   }
   const ofKubernetes = engine.derive('model.services.kubernetes', build.services, (fetch, object) =>
@@ -161,7 +163,8 @@ function createEndpoints(
         ? kubernetesEndpoints(fetch, build, slicesByService, service)
         : entryEndpoints(fetch, build, service),
     );
-    return endpoints.length === 0 ? undefined : sortedEndpoints(endpoints);
+    if (endpoints.length === 0) return undefined;
+    return sortedEndpoints(endpoints.map((endpoint) => withDraining(endpoint, build.flags)));
   });
 }
 
@@ -193,7 +196,11 @@ function kubernetesEndpoints(
   if (Object.keys(service.selector).length === 0) return listed;
   const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector)
     .map(([, workload]) => workload)
-    .filter((workload) => workload.source === 'LocalWorkload' || isEntryFor(service, workload.source));
+    .filter(
+      ({ source }) =>
+        source === 'LocalWorkload' ||
+        (build.flags.serviceSelectsWorkloadEntries && isEntryFor(service, source)),
+    );
   return selected.length === 0 ? listed : [...listed, ...endpointsFromWorkloads(service, selected)];
 }
 
@@ -220,11 +227,19 @@ function entryEndpoints(fetch: Fetch, build: Build, service: Service): readonly 
     const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector);
     return endpointsFromSelection(
       service,
-      selected.map(([, workload]) => workload),
+      selected
+        .map(([, workload]) => workload)
+        .filter(({ source }) => build.flags.serviceEntrySelectsPods || source !== 'Pod'),
     );
   }
   const { trustDomain } = meshFact(fetch, build.meshFacts.services, serviceFacts);
   return endpointsFromEntry(service, entry, { clusterId: build.clusterId, trustDomain, network: '' });
+}
+
+/** A label may say that an endpoint is on its way out, whatever its health. */
+function withDraining(endpoint: Endpoint, { drainingLabel }: MeshFlags): Endpoint {
+  const isDraining = drainingLabel !== '' && (endpoint.labels[drainingLabel] ?? '') !== '';
+  return isDraining ? { ...endpoint, health: 'draining' } : endpoint;
 }
 
 function sortedEndpoints(endpoints: readonly Endpoint[]): ServiceEndpoints {

@@ -3,6 +3,7 @@
  * far more often and live in endpoint.ts.
  */
 import type { Cause } from '#base/cause.ts';
+import type { MeshFlags } from './mesh-flags.ts';
 
 export type Protocol =
   | 'HTTP'
@@ -67,6 +68,8 @@ export interface Service {
   readonly publishNotReady: boolean;
   readonly internalTrafficPolicy: 'Cluster' | 'Local';
   readonly trafficDistribution: string;
+  /** Sessions stay with an endpoint, which is kept while it drains. */
+  readonly persistentSession: PersistentSession | undefined;
   /** Envoy connects to all addresses of a name and keeps the connection that is there first (annotation of a ServiceEntry). */
   readonly racesConnections: boolean;
   /** Session affinity timeout in seconds when sessionAffinity is ClientIP, else 0. */
@@ -79,9 +82,6 @@ export interface Service {
   readonly mergedFrom: readonly Cause[];
 }
 
-const SESSION_COOKIE_LABEL = 'istio.io/persistent-session';
-const SESSION_HEADER_LABEL = 'istio.io/persistent-session-header';
-
 /** How a service's sessions stay with an endpoint: by a cookie or a header, as its labels ask for; undefined for neither. */
 export interface PersistentSession {
   readonly by: 'cookie' | 'header';
@@ -90,10 +90,13 @@ export interface PersistentSession {
 }
 
 /** The persistent session of a service; the cookie wins. Source: Istio networking/util MaybeBuildStatefulSessionFilterConfig. */
-export function persistentSessionOf(service: Pick<Service, 'labels'>): PersistentSession | undefined {
-  const cookie = service.labels[SESSION_COOKIE_LABEL] ?? '';
+export function persistentSessionOf(
+  labels: Service['labels'],
+  { persistentSessionLabel, persistentSessionHeaderLabel }: MeshFlags,
+): PersistentSession | undefined {
+  const cookie = labels[persistentSessionLabel] ?? '';
   if (cookie !== '') return { by: 'cookie', value: cookie };
-  const header = service.labels[SESSION_HEADER_LABEL] ?? '';
+  const header = labels[persistentSessionHeaderLabel] ?? '';
   return header === '' ? undefined : { by: 'header', value: header };
 }
 

@@ -1,5 +1,6 @@
 import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 import { kubernetesService } from '#model/service-model-rig.ts';
 import type { Service } from '#model/service.ts';
 import { serviceFromKubernetes } from '#model/service-kubernetes.ts';
@@ -13,6 +14,7 @@ function service(overrides: Partial<Service>): Service {
     namespaceAnnotations: {},
     namespaceLabels: {},
     entryVisibility: undefined,
+    flags: DEFAULT_MESH_FLAGS,
   };
   return {
     ...(serviceFromKubernetes(kubernetesService('a', {}, { namespace: 'shop' }), context) as Service),

@@ -13,7 +13,6 @@ import { createAuthorizationModel } from '#model/authorization.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
-import type { ClusterFlags } from '#model/cluster-flags.ts';
 import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
@@ -67,8 +66,6 @@ export interface MeshGraphSources {
   readonly clusterDomain?: string;
   /** Defaults where absent. */
   readonly flags?: MeshFlags;
-  /** Istio's switches for services and clusters; those of Istio by default. */
-  readonly clusterFlags?: ClusterFlags;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
   /** False where proxies are told with all that is known about them, and no workload is to be asked. */
@@ -247,11 +244,11 @@ function describedProxies(engine: Engine, sources: MeshGraphSources, { workloads
 }
 
 /** Those of the options that were given: the others have defaults of their own. */
-function serviceOptions({ clusterId, clusterDomain, clusterFlags, derivesAddresses }: MeshGraphSources) {
+function serviceOptions({ clusterId, clusterDomain, flags, derivesAddresses }: MeshGraphSources) {
   return {
     ...(clusterId === undefined ? {} : { clusterId }),
     ...(clusterDomain === undefined ? {} : { clusterDomain }),
-    ...(clusterFlags === undefined ? {} : { clusterFlags }),
+    ...(flags === undefined ? {} : { flags }),
     ...(derivesAddresses === undefined ? {} : { derivesAddresses }),
   };
 }

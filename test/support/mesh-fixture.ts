@@ -86,7 +86,7 @@ export interface MeshFixture {
 
 /** Makes an empty mesh with Istio's default mesh config. */
 export function meshFixture(
-  options: Pick<MeshOptions, 'clusterFlags' | 'derivesAddresses' | 'describesProxies'> = {},
+  options: Pick<MeshOptions, 'flags' | 'derivesAddresses' | 'describesProxies'> = {},
 ): MeshFixture {
   const failures: Error[] = [];
   const mesh = createMesh({

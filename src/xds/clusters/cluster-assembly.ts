@@ -4,7 +4,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_builder.go, cluster_tls.go.
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
-import { persistentSessionOf, type Service, telemetryName } from '#model/service.ts';
+import { type Service, telemetryName } from '#model/service.ts';
 import type { ClientPlace } from '#xds/endpoints/endpoint-view.ts';
 import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from '#xds/endpoints/endpoint-selection.ts';
 import { groupByLocality, type LocalityGroup } from '#xds/endpoints/locality-group.ts';
@@ -48,11 +48,11 @@ export function clusterInput(planned: PlannedCluster, context: HostContext): Clu
     policy: planned.policy,
     tls: tlsOf(planned, context),
     localityLb: localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts),
-    neverPanics: service.trafficDistribution !== '' || facts.flags.alwaysSendsUnhealthy,
+    neverPanics: service.trafficDistribution !== '' || facts.flags.sendUnhealthyEndpoints,
     followsDownstreamProtocol: !traits.isGateway,
     ipFamilies: traits.ipFamilies,
     preservesHeaderCase: traits.preservesHeaderCase,
-    keepsDraining: persistentSessionOf(service) !== undefined,
+    keepsDraining: service.persistentSession !== undefined,
     racesConnections: service.racesConnections,
     facts,
   };

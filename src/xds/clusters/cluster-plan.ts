@@ -115,7 +115,7 @@ function isDynamic(service: Service): boolean {
  * own: Istio leaves such clusters without a destination.
  */
 function discoveryOf(policy: PortPolicy, { service, traits, facts }: PlanInput): Discovery {
-  const isBalanced = service.registry === 'Kubernetes' && facts.flags.edsForHeadless;
+  const isBalanced = service.registry === 'Kubernetes' && facts.flags.edsForHeadlessServices;
   const knowsDestination = !traits.isGateway && traits.hasOriginalDestination && !isBalanced;
   const isPassthrough = policy.loadBalancer?.simple === 'PASSTHROUGH';
   if (isDynamic(service)) return 'DYNAMIC';

@@ -18,7 +18,10 @@ const DEFAULT_RETRY_PERCENT = 20;
 const DEFAULT_RETRY_CONCURRENCY = 3;
 
 /** Circuit breakers: unlimited, but for what the policy limits. A limit of 0 counts as not set. */
-export function circuitBreakers(policy: PortPolicy): InitOf<typeof CircuitBreakersSchema> {
+export function circuitBreakers(
+  policy: PortPolicy,
+  facts?: ClusterFacts,
+): InitOf<typeof CircuitBreakersSchema> {
   const { http, tcp } = policy.connectionPool ?? {};
   const retryBudget = retryBudgetOf(policy.retryBudget);
   return {
@@ -29,6 +32,7 @@ export function circuitBreakers(policy: PortPolicy): InitOf<typeof CircuitBreake
         maxRequests: http?.http2MaxRequests || UNLIMITED,
         maxRetries: http?.maxRetries || UNLIMITED,
         ...(retryBudget === undefined ? {} : { retryBudget }),
+        trackRemaining: facts?.flags.noRemainingMetrics === false,
       },
     ],
   };

@@ -18,6 +18,10 @@ import {
 } from '#proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.ts';
 import { CaresDnsResolverConfigSchema } from '#proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
 import type { Viewer } from '#scope/viewer.ts';
+import {
+  type TypedExtensionConfig,
+  TypedExtensionConfigSchema,
+} from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
 import type { InitOf } from '#xds/message-init.ts';
@@ -72,13 +76,21 @@ export function anyHostDnsCache(
     maxHosts,
   });
   if (!capturesDns) return cache;
-  const resolver = create(CaresDnsResolverConfigSchema, {
+  cache.typedDnsResolverConfig = resolverConfig({
     resolvers: [socketAddress(AGENT_DNS.address, AGENT_DNS.port)],
   });
-  cache.typedDnsResolverConfig = {
-    $typeName: 'envoy.config.core.v3.TypedExtensionConfig',
-    name: 'envoy.network.dns_resolver.cares',
-    typedConfig: packAny(CaresDnsResolverConfigSchema, resolver),
-  };
   return cache;
+}
+
+/** The resolver of clusters that look names up. New sockets after so many queries let c-ares notice a changed DNS server. */
+export function dnsResolver(udpMaxQueries: number): TypedExtensionConfig {
+  return resolverConfig({ udpMaxQueries });
+}
+
+function resolverConfig(init: InitOf<typeof CaresDnsResolverConfigSchema>): TypedExtensionConfig {
+  const config = create(CaresDnsResolverConfigSchema, init);
+  return create(TypedExtensionConfigSchema, {
+    name: 'envoy.network.dns_resolver.cares',
+    typedConfig: packAny(CaresDnsResolverConfigSchema, config),
+  });
 }

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { LoadBalancerSettings } from '#api/destination-rule.ts';
-import { DEFAULT_CLUSTER_FLAGS } from '#model/cluster-flags.ts';
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 import { clusterFacts } from '#model/mesh-facts.ts';
 import { kubernetesService, proxy, serviceEntry } from '#model/service-model-rig.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -51,7 +51,7 @@ test('sessions may go on with endpoints that drain', () => {
 });
 
 test('a flag weighs the localities of every cluster', () => {
-  const facts = clusterFacts({}, { ...DEFAULT_CLUSTER_FLAGS, localityWeighted: true });
+  const facts = clusterFacts({}, { ...DEFAULT_MESH_FLAGS, localityWeightedLb: true });
   const input = { facts, policy: {}, discovery: 'EDS', neverPanics: false } as unknown as ClusterInput;
   deepStrictEqual(commonLoadBalancing(input).localityConfigSpecifier?.case, 'localityWeightedLbConfig');
 });
@@ -69,4 +69,26 @@ test('an entry may ask Envoy to race its connections', () => {
   rig.connect(client);
   const cluster = rig.cluster(client, 'outbound|80||x.com') ?? {};
   deepStrictEqual([cluster['type'], cluster['dnsLookupFamily']], ['LOGICAL_DNS', 'ALL']);
+});
+
+test('weights follow what servers report about their load', () => {
+  const backendUtilization = {
+    weightStabilizationPeriod: '5s',
+    errorUtilizationPenaltyPercent: 150,
+    metricNamesForComputingUtilization: ['named_metrics.queue'],
+  };
+  const cluster = reviewsCluster({ loadBalancer: { backendUtilization } });
+  const path = ['loadBalancingPolicy', 'policies', 0, 'typedExtensionConfig'] as const;
+  deepStrictEqual(
+    [
+      cluster['lbPolicy'],
+      at(cluster, ...path, 'name'),
+      at(cluster, ...path, 'typedConfig', 'blackoutPeriod'),
+    ],
+    ['LOAD_BALANCING_POLICY_CONFIG', 'envoy.load_balancing_policies.client_side_weighted_round_robin', '5s'],
+  );
+  deepStrictEqual(at(cluster, ...path, 'typedConfig', 'errorUtilizationPenalty'), 1.5);
+  const localityLbSetting = { distribute: [{ from: 'a', to: { a: 100 } }] };
+  const weighted = reviewsCluster({ loadBalancer: { backendUtilization, localityLbSetting } });
+  deepStrictEqual(at(weighted, ...path, 'name'), 'envoy.load_balancing_policies.wrr_locality');
 });

@@ -10,11 +10,12 @@ import {
 import { HealthStatus } from '#proto/envoy/config/core/v3/health_check_pb.ts';
 import { balancesByZone } from '#xds/endpoints/locality-settings.ts';
 import { parseDuration } from '#xds/routes/duration.ts';
+import { utilizationPolicy } from './backend-utilization.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
 type ClusterInit = InitOf<typeof ClusterSchema>;
-type LbInit = Pick<ClusterInit, 'lbPolicy' | 'lbConfig'>;
+type LbInit = Pick<ClusterInit, 'lbPolicy' | 'lbConfig' | 'loadBalancingPolicy'>;
 type CommonLbInit = NonNullable<ClusterInit['commonLbConfig']>;
 
 const DEFAULT_RING_SIZE = 1024;
@@ -31,7 +32,15 @@ export function loadBalancer(input: ClusterInput): LbInit {
     return { lbPolicy: LbPolicy.CLUSTER_PROVIDED, lbConfig: { case: 'originalDstLbConfig', value } };
   }
   if (input.discovery === 'DYNAMIC') return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
+  // Requests for one key have to go to one server.
+  if (input.facts.flags.redisFilter && input.protocol === 'Redis') return { lbPolicy: LbPolicy.MAGLEV };
   const settings = input.policy.loadBalancer;
+  if (settings?.backendUtilization !== undefined) {
+    return {
+      lbPolicy: LbPolicy.LOAD_BALANCING_POLICY_CONFIG,
+      loadBalancingPolicy: utilizationPolicy(settings.backendUtilization, isWeightedByLocality(input)),
+    };
+  }
   return { ...simple(settings), ...consistentHash(settings?.consistentHash) };
 }
 
@@ -109,6 +118,8 @@ const OVERRIDABLE = [
 ] as const;
 
 function localityConfig(input: ClusterInput): Pick<CommonLbInit, 'localityConfigSpecifier'> {
+  // A policy by utilization weighs localities itself.
+  if (input.policy.loadBalancer?.backendUtilization !== undefined) return {};
   const { localityLb } = input;
   if (localityLb?.kind !== 'zoneAware') {
     return isWeightedByLocality(input)
@@ -125,7 +136,7 @@ function localityConfig(input: ClusterInput): Pick<CommonLbInit, 'localityConfig
 }
 
 function isWeightedByLocality(input: ClusterInput): boolean {
-  if (input.facts.flags.localityWeighted) return true;
+  if (input.facts.flags.localityWeightedLb) return true;
   const lb = input.localityLb;
   if (lb?.kind !== 'locality') return false;
   const { distribute = [], failover = [], failoverPriority = [] } = lb.setting;

@@ -27,7 +27,7 @@ import {
 } from '#xds/tls/upstream-tls.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { circuitBreakers, connectionOptions, outlierDetection } from './connection-pool.ts';
-import { dnsLookupFamily, dynamicCluster, wildcardDnsCache } from './dns-cache.ts';
+import { dnsLookupFamily, dnsResolver, dynamicCluster, wildcardDnsCache } from './dns-cache.ts';
 import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion, requestNames } from './http-options.ts';
 import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
 import type { InitOf } from '#xds/message-init.ts';
@@ -56,7 +56,7 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
     ...discovery(input),
     connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? facts.connectTimeout),
     ...loadBalancer(input),
-    circuitBreakers: circuitBreakers(policy),
+    circuitBreakers: circuitBreakers(policy, facts),
     commonLbConfig: commonLoadBalancing(input),
     ...(outliers === undefined ? {} : { outlierDetection: outliers }),
     ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
@@ -112,6 +112,7 @@ function dnsDiscovery(input: ClusterInput): ClusterInit {
     dnsRefreshRate: parseDuration(input.facts.dnsRefreshRate),
     dnsJitter: durationFromMs(input.facts.flags.dnsJitterMs),
     respectDnsTtl: true,
+    typedDnsResolverConfig: dnsResolver(input.facts.flags.dnsUdpMaxQueries),
     loadAssignment: buildLoadAssignment({ clusterName: input.name, groups: input.endpoints }),
   };
 }

@@ -25,6 +25,8 @@ import { anyHostDnsCache, dynamicCluster } from './dns-cache.ts';
 import { HTTP_PROTOCOL_OPTIONS, preserveCase, type RequestNames, requestNames } from './http-options.ts';
 
 const IDLE_TIMEOUT_MS = 300_000;
+/** Names that a proxy remembers. Source: PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
+const MAX_HOSTS = 1024;
 
 /** What `PassthroughCluster` is made from. */
 export interface PassthroughInput {
@@ -43,7 +45,7 @@ export function buildPassthroughCluster({ facts, preservesHeaderCase }: Passthro
     clusterDiscoveryType: { case: 'type', value: DiscoveryType.ORIGINAL_DST },
     connectTimeout: parseDuration(pool?.tcp?.connectTimeout ?? facts.connectTimeout),
     lbPolicy: LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: circuitBreakers(policy),
+    circuitBreakers: circuitBreakers(policy, facts),
     ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
     typedExtensionProtocolOptions: { [HTTP_PROTOCOL_OPTIONS]: passthroughOptions(preservesHeaderCase) },
   });
@@ -72,7 +74,7 @@ export function buildAnyHostCluster(input: AnyHostInput): Cluster {
   const config = create(ClusterConfigSchema, {
     clusterImplementationSpecifier: {
       case: 'dnsCacheConfig',
-      value: anyHostDnsCache(input.ipFamilies, facts.flags.dynamicDnsMaxHosts, input.capturesDns),
+      value: anyHostDnsCache(input.ipFamilies, MAX_HOSTS, input.capturesDns),
     },
     allowInsecureClusterOptions: !(names?.autoSni && names.autoSanValidation),
   });
@@ -83,7 +85,7 @@ export function buildAnyHostCluster(input: AnyHostInput): Cluster {
     clusterDiscoveryType: dynamicCluster(config),
     connectTimeout: parseDuration(facts.connectTimeout),
     lbPolicy: LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: circuitBreakers({}),
+    circuitBreakers: circuitBreakers({}, facts),
     ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
     typedExtensionProtocolOptions: {
       [HTTP_PROTOCOL_OPTIONS]:

@@ -6,13 +6,11 @@
 import type { TrafficPolicy } from '#api/destination-rule.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import { isIp } from '#base/cidr.ts';
-import type { ClusterFlags } from '#model/cluster-flags.ts';
-import { persistentSessionOf, type Service, type ServicePort } from '#model/service.ts';
+import type { ClusterFlags } from '#model/mesh-facts.ts';
+import type { Service, ServicePort } from '#model/service.ts';
 import { type Labels, matchesLabels } from '#model/workload-labels.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
 import type { PortPolicy } from '#xds/clusters/traffic-policy.ts';
-
-const DRAINING_LABEL = 'istio.io/draining';
 
 /** One cluster's wish. */
 export interface EndpointQuery {
@@ -34,7 +32,7 @@ export function selectEndpoints(
 ): readonly Endpoint[] {
   const takesUnhealthy = sendsUnhealthy(query);
   const isNodeLocal = query.service.internalTrafficPolicy === 'Local';
-  const keepsDraining = persistentSessionOf(query.service)?.by === 'cookie';
+  const keepsDraining = query.service.persistentSession?.by === 'cookie';
   return endpoints.filter(
     (endpoint) =>
       endpoint.servicePort === query.port.number &&
@@ -42,7 +40,7 @@ export function selectEndpoints(
       (resolvesNames ? endpoint.address !== '' : isReachable(endpoint)) &&
       (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
-      (keepsDraining || !isDraining(endpoint)) &&
+      (keepsDraining || endpoint.health !== 'draining') &&
       matchesLabels(query.subsetLabels, endpoint.labels),
   );
 }
@@ -51,18 +49,13 @@ function isReachable(endpoint: Endpoint): boolean {
   return endpoint.port === 0 || isIp(endpoint.address);
 }
 
-/** True for endpoints that take no new sessions: on their way out, or marked so by a label. */
-export function isDraining(endpoint: Endpoint): boolean {
-  return endpoint.health === 'draining' || (endpoint.labels[DRAINING_LABEL] ?? '') !== '';
-}
-
 /**
  * Endpoints that are not ready are sent, marked, so that Envoy knows how many there are; not where a rule asks for panic
  * mode, in which Envoy would use them.
  */
 function sendsUnhealthy({ service, policy, flags }: EndpointQuery): boolean {
-  if (service.trafficDistribution !== '' || flags.alwaysSendsUnhealthy) return true;
-  if (!flags.sendsUnhealthy) return false;
+  if (service.trafficDistribution !== '' || flags.sendUnhealthyEndpoints) return true;
+  if (!flags.autoSendUnhealthyEndpoints) return false;
   return (policy.outlierDetection?.minHealthPercent ?? 0) <= 0;
 }
 

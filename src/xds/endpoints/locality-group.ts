@@ -6,7 +6,6 @@
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { Locality } from '#model/proxy.ts';
-import { isDraining } from './endpoint-selection.ts';
 import type { Labels } from '#model/workload-labels.ts';
 
 /** One endpoint as Envoy needs it. */
@@ -88,7 +87,7 @@ function lbEndpoint(endpoint: Endpoint, isMutualTls: boolean): LbEndpointInput {
     address: endpoint.address,
     port: endpoint.port,
     weight: endpoint.weight || 1,
-    health: isDraining(endpoint) ? 'draining' : endpoint.health,
+    health: endpoint.health,
     isMutualTls,
     workload: workloadFacts(endpoint),
   };
