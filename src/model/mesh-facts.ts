@@ -4,7 +4,6 @@
  */
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type {
-  ClientTLSSettingsJson,
   ConnectionPoolSettingsJson,
   ConnectionPoolSettings_TCPSettings_TcpKeepaliveJson as TcpKeepalive,
   LocalityLoadBalancerSettingJson,
@@ -52,8 +51,6 @@ export interface ClusterFacts {
   readonly preserveHeaderCase: boolean;
   /** Pattern for the names of clusters in statistics; '' for their own names. */
   readonly statName: string;
-  /** Unknown hosts are looked up by name, with this TLS; undefined when they are not. */
-  readonly dynamicDns: { readonly tls: ClientTLSSettingsJson | undefined } | undefined;
   readonly flags: ClusterFlags;
 }
 
@@ -136,10 +133,6 @@ export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_ME
     tlsEcdhCurves: mesh.tlsDefaults?.ecdhCurves ?? [],
     preserveHeaderCase: mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase ?? false,
     statName: mesh.outboundClusterStatName ?? '',
-    dynamicDns:
-      mesh.outboundTrafficPolicy?.mode === 'ALLOW_ANY_DYNAMIC_DNS'
-        ? { tls: mesh.outboundTrafficPolicy.tls }
-        : undefined,
     flags: clusterFlags(flags),
   };
 }

@@ -13,6 +13,7 @@ import type { Engine, Fetch, SourceCollection } from '#collections/collection.ts
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { LocalReplica } from './endpoint.ts';
 import { MESH_KEY } from './mesh-facts.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 import type { Proxy } from './proxy.ts';
 import { createServiceModel, type ServiceModel } from './service-model.ts';
 
@@ -215,7 +216,7 @@ export interface ServiceModelRig {
 }
 
 /** An empty mesh. */
-export function serviceModelRig(): ServiceModelRig {
+export function serviceModelRig(flags: MeshFlags = DEFAULT_MESH_FLAGS): ServiceModelRig {
   const engine = createEngine();
   const sources = new Map<string, SourceCollection<MeshObject<unknown>>>(
     KINDS.map((kind) => [kind, engine.source<MeshObject<unknown>>(`objects.${kind}`)]),
@@ -236,6 +237,7 @@ export function serviceModelRig(): ServiceModelRig {
     localWorkloads: of('LocalWorkload'),
     localReplicas,
     meshConfig,
+    flags,
   });
   meshConfig.set(MESH_KEY, {});
   return {

@@ -87,17 +87,20 @@ export interface PersistentSession {
   readonly by: 'cookie' | 'header';
   /** `name` or `name:/path` of the cookie, name of the header. */
   readonly value: string;
+  /** Routes make it so; else only endpoints that drain are kept, as Istio has it where its flag is off. */
+  readonly isRouted: boolean;
 }
 
 /** The persistent session of a service; the cookie wins. Source: Istio networking/util MaybeBuildStatefulSessionFilterConfig. */
 export function persistentSessionOf(
   labels: Service['labels'],
-  { persistentSessionLabel, persistentSessionHeaderLabel }: MeshFlags,
+  flags: MeshFlags,
 ): PersistentSession | undefined {
-  const cookie = labels[persistentSessionLabel] ?? '';
-  if (cookie !== '') return { by: 'cookie', value: cookie };
-  const header = labels[persistentSessionHeaderLabel] ?? '';
-  return header === '' ? undefined : { by: 'header', value: header };
+  const isRouted = flags.persistentSessions;
+  const cookie = labels[flags.persistentSessionLabel] ?? '';
+  if (cookie !== '') return { by: 'cookie', value: cookie, isRouted };
+  const header = labels[flags.persistentSessionHeaderLabel] ?? '';
+  return header === '' ? undefined : { by: 'header', value: header, isRouted };
 }
 
 /** Name of a service in telemetry and cluster metadata: a ServiceEntry's services go by their host. */

@@ -4,7 +4,7 @@
  */
 import type { Destination, HttpRoute } from '#api/virtual-service.ts';
 import type { LoadBalancerSettings_ConsistentHashLBJson } from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
-import type { Service } from '#model/service.ts';
+import type { PersistentSession, Service } from '#model/service.ts';
 import type { DestinationPolicy } from './outbound-host.ts';
 
 /** Finds what a host name means for the asker; undefined when it sees no such service. */
@@ -34,6 +34,8 @@ export interface ResolvedDestination {
   readonly port: number;
   readonly subset: string;
   readonly hash: LoadBalancerSettings_ConsistentHashLBJson | undefined;
+  /** The service's sessions, where routes are to keep them with an endpoint. */
+  readonly session: PersistentSession | undefined;
 }
 
 /** All destinations of one rule. */
@@ -67,7 +69,14 @@ export function resolveDestination(destination: Destination, scope: ResolutionSc
     port: namedPort || inferPort(facts?.service, scope),
     subset,
     hash: facts?.policy === undefined ? undefined : destinationHash(facts.policy, subset, namedPort),
+    session: routedSession(facts?.service),
   };
+}
+
+/** The session that routes to a service keep with an endpoint. */
+export function routedSession(service: Service | undefined): PersistentSession | undefined {
+  const session = service?.persistentSession;
+  return session?.isRouted === true ? session : undefined;
 }
 
 function inferPort(service: Service | undefined, scope: ResolutionScope): number {

@@ -35,8 +35,6 @@ export interface Viewer {
   readonly capturesDns: boolean;
   /** Its proxies keep the case of HTTP/1 header names. */
   readonly preservesHeaderCase: boolean;
-  /** Its Sidecar object has its own word on hosts that nobody declared. */
-  readonly ownsOutboundPolicy: boolean;
   /** Names of DestinationRules of this namespace with a workloadSelector that matches these proxies, sorted. */
   readonly selectiveRules: readonly string[];
 }
@@ -100,7 +98,6 @@ function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
     ipFamilies: familiesOf(proxy, mesh.flags.dualStack),
     capturesDns: proxy.dnsCapture,
     preservesHeaderCase: preservesHeaderCase(proxy) ?? mesh.preserveHeaderCase,
-    ownsOutboundPolicy: sidecar?.spec.outboundTrafficPolicy !== undefined,
     selectiveRules,
   };
   return { key: keyOf(facts, mesh.preserveHeaderCase), ...facts };

@@ -19,8 +19,6 @@ export interface ClusterName {
 export const PASSTHROUGH_CLUSTER = 'PassthroughCluster';
 /** Cluster without endpoints: what is sent there is refused. */
 export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
-/** Cluster that looks up whatever host a request names. */
-export const ANY_HOST_CLUSTER = 'AllowAnyDynamicDNSCluster';
 /** Inbound pass-through to the original destination, IPv4. */
 export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';
 

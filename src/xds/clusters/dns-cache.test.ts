@@ -2,14 +2,11 @@ import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { ClientTlsSettings } from '#api/destination-rule.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
-import type { Proxy } from '#model/proxy.ts';
 import { object, proxy, serviceEntry } from '#model/service-model-rig.ts';
-import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { at, type Json, outboundRig } from '#xds/outbound-rig.ts';
 
 const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const WILDCARD = 'outbound|80||*.x.com';
-const ANY_HOST = 'AllowAnyDynamicDNSCluster';
 
 function wildcardCluster(tls?: ClientTlsSettings, client = proxy('client')): Json {
   const rig = outboundRig();
@@ -18,13 +15,6 @@ function wildcardCluster(tls?: ClientTlsSettings, client = proxy('client')): Jso
     rig.apply(object('DestinationRule', 'r', { host: '*.x.com', trafficPolicy: { tls } }));
   rig.connect(client);
   return rig.cluster(client, WILDCARD) ?? {};
-}
-
-function anyHostCluster(mesh: MeshConfigJson, client: Proxy = proxy('client')): Json | undefined {
-  const rig = outboundRig();
-  rig.meshConfig.set(MESH_KEY, mesh);
-  rig.connect(client);
-  return rig.cluster(client, ANY_HOST);
 }
 
 function shape(cluster: Json): unknown {
@@ -76,35 +66,6 @@ test('a proxy with IPv6 addresses alone looks for such', () => {
   const client = proxy('client', { addresses: ['fd00::9'] });
   const config = at(wildcardCluster(undefined, client), 'clusterType', 'typedConfig');
   deepStrictEqual(at(config, 'dnsCacheConfig', 'dnsLookupFamily'), 'V6_ONLY');
-});
-
-const LOOKS_UP: MeshConfigJson = { outboundTrafficPolicy: { mode: 'ALLOW_ANY_DYNAMIC_DNS' } };
-
-test('hosts that nobody declared are looked up where the mesh says so', () => {
-  deepStrictEqual(anyHostCluster({}), undefined);
-  deepStrictEqual(anyHostCluster(LOOKS_UP, proxy('gw', { id: 'gw', type: 'router' })), undefined);
-  deepStrictEqual(shape(anyHostCluster(LOOKS_UP) ?? {}), {
-    cache: 'allow_any_dfp_dns_cache',
-    insecure: true,
-    names: {},
-    socket: '',
-  });
-  const tls = { outboundTrafficPolicy: { ...LOOKS_UP.outboundTrafficPolicy, tls: { mode: 'SIMPLE' } } };
-  deepStrictEqual(shape(anyHostCluster(tls as MeshConfigJson) ?? {}), {
-    cache: 'allow_any_dfp_dns_cache',
-    insecure: false,
-    names: { autoSni: true, autoSanValidation: true },
-    socket: TLS,
-  });
-});
-
-test('a proxy that captures DNS asks its agent', () => {
-  const cluster = anyHostCluster(LOOKS_UP, proxy('client', { dnsCapture: true }));
-  const resolver = at(cluster, 'clusterType', 'typedConfig', 'dnsCacheConfig', 'typedDnsResolverConfig');
-  deepStrictEqual(at(resolver, 'typedConfig', 'resolvers', 0, 'socketAddress'), {
-    address: '127.0.0.1',
-    portValue: 15_053,
-  });
 });
 
 test('the names of clusters in statistics follow the pattern of the mesh', () => {

@@ -22,13 +22,8 @@ import {
   type TypedExtensionConfig,
   TypedExtensionConfigSchema,
 } from '#proto/envoy/config/core/v3/extension_pb.ts';
-import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
 import type { InitOf } from '#xds/message-init.ts';
-
-const ANY_HOST_CACHE = 'allow_any_dfp_dns_cache';
-/** Where the agent answers DNS beside a proxy. */
-const AGENT_DNS = { address: '127.0.0.1', port: 15_053 };
 
 type IpFamilies = Viewer['ipFamilies'];
 
@@ -64,31 +59,9 @@ export function wildcardDnsCache(host: string, families: IpFamilies): DnsCacheCo
   });
 }
 
-/** The cache of hosts that nobody declared, under ALLOW_ANY_DYNAMIC_DNS. Proxies that capture DNS ask their agent. */
-export function anyHostDnsCache(
-  families: IpFamilies,
-  maxHosts: number,
-  capturesDns: boolean,
-): DnsCacheConfig {
-  const cache = create(DnsCacheConfigSchema, {
-    name: ANY_HOST_CACHE,
-    dnsLookupFamily: dnsLookupFamily(families),
-    maxHosts,
-  });
-  if (!capturesDns) return cache;
-  cache.typedDnsResolverConfig = resolverConfig({
-    resolvers: [socketAddress(AGENT_DNS.address, AGENT_DNS.port)],
-  });
-  return cache;
-}
-
 /** The resolver of clusters that look names up. New sockets after so many queries let c-ares notice a changed DNS server. */
 export function dnsResolver(udpMaxQueries: number): TypedExtensionConfig {
-  return resolverConfig({ udpMaxQueries });
-}
-
-function resolverConfig(init: InitOf<typeof CaresDnsResolverConfigSchema>): TypedExtensionConfig {
-  const config = create(CaresDnsResolverConfigSchema, init);
+  const config = create(CaresDnsResolverConfigSchema, { udpMaxQueries });
   return create(TypedExtensionConfigSchema, {
     name: 'envoy.network.dns_resolver.cares',
     typedConfig: packAny(CaresDnsResolverConfigSchema, config),

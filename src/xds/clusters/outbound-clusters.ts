@@ -26,13 +26,7 @@ import { createDestinations, type Destination } from './destination.ts';
 import { encodeCluster } from './outbound-cluster.ts';
 import { createSniClusters } from './sni-clusters.ts';
 import { createPlacedClusters } from './placed-clusters.ts';
-import {
-  type AnyHostInput,
-  buildAnyHostCluster,
-  buildBlackHoleCluster,
-  buildPassthroughCluster,
-  type PassthroughInput,
-} from './special-clusters.ts';
+import { buildBlackHoleCluster, buildPassthroughCluster, type PassthroughInput } from './special-clusters.ts';
 
 /** What clusters are made of. */
 export interface ClusterSources {
@@ -143,7 +137,6 @@ function* clustersOfShard(
 
 const encodePassthrough = (input: PassthroughInput): Resource => encoded(buildPassthroughCluster(input));
 const encodeBlackHole = (facts: ClusterFacts): Resource => encoded(buildBlackHoleCluster(facts));
-const encodeAnyHost = (input: AnyHostInput): Resource => encoded(buildAnyHostCluster(input));
 
 function encoded(cluster: Cluster): Resource {
   return encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, cluster.name);
@@ -153,12 +146,8 @@ function specialClusters(viewer: Viewer, { interner, facts }: ShardContext): Ent
   const causes = [{ kind: 'MeshConfig', namespace: '', name: MESH_KEY, path: '' }];
   const resources = [interner.intern('blackHoleCluster', facts, encodeBlackHole)];
   if (viewer.proxyType === 'sidecar') {
-    const { preservesHeaderCase, ipFamilies, capturesDns } = viewer;
-    const input = { facts, preservesHeaderCase };
+    const input = { facts, preservesHeaderCase: viewer.preservesHeaderCase };
     resources.push(interner.intern('passthroughCluster', input, encodePassthrough));
-    if (facts.dynamicDns !== undefined && !viewer.ownsOutboundPolicy) {
-      resources.push(interner.intern('anyHostCluster', { ...input, ipFamilies, capturesDns }, encodeAnyHost));
-    }
   }
   return resources.map((resource) => ({ resource, causes }));
 }

@@ -9,7 +9,12 @@ import type { Interner } from '#collections/interner.ts';
 import { MESH_GATEWAY, type VirtualService } from '#model/virtual-service.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
 import type { RouteContext } from '#scope/route-context.ts';
-import { type HostFacts, type PortInference, servicePortHash } from '#scope/route-destination.ts';
+import {
+  type HostFacts,
+  type PortInference,
+  routedSession,
+  servicePortHash,
+} from '#scope/route-destination.ts';
 import type { HostDomains } from '#scope/route-domains.ts';
 import { type SelectedRule, selectRules } from '#scope/route-selection.ts';
 import type { RouteView } from '#scope/route-view.ts';
@@ -125,7 +130,8 @@ export class OutboundHostBuilder {
   #intern(target: HostTarget, view: RouteView, routes: HostRoutes): EncodedVirtualHost {
     const { name, domains } = target;
     const includeAttemptCount = view.includesAttemptCount;
-    return internVirtualHost(this.#deps.interner, { name, domains, routes, includeAttemptCount });
+    const session = routedSession(target.host?.service);
+    return internVirtualHost(this.#deps.interner, { name, domains, routes, includeAttemptCount, session });
   }
 }
 

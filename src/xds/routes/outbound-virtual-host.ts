@@ -4,7 +4,7 @@
  */
 import type { Cause } from '#base/cause.ts';
 import type { Interner } from '#collections/interner.ts';
-import type { Service } from '#model/service.ts';
+import type { PersistentSession, Service } from '#model/service.ts';
 import type { VirtualService } from '#model/virtual-service.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 import type { HostDomains } from '#scope/route-domains.ts';
@@ -46,6 +46,7 @@ export interface VirtualHostRecord {
   readonly domains: HostDomains;
   readonly routes: HostRoutes;
   readonly includeAttemptCount: boolean;
+  readonly session: PersistentSession | undefined;
 }
 
 /** Builds and encodes a virtual host, once per distinct input. */
@@ -59,11 +60,12 @@ export function causesOf(host: OutboundVirtualHost): readonly Cause[] {
 }
 
 function buildVirtualHost(input: VirtualHostRecord): EncodedVirtualHost {
-  const { routes, includeAttemptCount } = input;
+  const { routes, includeAttemptCount, session } = input;
   return encodeVirtualHost(input.name, input.domains, {
     routes:
       routes.kind === 'default' ? [encodeRoute(buildDefaultRoute(routes))] : buildRouteList(routes.list),
     requireTls: false,
     includeAttemptCount,
+    session,
   });
 }

@@ -8,6 +8,7 @@ import type { Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { createRouteModel, type RouteModel } from '#model/route-model.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
 import {
   kubernetesService,
   object,
@@ -89,8 +90,8 @@ export function httpService(
 }
 
 /** An empty mesh with routes and gateways. */
-export function routeRig(): RouteRig {
-  const rig = serviceModelRig();
+export function routeRig(flags?: MeshFlags): RouteRig {
+  const rig = serviceModelRig(flags);
   const { engine } = rig;
   const proxies = engine.source<Proxy>('proxies');
   const gateways = engine.source<MeshObject<GatewaySpec>>('objects.Gateway');

@@ -25,6 +25,7 @@ function input(http: HttpRoute, overrides: Partial<RouteInput> = {}): RouteInput
     notFoundIs500: false,
     listenPort: 80,
     isTls: false,
+    session: undefined,
     ...overrides,
   };
 }

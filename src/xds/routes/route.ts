@@ -16,7 +16,9 @@ import type {
   HTTPRetryJson,
   HTTPRouteJson,
 } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type { PersistentSession } from '#model/service.ts';
 import { packAny } from '#xds/encode.ts';
+import { SESSION_FILTER, sessionSettings } from '#xds/filters/stateful-session.ts';
 import { parseClusterName } from '#xds/names.ts';
 import { type ActionInput, buildRouteAction, timeouts } from './action.ts';
 import { buildCorsPolicy } from './cors.ts';
@@ -37,6 +39,7 @@ export interface RouteInput extends ActionInput, RedirectContext {
   readonly match: HTTPMatchRequestJson | undefined;
   readonly virtualService: { readonly namespace: string; readonly name: string };
   readonly advertisesHttp3?: boolean;
+  readonly session: PersistentSession | undefined;
 }
 
 /**
@@ -52,7 +55,7 @@ export function buildRoute(input: RouteInput): Route {
     match,
     metadata: configMetadata(input.virtualService),
     statPrefix: input.match?.statPrefix ?? '',
-    typedPerFilterConfig: filterSettings(http),
+    typedPerFilterConfig: filterSettings(http, input.session),
   });
   if (http.redirect !== undefined) {
     const value = buildRedirect(http.redirect, input);
@@ -114,12 +117,13 @@ function configMetadata(
   return { filterMetadata: { istio: { config } } };
 }
 
-function filterSettings(http: HTTPRouteJson): Record<string, Any> {
+function filterSettings(http: HTTPRouteJson, session: PersistentSession | undefined): Record<string, Any> {
   const settings: Record<string, Any> = {};
   if (http.corsPolicy !== undefined)
     settings[CORS_FILTER] = packAny(CorsPolicySchema, buildCorsPolicy(http.corsPolicy));
   const fault = http.fault === undefined ? undefined : buildFault(http.fault);
   if (fault !== undefined) settings[FAULT_FILTER] = packAny(HTTPFaultSchema, fault);
+  if (session !== undefined) settings[SESSION_FILTER] = sessionSettings(session);
   return settings;
 }
 

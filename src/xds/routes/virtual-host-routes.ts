@@ -4,6 +4,7 @@
  */
 import type { HttpMatch, HttpRoute } from '#api/virtual-service.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type { PersistentSession } from '#model/service.ts';
 import type { VirtualService } from '#model/virtual-service.ts';
 import { type ResolutionScope, type ResolvedDestination, resolveRule } from '#scope/route-destination.ts';
 import type { SelectedRule } from '#scope/route-selection.ts';
@@ -32,6 +33,7 @@ export interface RouteListRule {
   readonly match: HttpMatch | undefined;
   readonly targets: readonly RouteTarget[];
   readonly mirrors: MirrorClusters;
+  readonly session: PersistentSession | undefined;
 }
 
 /** What the asker and the listener add to the rules. */
@@ -64,11 +66,25 @@ export function routeListInput(
           single: resolved.mirror === undefined ? '' : clusterOf(resolved.mirror),
           several: resolved.mirrors.map(clusterOf),
         },
+        session: sessionOf(resolved.targets),
       };
     }),
     listenPort: scope.listenerPort,
     ...context,
   };
+}
+
+/**
+ * The session of a rule with several destinations. That of the last one counts, unless two beside each other have one, then
+ * the first of them: Istio's behaviour.
+ */
+function sessionOf(targets: readonly ResolvedDestination[]): PersistentSession | undefined {
+  let session: PersistentSession | undefined;
+  for (const target of targets) {
+    if (session !== undefined && target.session !== undefined) return session;
+    session = target.session;
+  }
+  return session;
 }
 
 /** Builds the routes of a list. Cost: O(rules), once per distinct input. */

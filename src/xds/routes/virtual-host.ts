@@ -2,9 +2,13 @@
  * Virtual hosts as bytes, composed of encoded routes. The bytes equal the full encoding of the same message, because
  * protobuf writes fields by number and each repeated entry as a record of its own (a test says so).
  */
+import { toBinary } from '@bufbuild/protobuf';
+import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { hashHex } from '#base/hash.ts';
+import type { PersistentSession } from '#model/service.ts';
 import type { HostDomains } from '#scope/route-domains.ts';
+import { SESSION_FILTER, sessionSettings } from '#xds/filters/stateful-session.ts';
 import type { EncodedRoute } from './encoded-route.ts';
 
 /** Fields of envoy.config.route.v3.VirtualHost, by number. */
@@ -13,6 +17,10 @@ const DOMAINS = 2;
 const ROUTES = 3;
 const REQUIRE_TLS = 4;
 const INCLUDE_REQUEST_ATTEMPT_COUNT = 14;
+const TYPED_PER_FILTER_CONFIG = 15;
+/** Fields of an entry of that map. */
+const MAP_KEY = 1;
+const MAP_VALUE = 2;
 /** Field of envoy.config.route.v3.RouteConfiguration. */
 const VIRTUAL_HOSTS = 2;
 
@@ -37,6 +45,8 @@ export interface VirtualHostTail {
   /** Plain requests are redirected to https. */
   readonly requireTls: boolean;
   readonly includeAttemptCount: boolean;
+  /** Sessions of the service that stay with an endpoint, for all routes without settings of their own. */
+  readonly session?: PersistentSession | undefined;
 }
 
 /** Encodes a virtual host. Cost: one copy of the routes. */
@@ -74,5 +84,10 @@ function encodeTail(tail: VirtualHostTail): Uint8Array {
   for (const route of tail.routes) writer.tag(ROUTES, WireType.LengthDelimited).bytes(route.bytes);
   if (tail.requireTls) writer.tag(REQUIRE_TLS, WireType.Varint).int32(TLS_FOR_ALL);
   if (tail.includeAttemptCount) writer.tag(INCLUDE_REQUEST_ATTEMPT_COUNT, WireType.Varint).bool(true);
+  if (tail.session !== undefined) {
+    const entry = new BinaryWriter().tag(MAP_KEY, WireType.LengthDelimited).string(SESSION_FILTER);
+    entry.tag(MAP_VALUE, WireType.LengthDelimited).bytes(toBinary(AnySchema, sessionSettings(tail.session)));
+    writer.tag(TYPED_PER_FILTER_CONFIG, WireType.LengthDelimited).bytes(entry.finish());
+  }
   return writer.finish();
 }
