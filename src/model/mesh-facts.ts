@@ -63,7 +63,6 @@ export type ClusterFlags = Pick<
   | 'localityWeightedLb'
   | 'dualStack'
   | 'dnsJitterMs'
-  | 'dnsUdpMaxQueries'
   | 'redisFilter'
   | 'noRemainingMetrics'
 >;
@@ -139,7 +138,7 @@ export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_ME
 
 function clusterFlags(flags: MeshFlags): ClusterFlags {
   const { autoSendUnhealthyEndpoints, sendUnhealthyEndpoints, edsForHeadlessServices } = flags;
-  const { localityWeightedLb, dualStack, dnsJitterMs, dnsUdpMaxQueries, redisFilter, noRemainingMetrics } =
+  const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics } =
     flags;
   return {
     autoSendUnhealthyEndpoints,
@@ -148,7 +147,6 @@ function clusterFlags(flags: MeshFlags): ClusterFlags {
     localityWeightedLb,
     dualStack,
     dnsJitterMs,
-    dnsUdpMaxQueries,
     redisFilter,
     noRemainingMetrics,
   };

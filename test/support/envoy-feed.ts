@@ -24,7 +24,7 @@ import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { type ResourceEntry, TYPE_LISTENER, TYPE_SECRET } from '#xds/resource.ts';
 import { FakeSource } from '../ads/fake-world.ts';
 import { DELTA_METHOD } from '../ads/grpc-rig.ts';
-import { createTestAuthority } from '../envoy/workload-certificates.ts';
+import { createTestAuthority, type TestAuthority } from '../envoy/workload-certificates.ts';
 import { plainResource, SNAPSHOT_PARTS } from './mesh-fixture.ts';
 
 const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
@@ -32,8 +32,14 @@ const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecret
 const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/default';
 const LIMIT_MS = 15_000;
 
+/** How an Envoy differs from one that only tries configuration. */
+export interface FeedOptions {
+  /** Port of a DNS server on 127.0.0.1; by default names are not looked up. */
+  readonly dnsPort?: number;
+}
+
 interface Certificates {
-  readonly root: string;
+  readonly authority: TestAuthority;
   readonly key: string;
   readonly chain: string;
 }
@@ -60,9 +66,11 @@ export class EnvoyFeed implements AsyncDisposable {
   #envoy: ChildProcess | undefined;
   #adminPort = 0;
   #log = '';
+  readonly #options: FeedOptions;
 
-  private constructor(certificates: Certificates) {
+  private constructor(certificates: Certificates, options: FeedOptions) {
     this.#certificates = certificates;
+    this.#options = options;
     const clock = systemClock();
     const log = silentLogger();
     const metrics = noMetrics();
@@ -86,14 +94,45 @@ export class EnvoyFeed implements AsyncDisposable {
   }
 
   /** Starts Envoy with nothing but where to ask. */
-  static async start(envoyPath: string): Promise<EnvoyFeed> {
+  static async start(envoyPath: string, options: FeedOptions = {}): Promise<EnvoyFeed> {
     const authority = await createTestAuthority();
     const { key, chain } = await authority.issue(SPIFFE_ID, {
       CN: 'app',
     });
-    const feed = new EnvoyFeed({ root: authority.root, key, chain });
+    const feed = new EnvoyFeed({ authority, key, chain }, options);
     await feed.#spawn(envoyPath);
     return feed;
+  }
+
+  /** The CA of the certificates that secrets hold. */
+  get authority(): TestAuthority {
+    return this.#certificates.authority;
+  }
+
+  /** Body of an admin page. */
+  admin(path: string): Promise<string> {
+    return this.#admin(path);
+  }
+
+  /** Gives Envoy another snapshot in place of what it has, listeners bound, and waits until it has taken it. */
+  async update(snapshot: ProxySnapshot): Promise<void> {
+    const secrets = this.#secretsFor(snapshot);
+    this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
+    this.nacks.length = 0;
+    this.#source.publish({ ...snapshot, secrets }, NODE_ID);
+    const endMs = performance.now() + LIMIT_MS;
+    for (;;) {
+      const { active, warming, refused } = await this.#holdings();
+      const problems = [...this.nacks.map((nack) => JSON.stringify(nack)), ...refused];
+      if (problems.length > 0) throw new Error(`Envoy refused: ${problems.join('\n')}`);
+      const missing = [
+        ...[...snapshot.clusters].filter(([name, { resource }]) => active.get(name) !== resource.version),
+        ...[...snapshot.listeners].filter(([name]) => !active.has(name)),
+      ];
+      if (missing.length + warming.length === 0 && this.#ads.connections.synced(NODE_ID)) return;
+      if (performance.now() > endMs) throw new Error(`Envoy warms ${warming.join(', ')}\n${this.#log}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   /**
@@ -146,7 +185,7 @@ export class EnvoyFeed implements AsyncDisposable {
     const { port } = await this.#grpc.listenTcp('127.0.0.1', 0);
     const config = join(this.#folder, 'envoy.json');
     const adminFile = join(this.#folder, 'admin');
-    writeFileSync(config, JSON.stringify(bootstrap(port)));
+    writeFileSync(config, JSON.stringify(bootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT)));
     const args = [
       '-c',
       config,
@@ -216,13 +255,13 @@ export class EnvoyFeed implements AsyncDisposable {
   }
 
   #secret(name: string): ResourceEntry {
-    const { root, key, chain } = this.#certificates;
+    const { authority, key, chain } = this.#certificates;
     const inline = (text: string) => ({ specifier: { case: 'inlineString', value: text } }) as const;
     const isRoot = name === 'ROOTCA' || name.endsWith('-cacert') || name.startsWith('file-root:');
     const message = create(SecretSchema, {
       name,
       type: isRoot
-        ? { case: 'validationContext', value: { trustedCa: inline(root) } }
+        ? { case: 'validationContext', value: { trustedCa: inline(authority.root) } }
         : { case: 'tlsCertificate', value: { certificateChain: inline(chain), privateKey: inline(key) } },
     });
     return { resource: encodeResource(SecretSchema, message, TYPE_SECRET, name), causes: [] };
@@ -286,7 +325,10 @@ function readPort(file: string): number {
   }
 }
 
-function bootstrap(port: number): unknown {
+/** Nobody answers there: host names of cases must not leave the machine. */
+const NO_DNS_PORT = 1;
+
+function bootstrap(port: number, dnsPort: number): unknown {
   const loopback = { socket_address: { address: '127.0.0.1', port_value: port } };
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   const cluster = (name: string) => ({
@@ -307,12 +349,11 @@ function bootstrap(port: number): unknown {
   return {
     node: { id: NODE_ID, cluster: 'app.default' },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
-    // Nobody answers there: host names of the cases must not leave the machine.
     typed_dns_resolver_config: {
       name: 'envoy.network.dns_resolver.cares',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig',
-        resolvers: [{ socket_address: { address: '127.0.0.1', port_value: 1 } }],
+        resolvers: [{ socket_address: { address: '127.0.0.1', port_value: dnsPort } }],
         query_timeout_seconds: 1,
         query_tries: 1,
       },

@@ -16,12 +16,7 @@ import {
   type DnsCacheConfig,
   DnsCacheConfigSchema,
 } from '#proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.ts';
-import { CaresDnsResolverConfigSchema } from '#proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
 import type { Viewer } from '#scope/viewer.ts';
-import {
-  type TypedExtensionConfig,
-  TypedExtensionConfigSchema,
-} from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { packAny } from '#xds/encode.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
@@ -56,14 +51,5 @@ export function wildcardDnsCache(host: string, families: IpFamilies): DnsCacheCo
   return create(DnsCacheConfigSchema, {
     name: dnsCacheName(host),
     dnsLookupFamily: dnsLookupFamily(families),
-  });
-}
-
-/** The resolver of clusters that look names up. New sockets after so many queries let c-ares notice a changed DNS server. */
-export function dnsResolver(udpMaxQueries: number): TypedExtensionConfig {
-  const config = create(CaresDnsResolverConfigSchema, { udpMaxQueries });
-  return create(TypedExtensionConfigSchema, {
-    name: 'envoy.network.dns_resolver.cares',
-    typedConfig: packAny(CaresDnsResolverConfigSchema, config),
   });
 }

@@ -27,7 +27,7 @@ import {
 } from '#xds/tls/upstream-tls.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { circuitBreakers, connectionOptions, outlierDetection } from './connection-pool.ts';
-import { dnsLookupFamily, dnsResolver, dynamicCluster, wildcardDnsCache } from './dns-cache.ts';
+import { dnsLookupFamily, dynamicCluster, wildcardDnsCache } from './dns-cache.ts';
 import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion, requestNames } from './http-options.ts';
 import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
 import type { InitOf } from '#xds/message-init.ts';
@@ -112,7 +112,6 @@ function dnsDiscovery(input: ClusterInput): ClusterInit {
     dnsRefreshRate: parseDuration(input.facts.dnsRefreshRate),
     dnsJitter: durationFromMs(input.facts.flags.dnsJitterMs),
     respectDnsTtl: true,
-    typedDnsResolverConfig: dnsResolver(input.facts.flags.dnsUdpMaxQueries),
     loadAssignment: buildLoadAssignment({ clusterName: input.name, groups: input.endpoints }),
   };
 }
