@@ -138,8 +138,7 @@ export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_ME
 
 function clusterFlags(flags: MeshFlags): ClusterFlags {
   const { autoSendUnhealthyEndpoints, sendUnhealthyEndpoints, edsForHeadlessServices } = flags;
-  const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics } =
-    flags;
+  const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics } = flags;
   return {
     autoSendUnhealthyEndpoints,
     sendUnhealthyEndpoints,
