@@ -24,6 +24,7 @@ const PROXY_TYPES: readonly ProxyType[] = ['sidecar', 'router', 'waypoint'];
 const INTERCEPTION_MODES: readonly InterceptionMode[] = ['REDIRECT', 'TPROXY', 'NONE'];
 const MAX_ID_CHARACTERS = 1_024;
 const MAX_ADDRESSES = 32;
+const MAX_NETWORKS = 64;
 /** Names become keys such as `namespace/name`; Kubernetes allows less still. */
 const NAME = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
 
@@ -62,6 +63,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     workloadName: text(metadata['WORKLOAD_NAME']) || ownerName(text(metadata['OWNER'])),
     clusterId: text(metadata['CLUSTER_ID']),
     network: text(metadata['NETWORK']),
+    networkView: readList(metadata['REQUESTED_NETWORK_VIEW']),
     locality: readLocality(node.locality, labels['istio-locality']),
     nodeName: text(metadata['NODE_NAME']),
     interceptionMode: INTERCEPTION_MODES.find((mode) => mode === metadata['INTERCEPTION_MODE']) ?? 'REDIRECT',
@@ -106,6 +108,14 @@ function readAddresses(value: JsonValue | undefined, idAddress: string): readonl
     .filter((address) => isIP(address) !== 0);
   if (valid.length > 0) return valid;
   return isIP(idAddress) === 0 ? [] : [idAddress];
+}
+
+/** A comma-separated string. */
+function readList(value: JsonValue | undefined): readonly string[] {
+  return text(value)
+    .split(',')
+    .slice(0, MAX_NETWORKS)
+    .filter((entry) => entry !== '');
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

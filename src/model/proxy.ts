@@ -31,6 +31,8 @@ export interface Proxy {
   readonly workloadName: string;
   readonly clusterId: string;
   readonly network: string;
+  /** Networks whose endpoints it wants to see (REQUESTED_NETWORK_VIEW of node metadata); empty for all. */
+  readonly networkView: readonly string[];
   readonly locality: Locality;
   /** Node that it runs on, '' where there is none. */
   readonly nodeName: string;

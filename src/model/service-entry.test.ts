@@ -17,7 +17,7 @@ const CONTEXT = {
   entryVisibility: undefined,
   flags: DEFAULT_MESH_FLAGS,
 };
-const WORKLOADS = { clusterId: 'c', trustDomain: 'td', network: '' };
+const WORKLOADS = { clusterId: 'c', trustDomain: 'td', networkOf: () => '' };
 
 type Entry = ReturnType<typeof serviceEntry>;
 

@@ -30,6 +30,7 @@ export function servicesFromEntry(
     meshExternal: spec.location !== 'MESH_INTERNAL',
     headless: false,
     externalName: '',
+    externalAddresses: [],
     selector: spec.workloadSelector?.labels ?? {},
     visibility: cappedVisibility(
       visibilityOf(exportToOf(spec) ?? context.defaultExportTo, object.namespace),

@@ -43,6 +43,7 @@ export function serviceFromKubernetes(object: MeshObject<ServiceSpec>, context: 
     meshExternal: externalName !== '',
     headless,
     externalName,
+    externalAddresses: externalAddressesOf(spec),
     selector: spec.selector,
     visibility: visibilityOf(exportToOf(annotations) ?? context.defaultExportTo, object.namespace),
     subjectAltNames: [],
@@ -68,6 +69,11 @@ export function serviceFromKubernetes(object: MeshObject<ServiceSpec>, context: 
 function addressesOf(spec: ServiceSpec): readonly string[] {
   if (spec.clusterIP === '') return [];
   return spec.clusterIPs.length > 1 ? spec.clusterIPs : [spec.clusterIP];
+}
+
+function externalAddressesOf({ type, loadBalancerIngress, externalIPs }: ServiceSpec): readonly string[] {
+  const balanced = type === 'LoadBalancer' ? loadBalancerIngress : [];
+  return [...balanced.flatMap(({ ip, hostname }) => ip || hostname || []), ...externalIPs];
 }
 
 function resolutionOf(headless: boolean, externalName: string): Resolution {

@@ -168,6 +168,7 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
     workloadName: name,
     clusterId: 'Kubernetes',
     network: '',
+    networkView: [],
     locality: { region: '', zone: '', subzone: '' },
     nodeName: '',
     interceptionMode: 'REDIRECT',

@@ -5,6 +5,7 @@
  */
 import type { EndpointSliceSpec } from '#api/endpoint-slice.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import type { MeshNetworks } from '#api/mesh-networks.ts';
 import type { NamespaceSpec } from '#api/namespace.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { ServiceSpec } from '#api/service.ts';
@@ -19,6 +20,12 @@ import { endpointsFromEntry, endpointsFromSelection } from './endpoint-entry.ts'
 import { endpointsFromSlice, endpointsFromWorkloads, type FindWorkload } from './endpoint-kubernetes.ts';
 import { type EndpointSummary, summarizeEndpoints } from './endpoint-summary.ts';
 import { createMeshFacts, type MeshFacts, meshFact, serviceFacts } from './mesh-facts.ts';
+import {
+  createNetworkFacts,
+  createNetworkGateways,
+  type NetworkFacts,
+  type NetworkGateways,
+} from './network.ts';
 import type { Service } from './service.ts';
 import { servicesFromEntry } from './service-entry.ts';
 import { serviceKey } from './service-hostname.ts';
@@ -27,17 +34,21 @@ import { mergeServices } from './service-merge.ts';
 import {
   createWorkloadModel,
   selectWorkloads,
+  workloadContext,
   type WorkloadModel,
   type WorkloadSources,
 } from './workload-model.ts';
 
 /** Where services come from. `meshConfig` holds one value under 'mesh'. */
-export interface ServiceModelSources extends Omit<WorkloadSources, 'serviceFacts' | 'clusterId'> {
+export interface ServiceModelSources
+  extends Omit<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId'> {
   readonly services: Collection<MeshObject<ServiceSpec>>;
   readonly serviceEntries: Collection<MeshObject<ServiceEntrySpec>>;
   readonly endpointSlices: Collection<MeshObject<EndpointSliceSpec>>;
   readonly namespaces: Collection<MeshObject<NamespaceSpec>>;
   readonly meshConfig: Collection<MeshConfigJson>;
+  /** One value under 'mesh', in a mesh of several networks. */
+  readonly meshNetworks?: Collection<MeshNetworks>;
   /** Name of the cluster that these objects are in. */
   readonly clusterId?: string;
   /** DNS domain of Kubernetes services. */
@@ -61,6 +72,8 @@ export interface ServiceModel extends WorkloadModel {
   readonly endpoints: Collection<ServiceEndpoints>;
   /** Keyed like the service: the few facts about its endpoints that clusters need, which rarely change. */
   readonly endpointSummaries: Collection<EndpointSummary>;
+  /** The ways between networks, keyed 'mesh'. */
+  readonly networkGateways: Collection<NetworkGateways>;
   readonly clusterId: string;
   readonly clusterDomain: string;
 }
@@ -71,6 +84,9 @@ interface Build extends ServiceModelSources {
   readonly meshFacts: MeshFacts;
   readonly workloadModel: WorkloadModel;
   readonly flags: MeshFlags;
+  readonly serviceFacts: MeshFacts['services'];
+  readonly networkFacts: Collection<NetworkFacts>;
+  readonly namespacesByName: Index<MeshObject<NamespaceSpec>>;
 }
 
 /** Builds the collections. */
@@ -78,8 +94,13 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const { engine, clusterId = 'Kubernetes', clusterDomain = 'cluster.local' } = sources;
   const { flags = DEFAULT_MESH_FLAGS } = sources;
   const meshFacts = createMeshFacts(engine, sources.meshConfig, flags);
-  const workloadModel = createWorkloadModel({ ...sources, clusterId, serviceFacts: meshFacts.services });
-  const build: Build = { ...sources, flags, clusterId, clusterDomain, meshFacts, workloadModel };
+  const namespacesByName = engine.index('model.namespacesByName', sources.namespaces, ({ name }) => [name]);
+  const { meshNetworks = engine.source<MeshNetworks>('model.noNetworks') } = sources;
+  const policyFacts = meshFacts.policies;
+  const networkFacts = createNetworkFacts({ engine, meshNetworks, namespacesByName, policyFacts, clusterId });
+  const shared = { ...sources, clusterId, serviceFacts: meshFacts.services, networkFacts };
+  const workloadModel = createWorkloadModel(shared);
+  const build: Build = { ...shared, flags, clusterDomain, meshFacts, workloadModel, namespacesByName };
   const declarations = createDeclarations(build);
   const allocated = createAddressAllocation(engine, sources.serviceEntries, {
     derivesMissing: sources.derivesAddresses ?? true,
@@ -96,11 +117,12 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
     const { trustDomainAliases } = meshFact(fetch, meshFacts.services, serviceFacts);
     return summarizeEndpoints(service, fetch.get(endpoints, key)?.endpoints ?? [], trustDomainAliases);
   });
+  const servicesByHostname = engine.index('model.servicesByHostname', services, ({ hostname }) => [hostname]);
   return {
     ...workloadModel,
     meshFacts,
     services,
-    servicesByHostname: engine.index('model.servicesByHostname', services, (service) => [service.hostname]),
+    servicesByHostname,
     servicesByNamespace: engine.index('model.servicesByNamespace', services, (service) => [
       service.namespace,
     ]),
@@ -109,6 +131,14 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
     ),
     endpoints,
     endpointSummaries,
+    networkGateways: createNetworkGateways({
+      engine,
+      facts: networkFacts,
+      services,
+      servicesByHostname,
+      policyFacts,
+      clusterId,
+    }),
     clusterId,
     clusterDomain,
   };
@@ -117,12 +147,9 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
 /** What objects declare, grouped by `namespace/hostname`: usually one declaration each. */
 function createDeclarations(build: Build): Collection<PersistentMap<Service>> {
   const { engine } = build;
-  const annotationsByNamespace = engine.index('model.namespacesByName', build.namespaces, (object) => [
-    object.name,
-  ]);
   function contextOf(fetch: Fetch, namespace: string): ServiceContext {
     const facts = meshFact(fetch, build.meshFacts.services, serviceFacts);
-    const [object] = fetch.bucket(annotationsByNamespace, namespace).values();
+    const [object] = fetch.bucket(build.namespacesByName, namespace).values();
     return {
       clusterDomain: build.clusterDomain,
       trustDomain: facts.trustDomain,
@@ -232,8 +259,7 @@ function entryEndpoints(fetch: Fetch, build: Build, service: Service): readonly 
         .filter(({ source }) => build.flags.serviceEntrySelectsPods || source !== 'Pod'),
     );
   }
-  const { trustDomain } = meshFact(fetch, build.meshFacts.services, serviceFacts);
-  return endpointsFromEntry(service, entry, { clusterId: build.clusterId, trustDomain, network: '' });
+  return endpointsFromEntry(service, entry, workloadContext(fetch, build));
 }
 
 /** A label may say that an endpoint is on its way out, whatever its health. */

@@ -59,6 +59,8 @@ export interface Service {
   readonly meshExternal: boolean;
   readonly headless: boolean;
   readonly externalName: string;
+  /** Where the service is reached from outside of the cluster: addresses of load balancers, external IPs. */
+  readonly externalAddresses: readonly string[];
   readonly selector: Readonly<Record<string, string>>;
   readonly visibility: Visibility;
   /** spec.subjectAltNames of a ServiceEntry. */

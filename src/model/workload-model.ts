@@ -11,6 +11,7 @@ import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { LocalReplica, Workload } from './endpoint.ts';
 import { meshFact, type ServiceFacts, serviceFacts } from './mesh-facts.ts';
+import { type NetworkFacts, networkOfAddress, ONE_NETWORK } from './network.ts';
 import { type WorkloadContext, workloadFromEntry, workloadFromPod, workloadFromReplica } from './workload.ts';
 import { type Labels, matchesLabels } from './workload-labels.ts';
 
@@ -23,6 +24,7 @@ export interface WorkloadSources {
   readonly localWorkloads: Collection<MeshObject<LocalWorkloadSpec>>;
   readonly localReplicas: Collection<LocalReplica>;
   readonly serviceFacts: Collection<ServiceFacts>;
+  readonly networkFacts: Collection<NetworkFacts>;
   /** Name of the cluster that all of these are in, `Kubernetes` by default. */
   readonly clusterId: string;
 }
@@ -91,16 +93,25 @@ function selectorBucket(namespace: string, selector: Labels): string | undefined
   return key === undefined ? undefined : `${namespace}|${key}=${selector[key]}`;
 }
 
-function contextOf(fetch: Fetch, sources: WorkloadSources): WorkloadContext {
+/** What workloads take from the mesh. */
+export function workloadContext(
+  fetch: Fetch,
+  sources: Pick<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId'>,
+): WorkloadContext {
   const facts = meshFact(fetch, sources.serviceFacts, serviceFacts);
-  return { clusterId: sources.clusterId, trustDomain: facts.trustDomain, network: '' };
+  const networks = meshFact(fetch, sources.networkFacts, () => ONE_NETWORK);
+  return {
+    clusterId: sources.clusterId,
+    trustDomain: facts.trustDomain,
+    networkOf: (address) => networkOfAddress(networks, address),
+  };
 }
 
 function derivePods(sources: WorkloadSources): Collection<Workload> {
   const nodesByName = sources.engine.index('model.nodesByName', sources.nodes, (node) => [node.name]);
   return sources.engine.derive('model.workloads.pods', sources.pods, (fetch, pod) => {
     const [node] = fetch.bucket(nodesByName, pod.spec.nodeName).values();
-    return workloadFromPod(pod, node?.labels ?? {}, contextOf(fetch, sources));
+    return workloadFromPod(pod, node?.labels ?? {}, workloadContext(fetch, sources));
   });
 }
 
@@ -108,7 +119,7 @@ function deriveEntries(sources: WorkloadSources): Collection<Workload> {
   return sources.engine.deriveMany('model.workloads.entries', sources.workloadEntries, (fetch, entry) => [
     [
       workloadEntryKey(entry.namespace, entry.name),
-      workloadFromEntry(entry.spec, entry, contextOf(fetch, sources)),
+      workloadFromEntry(entry.spec, entry, workloadContext(fetch, sources)),
     ],
   ]);
 }
@@ -116,6 +127,8 @@ function deriveEntries(sources: WorkloadSources): Collection<Workload> {
 function deriveReplicas(sources: WorkloadSources): Collection<Workload> {
   return sources.engine.derive('model.workloads.replicas', sources.localReplicas, (fetch, replica) => {
     const object = fetch.get(sources.localWorkloads, `${replica.namespace}/${replica.workload}`);
-    return object === undefined ? undefined : workloadFromReplica(replica, object, contextOf(fetch, sources));
+    return object === undefined
+      ? undefined
+      : workloadFromReplica(replica, object, workloadContext(fetch, sources));
   });
 }

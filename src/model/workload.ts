@@ -31,8 +31,8 @@ const TRUE_WORDS: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 
 export interface WorkloadContext {
   readonly clusterId: string;
   readonly trustDomain: string;
-  /** Network of workloads that name none, '' in a mesh of one network. */
-  readonly network: string;
+  /** Network of a workload at an address that names none, '' in a mesh of one network. */
+  networkOf(address: string): string;
 }
 
 /** The workload of a pod; undefined until it has an address and after it has ended. */
@@ -43,7 +43,7 @@ export function workloadFromPod(
 ): Workload | undefined {
   const { spec, labels } = pod;
   if (spec.podIPs.length === 0 || spec.phase === 'Failed' || spec.phase === 'Succeeded') return undefined;
-  const network = labels[NETWORK_LABEL] || context.network;
+  const network = labels[NETWORK_LABEL] || context.networkOf(spec.podIPs[0] ?? '');
   const locality = localityOfLabel(labels) ?? localityOfTopology(nodeLabels);
   const place = { locality, clusterId: context.clusterId, network, nodeName: spec.nodeName };
   return {
@@ -101,7 +101,7 @@ export function workloadFromEntry(
   const locality = spec.locality
     ? parseLocality(spec.locality)
     : (localityOfLabel(labels) ?? parseLocality(''));
-  const network = spec.network || labels[NETWORK_LABEL] || context.network;
+  const network = spec.network || labels[NETWORK_LABEL] || context.networkOf(spec.address ?? '');
   const serviceAccount = spec.serviceAccount ?? '';
   const place = { locality, clusterId: context.clusterId, network, nodeName: '' };
   return {
@@ -115,7 +115,8 @@ export function workloadFromEntry(
     serviceAccount,
     identity: serviceAccount === '' ? '' : spiffeId(context.trustDomain, owner.namespace, serviceAccount),
     workloadName: owner.annotations?.[GROUP_ANNOTATION] ?? labels[WORKLOAD_NAME_LABEL] ?? owner.name,
-    network,
+    // Labels and blocks of addresses say what subsets match; only the entry itself says that it is elsewhere.
+    network: spec.network ?? '',
     clusterId: context.clusterId,
     locality,
     weight: spec.weight ?? 0,
@@ -151,7 +152,7 @@ export function workloadFromReplica(
 ): Workload {
   const { spec } = object;
   const locality = localityOfLabel(spec.labels) ?? localityOfTopology(spec.labels);
-  const network = spec.labels[NETWORK_LABEL] || context.network;
+  const network = spec.labels[NETWORK_LABEL] || context.networkOf(replica.address);
   const ports: Record<string, number> = Object.create(null);
   const appPorts: Record<string, number> = Object.create(null);
   for (const port of spec.ports) {

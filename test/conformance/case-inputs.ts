@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeObject } from '#api/decode-object.ts';
 import { defaultMeshConfig, type MeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
+import { type MeshNetworks, NO_NETWORKS, parseMeshNetworks } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
 import type { ProxyFacts } from '../support/mesh-fixture.ts';
@@ -54,6 +55,7 @@ export interface CaseInputs {
   readonly needs: readonly Capability[];
   readonly objects: readonly MeshObject[];
   readonly meshConfig: MeshConfig;
+  readonly meshNetworks: MeshNetworks;
   readonly proxies: readonly ProxyFacts[];
 }
 
@@ -85,6 +87,7 @@ export function readCase(folder: string): CaseInputs {
     needs: needsOf(info, documents),
     objects,
     meshConfig,
+    meshNetworks: parseMeshNetworks(info.meshNetworks).networks ?? NO_NETWORKS,
     proxies: (info.proxies ?? []).map(proxyFacts),
   };
 }
@@ -108,7 +111,7 @@ function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capab
   const groups = documents.map(({ apiVersion }) => String(apiVersion).split('/')[0]);
   const kinds = documents.map(({ kind }) => String(kind));
   const found: readonly (readonly [Capability, boolean])[] = [
-    ['multicluster', info.clusters !== undefined || info.meshNetworks !== undefined],
+    ['multicluster', info.clusters !== undefined],
     ['gateway-api', groups.includes('gateway.networking.k8s.io')],
     ['ambient', info.ambient === true],
     ['telemetry', kinds.includes('Telemetry')],
@@ -131,6 +134,7 @@ function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
     labels: descriptor.labels ?? {},
     serviceAccount: descriptor.serviceAccount ?? '',
     network: descriptor.network ?? '',
+    networkView: (metadata['REQUESTED_NETWORK_VIEW'] ?? '').split(',').filter((name) => name !== ''),
     locality: { region, zone, subzone },
     interceptionMode: (metadata['INTERCEPTION_MODE'] ?? 'REDIRECT') as NonNullable<
       ProxyFacts['interceptionMode']

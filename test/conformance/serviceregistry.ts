@@ -72,6 +72,7 @@ function compare(
 ): readonly string[] {
   const { mesh, set, settle } = meshFixture(CORPUS);
   mesh.meshConfig.set('mesh', inputs.meshConfig);
+  mesh.meshNetworks.set('mesh', inputs.meshNetworks);
   set(...inputs.objects);
   settle();
   const { services, endpoints } = mesh.graph.serviceModel;

@@ -43,6 +43,7 @@ function caseOf(inputs: CaseInputs): ConformanceCase {
 function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
   const fixture = meshFixture(CORPUS);
   fixture.mesh.meshConfig.set('mesh', inputs.meshConfig);
+  fixture.mesh.meshNetworks.set('mesh', inputs.meshNetworks);
   fixture.set(...inputs.objects);
   for (const proxy of inputs.proxies) fixture.connect({ ...proxy, asks: { nameTable: true } });
   fixture.settle();

@@ -184,6 +184,7 @@ export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: Pr
     workloadName: name,
     clusterId: 'Kubernetes',
     network: '',
+    networkView: [],
     locality: { region: '', zone: '', subzone: '', ...locality },
     nodeName: '',
     interceptionMode: 'REDIRECT',

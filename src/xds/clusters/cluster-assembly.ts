@@ -69,6 +69,7 @@ function inlineEndpoints(planned: PlannedCluster, context: HostContext): readonl
     policy: rulePolicy,
     clientNode: '',
     flags: context.facts.flags,
+    networkView: [],
   };
   const all = selectEndpoints(destination.inline.endpoints, query, true);
   const usable = planned.discovery === 'LOGICAL_DNS' ? all.slice(0, 1) : all;
@@ -76,7 +77,7 @@ function inlineEndpoints(planned: PlannedCluster, context: HostContext): readonl
   const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(destination.inline));
   const groups = groupByLocality(usable, isMutualTls);
   const { place, facts } = context;
-  if (place === undefined) return groups.map(({ labels: _labels, ...group }) => group);
+  if (place === undefined) return groups.map(({ labels: _labels, places: _places, ...group }) => group);
   const lb = localityLbOf(planned.policy.loadBalancer, service.trafficDistribution, facts);
   return prioritize(groups, lb, place, planned.policy.outlierDetection !== undefined);
 }

@@ -3,9 +3,10 @@
  * that forward mesh TLS.
  */
 import type { ClusterFacts } from '#model/mesh-facts.ts';
+import type { NetworkGateways } from '#model/network.ts';
 import type { Service } from '#model/service.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
-import type { HostPolicy, PlannedCluster } from '#xds/clusters/cluster-plan.ts';
+import type { ClientTraits, HostPolicy, PlannedCluster } from '#xds/clusters/cluster-plan.ts';
 import { encodeResource } from '#xds/encode.ts';
 import { type Resource, TYPE_ENDPOINT } from '#xds/resource.ts';
 import { mutualTlsCheck, ruleTlsMode, selectEndpoints } from './endpoint-selection.ts';
@@ -13,6 +14,7 @@ import type { ClientPlace } from './endpoint-view.ts';
 import { buildLoadAssignment, type LoadAssignmentInput } from './load-assignment.ts';
 import { groupByLocality } from './locality-group.ts';
 import { prioritize } from './locality-priority.ts';
+import { acrossNetworks } from './network-gateways.ts';
 import { localityLbOf } from './locality-settings.ts';
 import { type ServedEndpoints, serverMutualCheck } from './served-endpoints.ts';
 
@@ -27,7 +29,9 @@ export interface AssignmentContext {
   readonly service: Service;
   readonly policy: HostPolicy;
   readonly facts: ClusterFacts;
+  readonly traits: ClientTraits;
   readonly served: ServedEndpoints;
+  readonly networks: NetworkGateways;
   readonly place: ClientPlace;
   /** Leaves out endpoints that take plain text. */
   readonly onlyMutualTls?: boolean;
@@ -35,7 +39,7 @@ export interface AssignmentContext {
 
 /** The input of one load assignment. */
 export function assignmentInput(planned: PlannedCluster, context: AssignmentContext): LoadAssignmentInput {
-  const { service, policy, facts, served, place } = context;
+  const { service, policy, facts, traits, served, networks, place } = context;
   const { port, rulePolicy } = planned;
   const subsetLabels = planned.subset?.labels ?? {};
   const query = {
@@ -45,12 +49,14 @@ export function assignmentInput(planned: PlannedCluster, context: AssignmentCont
     policy: rulePolicy,
     clientNode: place.nodeName,
     flags: facts.flags,
+    networkView: place.networkView,
   };
   const ruleMode = ruleTlsMode(policy, planned.subset?.name ?? '', port.number);
   const isMutualTls = mutualTlsCheck(ruleMode, serverMutualCheck(served));
   const selected = selectEndpoints(served.endpoints, query, false);
   const taken = context.onlyMutualTls === true ? selected.filter(isMutualTls) : selected;
-  const groups = groupByLocality(taken, isMutualTls);
+  const client = { network: place.network, ipFamilies: traits.ipFamilies };
+  const groups = acrossNetworks(groupByLocality(taken, isMutualTls), networks, client);
   const lb = localityLbOf(rulePolicy.loadBalancer, service.trafficDistribution, facts);
   const detectsOutliers = rulePolicy.outlierDetection !== undefined;
   return { clusterName: planned.name, groups: prioritize(groups, lb, place, detectsOutliers) };

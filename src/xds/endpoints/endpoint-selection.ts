@@ -22,6 +22,8 @@ export interface EndpointQuery {
   /** Node of the client: services with internalTrafficPolicy Local show only their endpoints there. */
   readonly clientNode: string;
   readonly flags: ClusterFlags;
+  /** Networks whose endpoints the client wants; empty for all. */
+  readonly networkView: readonly string[];
 }
 
 /** The endpoints of the cluster; `resolvesNames` where Envoy resolves host names itself (DNS clusters). */
@@ -38,6 +40,7 @@ export function selectEndpoints(
       endpoint.servicePort === query.port.number &&
       (resolvesNames || endpoint.portName === query.port.name) &&
       (resolvesNames ? endpoint.address !== '' : isReachable(endpoint)) &&
+      isInView(endpoint, query.networkView) &&
       (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
       (keepsDraining || endpoint.health !== 'draining') &&
@@ -45,8 +48,14 @@ export function selectEndpoints(
   );
 }
 
+/** An endpoint that names no network is everywhere. */
+function isInView({ network }: Endpoint, view: readonly string[]): boolean {
+  return view.length === 0 || network === '' || view.includes(network);
+}
+
 function isReachable(endpoint: Endpoint): boolean {
-  return endpoint.port === 0 || isIp(endpoint.address);
+  // Without an address, an endpoint is reached through a gateway of its network.
+  return endpoint.address === '' || endpoint.port === 0 || isIp(endpoint.address);
 }
 
 /**

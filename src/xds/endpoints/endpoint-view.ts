@@ -27,6 +27,9 @@ export interface ClientPlace {
   readonly labels: Labels;
   /** '' unless some setting asks for the node. */
   readonly nodeName: string;
+  readonly network: string;
+  /** Networks whose endpoints are shown; empty for all. */
+  readonly networkView: readonly string[];
 }
 
 /** The views of connected proxies. */
@@ -98,7 +101,7 @@ function labelKeysOf(rule: MergedRule): readonly string[] {
 }
 
 function viewFor(proxy: Proxy, viewer: string, keys: readonly string[]): EndpointView {
-  const { locality, clusterId, network } = proxy;
+  const { locality, clusterId, network, networkView } = proxy;
   const labels: Record<string, string> = Object.create(null);
   for (const key of keys) {
     const value = Object.hasOwn(proxy.labels, key) ? proxy.labels[key] : undefined;
@@ -107,9 +110,10 @@ function viewFor(proxy: Proxy, viewer: string, keys: readonly string[]): Endpoin
   const nodeName = keys.includes(NODE_LABEL) ? proxy.nodeName : '';
   const compared = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
   if (nodeName !== '') compared.push(nodeName);
+  if (networkView.length > 0) compared.push(`networks=${networkView.join('+')}`);
   const place = `${locality.region}/${locality.zone}/${locality.subzone}`;
   const key = escaped([`${viewer}@${place}`, clusterId, network, ...compared].join(','));
-  return { key, viewer, place: { locality, labels, nodeName } };
+  return { key, viewer, place: { locality, labels, nodeName, network, networkView } };
 }
 
 /** Localities and labels are free text; '|' ends the view in keys of collections. */

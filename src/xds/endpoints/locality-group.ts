@@ -44,6 +44,8 @@ export interface LocalityGroup {
 /** A group that still knows the labels of its endpoints, in step: failover priorities compare them with the client's. */
 export interface LabelledGroup extends LocalityGroup {
   readonly labels: readonly Labels[];
+  /** Where each endpoint is, in step too, until networks have been looked at. */
+  readonly places: readonly { readonly network: string; readonly cluster: string }[];
 }
 
 const MAX_WEIGHT = 0xffff_ffff;
@@ -70,6 +72,7 @@ export function groupByLocality(
       weight: sumOfWeights(inputs),
       endpoints: inputs,
       labels: members.map((endpoint) => endpoint.labels),
+      places: members.map(({ network, clusterId }) => ({ network, cluster: clusterId })),
     };
   });
 }

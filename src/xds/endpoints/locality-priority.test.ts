@@ -26,6 +26,7 @@ function endpoint(address: string): LbEndpointInput {
 function group(locality: string, members: Readonly<Record<string, Labels>>): LabelledGroup {
   const endpoints = Object.keys(members).map(endpoint);
   return {
+    places: [],
     locality: parseLocality(locality),
     priority: 0,
     weight: endpoints.length,

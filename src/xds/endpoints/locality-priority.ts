@@ -38,7 +38,7 @@ export function prioritize(
   return failover.length === 0 ? byLabels : byLocality(byLabels, failover, client.locality);
 }
 
-function withoutLabels({ labels: _labels, ...group }: LabelledGroup): LocalityGroup {
+function withoutLabels({ labels: _labels, places: _places, ...group }: LabelledGroup): LocalityGroup {
   return group;
 }
 

@@ -7,7 +7,8 @@ import type { Collection, Engine, Fetch, Index } from '#collections/collection.t
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import { type ClusterFacts, clusterFacts, meshFact } from '#model/mesh-facts.ts';
+import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
+import { type NetworkGateways, NO_GATEWAYS } from '#model/network.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
@@ -39,7 +40,7 @@ export interface EndpointSources {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly proxies: Collection<Proxy>;
-  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services'>;
+  readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services' | 'networkGateways'>;
   readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf' | 'destinationRules'>;
   /** The views of connected proxies, where they have been made already (`createEndpointViews`). */
   readonly endpointViews?: EndpointViews;
@@ -73,6 +74,7 @@ export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
       facts,
       interner,
       build,
+      networks: fetch.get(serviceModel.networkGateways, MESH_KEY) ?? NO_GATEWAYS,
       servedOf: (service) => served.get(serviceKey(service.namespace, service.hostname)) ?? NOT_SERVED,
     });
   });
@@ -97,13 +99,22 @@ export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
 }
 
 type Entries = readonly ResourceEntry[];
-type BuildInputs = readonly [Service, HostPolicy, ClientTraits, ClusterFacts, ServedEndpoints, ClientPlace];
+type BuildInputs = readonly [
+  Service,
+  HostPolicy,
+  ClientTraits,
+  ClusterFacts,
+  ServedEndpoints,
+  ClientPlace,
+  NetworkGateways,
+];
 type Build = (...inputs: BuildInputs) => Entries;
 
 interface ShardContext {
   readonly facts: ClusterFacts;
   readonly interner: Interner;
   readonly build: Build;
+  readonly networks: NetworkGateways;
   servedOf(service: Service): ServedEndpoints;
 }
 
@@ -117,7 +128,8 @@ function* assignmentsOfShard(
   for (const view of views) {
     const place = interner.intern('clientPlace', view.place, (input) => ({ ...input }));
     for (const { service, policy = NO_POLICY } of hosts) {
-      const entries = context.build(service, policy, traits, facts, context.servedOf(service), place);
+      const served = context.servedOf(service);
+      const entries = context.build(service, policy, traits, facts, served, place, context.networks);
       for (const entry of entries) yield [viewerKey(view.key, entry.resource.name), entry];
     }
   }
@@ -126,12 +138,12 @@ function* assignmentsOfShard(
 /** Remembers a host's load assignments per combination of inputs, whoever looks. */
 function assignmentBuilder(interner: Interner): Build {
   return identityMemo<BuildInputs, Entries>((...inputs) => {
-    const [service, policy, traits, facts, served, place] = inputs;
+    const [service, policy, traits, facts, served, place, networks] = inputs;
     const clusters = planClusters({ service, policy, traits, facts });
     return clusters
       .filter((planned) => planned.discovery === 'EDS')
       .map((planned) => {
-        const input = assignmentInput(planned, { service, policy, facts, served, place });
+        const input = assignmentInput(planned, { service, policy, traits, facts, served, place, networks });
         return {
           resource: interner.intern('loadAssignment', input, encodeAssignment),
           causes: planned.causes,

@@ -5,7 +5,8 @@
  */
 import type { Engine, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
-import { clusterFacts, meshFact } from '#model/mesh-facts.ts';
+import { clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
+import { NO_GATEWAYS } from '#model/network.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
@@ -21,7 +22,7 @@ import { NOT_SERVED, type ServedEndpoints } from './served-endpoints.ts';
 export interface SniEndpointSources {
   readonly engine: Engine;
   readonly interner: Interner;
-  readonly serviceModel: Pick<ServiceModel, 'meshFacts'>;
+  readonly serviceModel: Pick<ServiceModel, 'meshFacts' | 'networkGateways'>;
   readonly scope: Pick<OutboundScope, 'hostShards'>;
   readonly views: EndpointViews;
   readonly servedByShard: Index<ServedEndpoints>;
@@ -38,18 +39,21 @@ export function createSniEndpoints(sources: SniEndpointSources): Index<ResourceE
       if (viewer.proxyType !== 'router' || hosts.length === 0) return [];
       if (fetch.get(forwarders.viewers, viewer.key) === undefined) return [];
       const facts = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts);
+      const networks = fetch.get(serviceModel.networkGateways, MESH_KEY) ?? NO_GATEWAYS;
+      const traits = traitsOf(viewer);
       const ofShard = fetch.bucket(sources.servedByShard, shard);
       const ofViewer = [...fetch.bucket(views.viewsByViewer, viewer.key).values()];
       return hosts.flatMap(({ service, policy = NO_POLICY }) => {
         if (service.meshExternal) return [];
         const served = ofShard.get(serviceKey(service.namespace, service.hostname)) ?? NOT_SERVED;
-        const plan = planClusters({ service, policy, traits: traitsOf(viewer), facts });
+        const plan = planClusters({ service, policy, traits, facts });
         return plan
           .filter((planned) => planned.discovery === 'EDS')
           .flatMap((planned) => {
             const name = sniName(planned.port.number, planned.subset?.name ?? '', service.hostname);
             return ofViewer.map(({ key, place }) => {
-              const context = { service, policy, facts, served, place, onlyMutualTls: true };
+              const seen = { service, policy, traits, facts, served, networks };
+              const context = { ...seen, place, onlyMutualTls: true };
               const input = { ...assignmentInput(planned, context), clusterName: name };
               const resource = interner.intern('loadAssignment', input, encodeAssignment);
               return [viewerKey(key, name), { resource, causes: planned.causes }] as const;
