@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { decodeObject } from '#api/decode-object.ts';
+import { type MeshNetworks, NO_NETWORKS } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
@@ -22,7 +23,7 @@ import {
 } from '../support/mesh-fixture.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
-import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
+import { meshConfigPart, meshNetworks, POLICY_KINDS } from './policy-arbitrary.ts';
 import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
 import { SECRET_KINDS, secretAccess } from './secret-arbitrary.ts';
@@ -46,6 +47,7 @@ export type Command =
   | { readonly do: 'fetch'; readonly key: string; readonly state: KeySetState }
   | { readonly do: 'review'; readonly key: string; readonly answer: SecretAccess | undefined }
   | { readonly do: 'configure'; readonly part: object }
+  | { readonly do: 'network'; readonly networks: MeshNetworks }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
   /** The mesh is compared with a fresh one, then goes on. */
@@ -106,6 +108,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
   { weight: 2, arbitrary: secretAccess.map(([key, answer]): Command => ({ do: 'review', key, answer })) },
+  { weight: 2, arbitrary: meshNetworks.map((networks): Command => ({ do: 'network', networks })) },
   { weight: 2, arbitrary: keySetOutcome.map(([key, state]): Command => ({ do: 'fetch', key, state })) },
   { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
@@ -142,6 +145,7 @@ export class LivingMesh {
   readonly secretAccess = new Map<string, SecretAccess>([[EVERYBODY, { isAllowed: true }]]);
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
+  networks: MeshNetworks = NO_NETWORKS;
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
 
   /** `check` compares the mesh with a fresh one, where a history asks for it. */
@@ -160,6 +164,9 @@ export class LivingMesh {
       case 'configure':
         this.config = readMeshConfig(command.part);
         return this.fixture.configure(command.part);
+      case 'network':
+        this.networks = command.networks;
+        return this.fixture.mesh.meshNetworks.set(MESH_KEY, command.networks);
       case 'fetch':
         this.keySets.set(command.key, command.state);
         return this.fixture.mesh.keySets.set(command.key, command.state);
@@ -191,7 +198,7 @@ export class LivingMesh {
 
   /** Queues the outcome in a mesh. */
   feed(to: MeshFixture, reversed = false): void {
-    const { heldBack, replicas, meshConfig, keySets, secretAccess: access } = to.mesh;
+    const { heldBack, replicas, meshConfig, meshNetworks, keySets, secretAccess: access } = to.mesh;
     if (!this.secretAccess.has(EVERYBODY)) access.delete(EVERYBODY);
     const steps = [
       ...Array.from(this.objects.values(), (object) => () => to.set(object)),
@@ -221,6 +228,7 @@ export class LivingMesh {
       ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
       () => meshConfig.set(MESH_KEY, this.config),
+      () => meshNetworks.set(MESH_KEY, this.networks),
     ];
     for (const step of reversed ? steps.reverse() : steps) step();
   }

@@ -69,6 +69,7 @@ export const labels: fc.Arbitrary<Readonly<Record<string, string>>> = fc.constan
   { app: 'b', 'security.istio.io/tlsMode': 'istio' },
   { app: 'b', version: 'v1', 'security.istio.io/tlsMode': 'istio' },
   { app: 'c', 'topology.istio.io/network': 'n1' },
+  { app: 'a', version: 'v1', 'istio.io/draining': 'true' },
 );
 export const selector: fc.Arbitrary<Readonly<Record<string, string>>> = fc.constantFrom(
   { app: 'a' },

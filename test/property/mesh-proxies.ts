@@ -40,6 +40,7 @@ const ALL: readonly ProxyFacts[] = [
     ip: '10.9.0.2',
     labels: { app: 'a', version: 'v2' },
     locality: { region: 'r2', zone: 'z1' },
+    dnsCapture: true,
   },
   {
     name: 'b-1',

@@ -1,5 +1,6 @@
 /** Random settings and policies: DestinationRules, Sidecars, PeerAuthentications, AuthorizationPolicies, mesh config. */
 import fc from 'fast-check';
+import type { MeshNetworks } from '#api/mesh-networks.ts';
 import {
   all,
   exportTo,
@@ -26,6 +27,9 @@ const loadBalancer = fc.oneof(
     { simple: 'ROUND_ROBIN', warmup: { duration: '10s' } },
     { localityLbSetting: { enabled: true, failover: [{ from: 'r1', to: 'r2' }] } },
     { localityLbSetting: { distribute: [{ from: 'r1/*', to: { 'r1/*': 80, 'r2/*': 20 } }] } },
+    { zoneAwareLbSetting: { failover: [{ from: 'r1', to: 'r2' }], failoverPriority: ['version'] } },
+    { zoneAwareLbSetting: { enabled: false, minClusterSize: 2 } },
+    { backendUtilization: { weightUpdatePeriod: '1s' } },
   ),
 );
 
@@ -58,8 +62,11 @@ const settings = some({
     consecutive5xxErrors: fc.constantFrom(0, 3),
     interval: duration,
     minHealthPercent: fc.constant(50),
+    outlierDetectionHttpErrorCodes: fc.constant([404]),
   }),
   tls: clientTls,
+  proxyProtocol: fc.constant({ version: 'V2' }),
+  retryBudget: fc.constantFrom({}, { percent: 30 }),
 });
 
 /** Failover between places needs outlier detection. */
@@ -213,11 +220,37 @@ const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
     { enabled: false },
     { enabled: true, failover: [{ from: 'r1', to: 'r2' }] },
   ),
+  zoneAwareLbSetting: fc.constantFrom({}, { minClusterSize: 3 }),
+  serviceEntryVisibility: fc.constantFrom(
+    { applyToSidecars: true, defaultVisibility: 'NAMESPACE' },
+    { applyToSidecars: true, policies: [{ visibility: 'NONE' }] },
+  ),
+  outboundClusterStatName: fc.constant('%SERVICE%_%SERVICE_PORT%'),
+  defaultTrafficPolicy: fc.constant({ connectionPool: { tcp: { maxConnections: 7 } } }),
   meshMTLS: fc.constant({ minProtocolVersion: 'TLSV1_3' }),
   tlsDefaults: fc.constant({ minProtocolVersion: 'TLSV1_2', cipherSuites: ['ECDHE-RSA-AES256-GCM-SHA384'] }),
   pathNormalization: fc.constant({ normalization: 'MERGE_SLASHES' }),
   defaultHttpRetryPolicy: fc.constant({ attempts: 1 }),
 };
+
+/** Networks, by block and by registry, with gateways by address and by the name of a Service. */
+export const meshNetworks: fc.Arbitrary<MeshNetworks> = fc.constantFrom<MeshNetworks>(
+  {},
+  {
+    networks: {
+      n1: { gateways: [{ address: '192.0.2.1', port: 15443 }] },
+      n2: { endpoints: [{ fromRegistry: 'Kubernetes' }] },
+    },
+  },
+  {
+    networks: {
+      n2: {
+        endpoints: [{ fromCidr: '10.9.0.0/24' }, { fromRegistry: 'Kubernetes' }],
+        gateways: [{ registryServiceName: 'a.default.svc.cluster.local', port: 443 }],
+      },
+    },
+  },
+);
 
 /** A user's part of mesh config: one field mostly, so that what depends on it stands out. */
 export const meshConfigPart: fc.Arbitrary<object> = fc.oneof(

@@ -22,7 +22,15 @@ import {
 const metadataWithLabels = labels.map((value) => ({ labels: value }));
 const locality = fc.constantFrom('r1/z1/s1', 'r1/z2', 'r2/z1/s1');
 
+/** Labels that make a service sticky, or a gateway into a network. */
+const serviceLabels = fc.constantFrom(
+  { 'istio.io/persistent-session': 'sid' },
+  { 'istio.io/persistent-session-header': 'x-sid' },
+  { 'topology.istio.io/network': 'n1', 'networking.istio.io/gatewayPort': '443' },
+);
+
 const serviceMetadata = fc.oneof(
+  serviceLabels.map((value) => ({ labels: value })),
   fc.constant({}),
   fc
     .oneof(exportTo, fc.constant(['~']))
@@ -41,6 +49,7 @@ const clusterIp = fc.constantFrom(
   { clusterIP: 'None' },
   { clusterIP: '10.1.0.1' },
   { clusterIP: '10.1.0.2' },
+  { clusterIP: '10.1.0.1', type: 'LoadBalancer', externalIPs: ['192.0.2.9'] },
 );
 
 const serviceSpec = fc
@@ -107,7 +116,26 @@ const resolution = fc.oneof(
     ...by,
   })),
   fc.constant({ resolution: 'DNS' }),
+  fc.constant({ resolution: 'DYNAMIC_DNS' }),
 );
+
+/** Whether hosts are given addresses, with those that they had before; and how Envoy connects. */
+const entryMetadata = fc.constantFrom(
+  {},
+  { labels: { 'networking.istio.io/enable-autoallocate-ip': 'false' } },
+  { annotations: { 'istio.io/connect-strategy': 'RACE_FIRST_TCP_CONNECT' } },
+);
+const entryStatus = fc.constantFrom(
+  {},
+  { status: { addresses: [{ host: 'x.example.com', value: '240.240.0.1' }] } },
+);
+const health = fc.constantFrom({}, { annotations: { 'proxy.istio.io/health-checks-enabled': 'true' } });
+const healthStatus = fc.constantFrom({}, { status: { conditions: [{ type: 'Healthy', status: 'True' }] } });
+
+/** Objects with what a controller wrote into their status. */
+function withStatus(of: fc.Arbitrary<Manifest>, status: fc.Arbitrary<object>): fc.Arbitrary<Manifest> {
+  return fc.tuple(of, status).map(([manifest, written]) => ({ ...manifest, ...written }));
+}
 
 const serviceEntrySpec = fc
   .tuple(
@@ -225,14 +253,12 @@ const localWorkload = manifests(
 /** Objects of one kind each, with how often they are drawn. */
 export const WORKLOAD_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[] = [
   [6, service],
-  [5, istioManifests('networking', 'ServiceEntry', serviceEntrySpec)],
+  [5, withStatus(istioManifests('networking', 'ServiceEntry', serviceEntrySpec, entryMetadata), entryStatus)],
   [
     3,
-    istioManifests(
-      'networking',
-      'WorkloadEntry',
-      workloadEntrySpec,
-      fc.oneof(fc.constant({}), metadataWithLabels),
+    withStatus(
+      istioManifests('networking', 'WorkloadEntry', workloadEntrySpec, fc.oneof(health, metadataWithLabels)),
+      healthStatus,
     ),
   ],
   [3, localWorkload],
