@@ -4,8 +4,11 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type MeshNetworks, NO_NETWORKS } from '#api/mesh-networks.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
+import { readMeshFlags } from '#model/mesh-flags.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import {
   decodeAll,
   type MeshFixture,
@@ -20,6 +23,9 @@ import {
 export interface GoldenHeader {
   readonly proxies: readonly ProxyFacts[];
   readonly meshConfig?: object;
+  readonly meshNetworks?: MeshNetworks;
+  /** Flags of the control plane by their variables. */
+  readonly flags?: Readonly<Record<string, string>>;
   /** Resources that the case is about, by part: names, `*` in them stands for anything. */
   readonly show: Readonly<Partial<Record<SnapshotPart, readonly string[]>>>;
   /** Of listeners only filter chains with these names are shown; all when absent. */
@@ -41,7 +47,16 @@ export interface GoldenCase {
 export const GOLDEN_FOLDER: string = import.meta.dirname;
 const SAMPLES = join(GOLDEN_FOLDER, '../../samples');
 const INPUT = '.in.yaml';
-const HEADER_FIELDS: readonly string[] = ['proxies', 'meshConfig', 'show', 'chains', 'replicas', 'samples'];
+const HEADER_FIELDS: readonly string[] = [
+  'proxies',
+  'meshConfig',
+  'meshNetworks',
+  'flags',
+  'show',
+  'chains',
+  'replicas',
+  'samples',
+];
 
 /** Folders of cases. */
 export function goldenFeatures(): readonly string[] {
@@ -78,11 +93,12 @@ function readCase(feature: string, file: string): GoldenCase {
 }
 
 function startCase(header: GoldenHeader, documents: readonly unknown[]): MeshFixture {
-  const fixture = meshFixture();
+  const fixture = meshFixture({ flags: readMeshFlags(header.flags ?? {}).flags });
   for (const sample of header.samples ?? [])
     fixture.set(...readObjects(readFileSync(join(SAMPLES, sample), 'utf8')));
   fixture.set(...documents.flatMap(decodeAll));
   fixture.configure(header.meshConfig ?? {});
+  fixture.mesh.meshNetworks.set(MESH_KEY, header.meshNetworks ?? NO_NETWORKS);
   for (const facts of header.replicas ?? []) {
     const replica = { namespace: 'default', replica: 0, appAddress: facts.address, ready: true, ...facts };
     fixture.mesh.replicas.set(`${replica.namespace}/${replica.workload}-${replica.replica}`, replica);
