@@ -128,7 +128,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
-  const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
+  const secrets = createSecrets(engine, sources, { ...shared, ...scope, clustersWithSecrets, gateways });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const snapshots = createProxySnapshots(engine, {
     proxies,
@@ -165,7 +165,7 @@ function admittedBy(engine: Engine, { objects, heldBack }: MeshGraphSources) {
   return <S>(kind: string): Collection<MeshObject<S>> => admittedObjects(engine, objects<S>(kind), heldBack);
 }
 
-type SecretUsers = Pick<ProxySecretSources, 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
+type SecretUsers = Pick<ProxySecretSources, 'proxies' | 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
 
 function createSecrets(
   engine: Engine,
@@ -176,8 +176,7 @@ function createSecrets(
   const secrets = admitted<SecretSpec>('Secret');
   const configMaps = admitted<ConfigMapSpec>('ConfigMap');
   const credentials = createCredentials({ interner, secrets, configMaps });
-  const { proxies, secretAccess: access } = sources;
-  return createProxySecrets({ engine, proxies, credentials, access, ...users });
+  return createProxySecrets({ engine, credentials, access: sources.secretAccess, ...users });
 }
 
 /** What the objects mean, before anybody looks: models by feature, and who sees what. */

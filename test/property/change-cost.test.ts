@@ -5,7 +5,7 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { before, test } from 'node:test';
 import type { MeshObject } from '#api/mesh-object.ts';
-import { type MeshFixture, decodeAll, meshFixture } from '../support/mesh-fixture.ts';
+import { decodeAll, type MeshFixture, meshFixture, SNAPSHOT_PARTS } from '../support/mesh-fixture.ts';
 
 const SERVICES = 2_000;
 const NAMESPACES = 4;
@@ -71,7 +71,7 @@ function costOf(...objects: readonly MeshObject[]): Cost {
       const namespace = fixture.mesh.proxies.get(key)?.namespace ?? '';
       proxies[namespace] = (proxies[namespace] ?? 0) + 1;
       if (old === undefined || now === undefined) continue;
-      for (const part of Object.keys(now) as (keyof typeof now)[]) {
+      for (const part of SNAPSHOT_PARTS) {
         if (old[part] === now[part]) continue;
         for (const [name, { resource }] of now[part]) {
           if (old[part].get(name)?.resource.version !== resource.version) changed.add(`${part} ${name}`);
