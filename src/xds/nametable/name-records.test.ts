@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 import type { Service } from '#model/service.ts';
 import { serviceFromKubernetes } from '#model/service-kubernetes.ts';
 import { kubernetesService } from '#model/service-model-rig.ts';
@@ -13,11 +14,9 @@ const PLACE: NamePlace = { ipv4: true, ipv6: false, autoAllocated: false, cluste
 const OF_ENTRY = { registry: 'External', hostname: 'db.example.com', resolution: 'STATIC' } as const;
 const HEADLESS = { addresses: [], headless: true, resolution: 'NONE' } as const;
 
-type Change = Partial<Service> & { readonly autoAllocatedAddresses?: readonly string[] };
-
 interface Case {
   readonly name: string;
-  readonly service?: Change;
+  readonly service?: Partial<Service>;
   readonly headless?: readonly Partial<HeadlessAddress>[];
   readonly place?: Partial<NamePlace>;
   /** Addresses by name. */
@@ -91,6 +90,9 @@ const DEFAULTS = serviceFromKubernetes(kubernetesService('a'), {
   trustDomain: 'cluster.local',
   defaultExportTo: ['*'],
   namespaceAnnotations: {},
+  namespaceLabels: {},
+  entryVisibility: undefined,
+  flags: DEFAULT_MESH_FLAGS,
 });
 
 for (const { name, service = {}, headless = [], place = {}, names } of CASES) {

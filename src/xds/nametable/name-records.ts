@@ -66,7 +66,7 @@ function namesOf(
 function ownAddresses(service: Service, place: NamePlace): readonly string[] | undefined {
   const isUnspecified = service.addresses.length === 0 || service.addresses.includes('0.0.0.0');
   if (isUnspecified) {
-    const allocated = place.autoAllocated ? allocatedAddresses(service) : [];
+    const allocated = place.autoAllocated ? service.autoAllocatedAddresses : [];
     const usable = allocated.filter((address) => isOfFamily(address, place));
     return usable.length === 0 ? undefined : usable;
   }
@@ -74,10 +74,6 @@ function ownAddresses(service: Service, place: NamePlace): readonly string[] | u
   // Addresses that somebody wrote into a ServiceEntry are told to everybody.
   if (service.registry === 'External') return addresses;
   return addresses.filter((address) => isOfFamily(address, place));
-}
-
-function allocatedAddresses(service: Service & { readonly autoAllocatedAddresses?: readonly string[] }) {
-  return service.autoAllocatedAddresses ?? [];
 }
 
 function isOfFamily(address: string, place: NamePlace): boolean {
