@@ -24,7 +24,9 @@ after(() => feed[Symbol.asyncDispose]());
 for (const golden of goldenFeatures().flatMap(goldenCases)) {
   test(`Envoy takes ${golden.feature}/${golden.name}`, async () => {
     const fixture = golden.start();
-    for (const { name } of golden.header.proxies) await feed.accept(fixture.entries(name));
+    // What gRPC libraries get is not for Envoy, which refuses their certificate providers.
+    const envoys = golden.header.proxies.filter(({ generator = '' }) => generator !== 'grpc');
+    for (const { name } of envoys) await feed.accept(fixture.entries(name));
   });
 }
 
