@@ -7,7 +7,7 @@ import { isIp } from '#base/cidr.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { Endpoint, Workload } from './endpoint.ts';
-import { endpointOf, healthOfWorkload, mayServe, ownPort } from './endpoint-kubernetes.ts';
+import { addressesOf, endpointOf, healthOfWorkload, mayServe, ownPort } from './endpoint-kubernetes.ts';
 import type { Service, ServicePort } from './service.ts';
 import { type WorkloadContext, workloadFromEntry } from './workload.ts';
 
@@ -43,20 +43,26 @@ export function endpointsFromEntry(
 export function endpointsFromSelection(
   service: Service,
   workloads: readonly Workload[],
+  dualStack = false,
 ): readonly Endpoint[] {
   const resolvesNames = isDnsService(service);
   return workloads
     .filter((workload) => resolvesNames || isIp(workload.addresses[0] ?? ''))
     .filter(mayServe)
-    .flatMap((workload) => endpointsOnWorkload(service, workload));
+    .flatMap((workload) => endpointsOnWorkload(service, workload, dualStack && workload.source === 'Pod'));
 }
 
-function endpointsOnWorkload(service: Service, workload: Workload): readonly Endpoint[] {
-  const address = workload.addresses[0] ?? '';
+function endpointsOnWorkload(
+  service: Service,
+  workload: Workload,
+  usesAllAddresses = false,
+): readonly Endpoint[] {
+  const addresses = usesAllAddresses ? workload.addresses : workload.addresses.slice(0, 1);
+  const [address = ''] = addresses;
   const isSocket = address.startsWith(UNIX_PREFIX);
   return service.ports.map((port) => ({
     ...endpointOf(workload),
-    address: isSocket ? address.slice(UNIX_PREFIX.length) : address,
+    ...addressesOf(isSocket ? [address.slice(UNIX_PREFIX.length)] : addresses),
     port: isSocket ? 0 : entryTargetPort(port, workload),
     servicePort: port.number,
     portName: port.name,

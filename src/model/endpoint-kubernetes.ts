@@ -12,12 +12,20 @@ import { type Labels, NETWORK_LABEL, NO_LOCALITY, withTopology } from './workloa
 /** Finds the pod behind an address of a slice; undefined when the slice was written by hand or the pod is unknown. */
 export type FindWorkload = (endpoint: SliceEndpoint, address: string) => Workload | undefined;
 
-/** Endpoints that one slice gives to its service. `clusterId` is the cluster that the slice is in. */
+/** What is known about a slice besides what it says. */
+export interface SliceContext {
+  /** The cluster that the slice is in. */
+  readonly clusterId: string;
+  /** Pods and services with addresses of both families are one endpoint with both. */
+  readonly dualStack: boolean;
+}
+
+/** Endpoints that one slice gives to its service. */
 export function endpointsFromSlice(
   service: Service,
   slice: EndpointSliceSpec,
   findWorkload: FindWorkload,
-  clusterId: string,
+  { clusterId, dualStack }: SliceContext,
 ): readonly Endpoint[] {
   if (slice.addressType === 'FQDN') return [];
   return slice.endpoints.flatMap((entry) => {
@@ -27,15 +35,20 @@ export function endpointsFromSlice(
       const workload = findWorkload(entry, address);
       // The slice may be ahead of the pod: without the pod's identity the endpoint would be called in plain text.
       if (workload === undefined && entry.targetRef?.kind === 'Pod') return [];
+      const isPod = entry.targetRef?.kind === 'Pod';
+      const own = dualStack && isPod && service.addresses.length > 1 ? (workload?.addresses ?? []) : [];
+      // The slice of the other family lists the same pod.
+      if (own.length > 1 && slice.addressType === 'IPv6') return [];
+      const addresses = own.length > 1 ? own : [address];
       return slice.ports.flatMap((port) =>
-        sliceEndpoint(service, { address, port, health, workload, clusterId }),
+        sliceEndpoint(service, { addresses, port, health, workload, clusterId }),
       );
     });
   });
 }
 
 interface SliceAddress {
-  readonly address: string;
+  readonly addresses: readonly string[];
   readonly port: SlicePort;
   readonly health: Endpoint['health'];
   readonly workload: Workload | undefined;
@@ -43,13 +56,22 @@ interface SliceAddress {
 }
 
 function sliceEndpoint(service: Service, slice: SliceAddress): readonly Endpoint[] {
-  const { address, port, workload } = slice;
+  const { addresses, port, workload } = slice;
   const servicePort = service.ports.find((candidate) => candidate.name === port.name);
   if (servicePort === undefined) return [];
-  const place = { address, port: port.port, servicePort: servicePort.number, portName: port.name };
+  const ports = { port: port.port, servicePort: servicePort.number, portName: port.name };
+  const place = { ...addressesOf(addresses), ...ports };
   if (workload === undefined)
     return [{ ...unknownWorkload(slice.clusterId), ...place, health: slice.health }];
   return [{ ...endpointOf(workload), ...place, health: slice.health }];
+}
+
+/** The first address, and the others if there are any. */
+export function addressesOf(
+  addresses: readonly string[],
+): Pick<Endpoint, 'address'> & Partial<Pick<Endpoint, 'otherAddresses'>> {
+  const [address = '', ...otherAddresses] = addresses;
+  return otherAddresses.length === 0 ? { address } : { address, otherAddresses };
 }
 
 /** Undefined for endpoints that are shutting down: they take no new requests and count for nothing. */

@@ -7,6 +7,8 @@ import type { Locality } from './proxy.ts';
 export interface Endpoint {
   /** IP address, host name (DNS resolution) or absolute path of a Unix socket (then port is 0). */
   readonly address: string;
+  /** Of the same workload in the other family, where clients may use both (dual stack). */
+  readonly otherAddresses?: readonly string[];
   readonly port: number;
   /** Number of the service port that this endpoint serves. */
   readonly servicePort: number;

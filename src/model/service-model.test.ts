@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { test } from 'node:test';
+import { DEFAULT_MESH_FLAGS } from './mesh-flags.ts';
 import {
   kubernetesService,
   localWorkload,
@@ -62,6 +63,25 @@ test('an address that moves from one slice to another counts once', () => {
     object('EndpointSlice', 'reviews-2', first.spec, { labels }),
   );
   deepStrictEqual(endpointsOf(rig, REVIEWS), ['10.1.0.1:80 healthy']);
+});
+
+test('a pod with addresses of both families is one endpoint, where dual stack is switched on', () => {
+  const families = { clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1', 'fd00::1'] };
+  const objects = [
+    kubernetesService('reviews', families),
+    pod('r1', '10.1.0.1', { app: 'reviews' }, { podIPs: ['10.1.0.1', 'fd00::a'] }),
+    slice('reviews', [sliceEndpoint('10.1.0.1', 'r1')]),
+  ];
+  const four = slice('reviews', []);
+  const six = { ...four.spec, addressType: 'IPv6', endpoints: [sliceEndpoint('fd00::a', 'r1')] } as const;
+  objects.push(object('EndpointSlice', 'reviews-6', six, { labels: four.labels }));
+  const found = [false, true].map((dualStack) => {
+    const rig = serviceModelRig({ ...DEFAULT_MESH_FLAGS, dualStack });
+    rig.apply(...objects);
+    const endpoints = rig.model.endpoints.get(REVIEWS)?.endpoints ?? [];
+    return endpoints.map(({ address, otherAddresses = [] }) => [address, ...otherAddresses]);
+  });
+  deepStrictEqual(found, [[['10.1.0.1'], ['fd00::a']], [['10.1.0.1', 'fd00::a']]]);
 });
 
 test('an entry whose health is checked is an endpoint while the checks succeed', () => {

@@ -215,10 +215,9 @@ function kubernetesEndpoints(
     return atAddress.find((workload) => workload.namespace === service.namespace) ?? atAddress[0];
   };
   const slices = fetch.bucket(slicesByService, `${service.namespace}/${service.name}`);
+  const context = { clusterId: build.clusterId, dualStack: build.flags.dualStack };
   const listed = withoutDuplicates(
-    [...slices.values()].flatMap((slice) =>
-      endpointsFromSlice(service, slice.spec, findWorkload, build.clusterId),
-    ),
+    [...slices.values()].flatMap((slice) => endpointsFromSlice(service, slice.spec, findWorkload, context)),
   );
   if (Object.keys(service.selector).length === 0) return listed;
   const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector)
@@ -257,6 +256,7 @@ function entryEndpoints(fetch: Fetch, build: Build, service: Service): readonly 
       selected
         .map(([, workload]) => workload)
         .filter(({ source }) => build.flags.serviceEntrySelectsPods || source !== 'Pod'),
+      build.flags.dualStack,
     );
   }
   return endpointsFromEntry(service, entry, workloadContext(fetch, build));

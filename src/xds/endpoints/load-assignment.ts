@@ -57,7 +57,10 @@ function lbEndpoint(endpoint: LbEndpointInput): LbEndpoint {
   if (Object.keys(labels).length > 0) filterMetadata['lateen'] = labels;
   if (endpoint.isMutualTls) filterMetadata['envoy.transport_socket_match'] = { tlsMode: 'istio' };
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: 'endpoint', value: { address: addressOf(endpoint) } },
+    hostIdentifier: {
+      case: 'endpoint',
+      value: { address: addressOf(endpoint), additionalAddresses: otherAddresses(endpoint) },
+    },
     healthStatus: HEALTH[endpoint.health],
     loadBalancingWeight: endpoint.weight,
     metadata: { filterMetadata },
@@ -67,6 +70,10 @@ function lbEndpoint(endpoint: LbEndpointInput): LbEndpoint {
 function addressOf(endpoint: LbEndpointInput): Address {
   if (endpoint.port !== 0) return socketAddress(endpoint.address, endpoint.port);
   return create(AddressSchema, { address: { case: 'pipe', value: { path: endpoint.address } } });
+}
+
+function otherAddresses({ otherAddresses = [], port }: LbEndpointInput) {
+  return otherAddresses.map((address) => ({ address: socketAddress(address, port) }));
 }
 
 /** `workload;namespace;canonical service;canonical revision;cluster`, which tools that know Istio read. */

@@ -11,6 +11,8 @@ import type { Labels } from '#model/workload-labels.ts';
 /** One endpoint as Envoy needs it. */
 export interface LbEndpointInput {
   readonly address: string;
+  /** Envoy tries them beside the first, whichever answers first. */
+  readonly otherAddresses?: readonly string[];
   /** 0 where the address is the path of a Unix socket. */
   readonly port: number;
   readonly weight: number;
@@ -86,8 +88,10 @@ export function sumOfWeights(endpoints: readonly LbEndpointInput[]): number {
 }
 
 function lbEndpoint(endpoint: Endpoint, isMutualTls: boolean): LbEndpointInput {
+  const { otherAddresses } = endpoint;
   return {
     address: endpoint.address,
+    ...(otherAddresses === undefined ? {} : { otherAddresses }),
     port: endpoint.port,
     weight: endpoint.weight || 1,
     health: endpoint.health,
