@@ -122,6 +122,7 @@ function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
     interceptionMode: (metadata['INTERCEPTION_MODE'] ?? 'REDIRECT') as NonNullable<
       ProxyFacts['interceptionMode']
     >,
+    metadata,
     dnsCapture: metadata['DNS_CAPTURE'] === 'true',
     httpProxyPort: Number(metadata['HTTP_PROXY_PORT'] ?? 0),
     proxyConfig: proxyConfig as NonNullable<ProxyFacts['proxyConfig']>,
