@@ -12,6 +12,7 @@ import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
+import { createEnvoyFilterModel } from '#model/envoy-filter.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
@@ -38,6 +39,8 @@ import { createGrpcResources } from './grpc/grpc-resources.ts';
 import { createInboundResources } from './inbound.ts';
 import { createNameTables } from './nametable/name-tables.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
+import { idlePatches } from './patches/idle-patches.ts';
+import { createPatches } from './patches/proxy-patches.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
 import { createCredentials } from './secrets/credentials.ts';
@@ -79,6 +82,8 @@ export interface MeshGraph {
   readonly secretWishes: Collection<SecretWish>;
   /** Counts what was built and encoded. */
   readonly interner: Interner;
+  /** Findings about EnvoyFilters' patches that change nothing at any connected proxy; see patches/idle-patches.ts. */
+  idlePatches(): readonly Diagnostic[];
 }
 
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
@@ -108,19 +113,12 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
   const { forwarders } = gateways;
-  const shared = {
-    engine,
-    interner,
-    proxies,
-    serviceModel,
-    scope,
-    serverMutualTls,
-    endpointViews,
-    forwarders,
-  };
+  const upstream = { serverMutualTls, endpointViews, forwarders };
+  const shared = { engine, interner, proxies, serviceModel, scope, ...upstream };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
+  const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const snapshots = createProxySnapshots(engine, {
     proxies,
@@ -136,11 +134,14 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
+    patches: patches.of,
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
   const { wantedKeySets } = models;
-  return { serviceModel, snapshots, interner, findings, secretWishes: secrets.wishes, wantedKeySets };
+  const idle = () => idlePatches(patches.sets.all(), snapshots.all());
+  const results = { findings, secretWishes: secrets.wishes, wantedKeySets, idlePatches: idle };
+  return { serviceModel, snapshots, interner, ...results };
 }
 
 /** The services that a proxy's workload serves. */
@@ -208,6 +209,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     facts: createListenerFacts(engine, meshConfig),
+    envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     policies: {
       authorization: createAuthorizationModel(
