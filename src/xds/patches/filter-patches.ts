@@ -21,12 +21,12 @@ import { packAny } from '#xds/encode.ts';
 import { mergePacked } from './any-message.ts';
 import { changeList } from './filter-list.ts';
 import {
+  httpFilterName,
   meansChain,
   meansHttpFilter,
   meansListener,
   meansNetworkFilter,
-  namesHttpFilter,
-  namesNetworkFilter,
+  networkFilterName,
 } from './listener-match.ts';
 import { type PatchList, type PatchTrace, patchesFor } from './patch-list.ts';
 import { valueAs } from './patch-value.ts';
@@ -47,8 +47,7 @@ export function patchFilters(
   for (const patch of patches) {
     const changed = changeList<Filter>(chain.filters, {
       operation: patch.operation,
-      namesFilter: namesNetworkFilter(patch),
-      matches: (filter) => meansNetworkFilter(patch, filter),
+      filterName: networkFilterName(patch),
       value: valueAs(patch, FilterSchema),
     });
     if (changed !== chain.filters) trace.mark(patch);
@@ -71,8 +70,7 @@ function patchHttpFilters(filter: Filter, patches: readonly EnvoyPatch[], trace:
   for (const patch of patches) {
     const changed = changeList<HttpFilter>(manager.httpFilters, {
       operation: patch.operation,
-      namesFilter: namesHttpFilter(patch),
-      matches: (one) => meansHttpFilter(patch, one),
+      filterName: httpFilterName(patch),
       value: valueAs(patch, HttpFilterSchema),
     });
     if (changed !== manager.httpFilters) trace.mark(patch);

@@ -39,31 +39,27 @@ export function meansChain({ match }: EnvoyPatch, listener: Listener, chain: Fil
   return destinationPort === 0 || filterChainMatch?.destinationPort === destinationPort;
 }
 
-/** True when the patch says which listener filter it means. */
-export function namesListenerFilter({ match }: EnvoyPatch): boolean {
-  return (match.listener?.listenerFilter ?? '') !== '';
+/** The listener filter that the patch means; undefined when it does not say. */
+export function listenerFilterName({ match }: EnvoyPatch): string | undefined {
+  return match.listener?.listenerFilter || undefined;
 }
 
-export function meansListenerFilter(patch: EnvoyPatch, filter: { readonly name: string }): boolean {
-  return !namesListenerFilter(patch) || patch.match.listener?.listenerFilter === filter.name;
-}
-
-/** True when the patch says which network filter it means. */
-export function namesNetworkFilter({ match }: EnvoyPatch): boolean {
-  return match.listener?.filterChain?.filter !== undefined;
+/** The network filter that the patch means; undefined when it does not say. */
+export function networkFilterName({ match }: EnvoyPatch): string | undefined {
+  const filter = match.listener?.filterChain?.filter;
+  return filter && (filter.name ?? '');
 }
 
 export function meansNetworkFilter(patch: EnvoyPatch, filter: { readonly name: string }): boolean {
-  const wanted = patch.match.listener?.filterChain?.filter;
-  return wanted === undefined || (wanted.name ?? '') === filter.name;
+  return (networkFilterName(patch) ?? filter.name) === filter.name;
 }
 
-/** True when the patch says which HTTP filter it means. */
-export function namesHttpFilter({ match }: EnvoyPatch): boolean {
-  return match.listener?.filterChain?.filter?.subFilter !== undefined;
+/** The HTTP filter that the patch means; undefined when it does not say. */
+export function httpFilterName({ match }: EnvoyPatch): string | undefined {
+  const filter = match.listener?.filterChain?.filter?.subFilter;
+  return filter && (filter.name ?? '');
 }
 
 export function meansHttpFilter(patch: EnvoyPatch, filter: { readonly name: string }): boolean {
-  const wanted = patch.match.listener?.filterChain?.filter?.subFilter;
-  return wanted === undefined || (wanted.name ?? '') === filter.name;
+  return (httpFilterName(patch) ?? filter.name) === filter.name;
 }

@@ -96,6 +96,37 @@ for (const [operation, filter, wanted] of LISTS) {
   });
 }
 
+const LIST = 'lateen.peer_certificate lateen.peer_headers a lateen.alpn b';
+/** Operation, Istio's own filter, and where the new one stands then. */
+const STAND_INS: readonly (readonly [string, string, string, string])[] = [
+  ['INSERT_BEFORE', 'istio.metadata_exchange', LIST, `x ${LIST}`],
+  [
+    'INSERT_AFTER',
+    'istio.metadata_exchange',
+    LIST,
+    'lateen.peer_certificate lateen.peer_headers x a lateen.alpn b',
+  ],
+  ['INSERT_AFTER', 'istio.metadata_exchange', 'a b', 'x a b'],
+  ['INSERT_BEFORE', 'istio.alpn', LIST, 'lateen.peer_certificate lateen.peer_headers a x lateen.alpn b'],
+  ['INSERT_AFTER', 'istio.alpn', LIST, 'lateen.peer_certificate lateen.peer_headers a lateen.alpn x b'],
+  ['INSERT_AFTER', 'istio.alpn', 'a b', 'a b'],
+  ['INSERT_BEFORE', 'istio.stats', 'a b', 'a x b'],
+  ['INSERT_AFTER', 'istio.stats', 'a b', 'a x b'],
+  ['REPLACE', 'istio.stats', 'a b', 'a b'],
+  ['REMOVE', 'istio.alpn', LIST, LIST],
+];
+
+for (const [operation, filter, before, wanted] of STAND_INS) {
+  test(`filters of Istio's own Envoy: ${operation} ${filter} in ${before}`, () => {
+    const base = listenerOf(httpManager(before.split(' ').map((name) => lua('', name))));
+    const change = on('HTTP_FILTER', ofHttp(filter))(
+      operation,
+      operation === 'REMOVE' ? undefined : lua('', 'x'),
+    );
+    deepStrictEqual(names(httpFiltersOf(patch('listener', base, [change]).json)), wanted);
+  });
+}
+
 test('removing takes every filter of the name, replacing the first', () => {
   const base = listenerOf(httpManager([lua('1'), lua('2'), router]));
   const remove = on('HTTP_FILTER', ofHttp('lua'))('REMOVE');

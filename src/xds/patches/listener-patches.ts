@@ -13,7 +13,7 @@ import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { mergePacked } from './any-message.ts';
 import { changeList } from './filter-list.ts';
 import { patchFilters } from './filter-patches.ts';
-import { meansChain, meansListener, meansListenerFilter, namesListenerFilter } from './listener-match.ts';
+import { listenerFilterName, meansChain, meansListener } from './listener-match.ts';
 import { type PatchList, type PatchTrace, patchesFor } from './patch-list.ts';
 import { isMerge, mergeNamed, mergeValue, valueAs } from './patch-value.ts';
 import { mergeSocket } from './transport-socket.ts';
@@ -35,16 +35,15 @@ export function patchListener(listener: Listener, list: PatchList, trace: PatchT
 
 function patchListenerFilters(listener: Listener, patch: EnvoyPatch, trace: PatchTrace): void {
   if (patch.operation === 'MERGE') {
-    if (!namesListenerFilter(patch)) return;
+    const name = listenerFilterName(patch);
     for (const filter of listener.listenerFilters) {
-      if (meansListenerFilter(patch, filter)) mergeListenerFilter(filter, patch, trace);
+      if (filter.name === name) mergeListenerFilter(filter, patch, trace);
     }
     return;
   }
   const changed = changeList<ListenerFilter>(listener.listenerFilters, {
     operation: patch.operation,
-    namesFilter: namesListenerFilter(patch),
-    matches: (filter) => meansListenerFilter(patch, filter),
+    filterName: listenerFilterName(patch),
     value: valueAs(patch, ListenerFilterSchema),
   });
   if (changed === listener.listenerFilters) return;
