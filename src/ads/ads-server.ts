@@ -162,7 +162,7 @@ export class AdsServer implements Disposable {
     const sessions = this.#sessions.get(proxy.id) ?? new Set();
     this.#sessions.set(proxy.id, sessions.add(session));
     this.connections.add(record);
-    metrics.connected(record.node.istioVersion, 1);
+    metrics.connected(record.node.proxy.istioVersion, 1);
     this.#leases.set(session, source.connect(proxy));
     return ok(record);
   }
@@ -179,7 +179,7 @@ export class AdsServer implements Disposable {
       this.#changedAtMs.delete(id);
     }
     this.connections.remove(record);
-    this.#options.metrics.connected(record.node.istioVersion, -1);
+    this.#options.metrics.connected(record.node.proxy.istioVersion, -1);
     this.#leases.get(session)?.[Symbol.dispose]();
     this.#leases.delete(session);
   }

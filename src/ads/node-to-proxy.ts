@@ -16,7 +16,6 @@ export interface NodeRefusal {
 /** The proxy, and what is shown of it but shapes nothing. */
 export interface ProxyNode {
   readonly proxy: Proxy;
-  readonly istioVersion: string;
   readonly userAgent: string;
 }
 
@@ -25,6 +24,7 @@ const INTERCEPTION_MODES: readonly InterceptionMode[] = ['REDIRECT', 'TPROXY', '
 const MAX_ID_CHARACTERS = 1_024;
 const MAX_ADDRESSES = 32;
 const MAX_NETWORKS = 64;
+const MAX_TEXT_CHARACTERS = 1_024;
 /** Names become keys such as `namespace/name`; Kubernetes allows less still. */
 const NAME = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
 
@@ -49,7 +49,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
   const namespace = text(metadata['NAMESPACE']) || (dot < 0 ? '' : qualifiedName.slice(dot + 1));
   if (!NAME.test(name) || !NAME.test(namespace))
     return refuse('bad-name', 'no valid name and namespace in the node');
-  const labels = readLabels(metadata['LABELS']);
+  const labels = readTexts(readObject(metadata['LABELS']));
   const generator = metadata['GENERATOR'] === 'grpc' ? 'grpc' : '';
   const proxy: Proxy = {
     // A workload may have an Envoy and a gRPC library, which share the node id but not what they get.
@@ -72,11 +72,12 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     generator,
     httpProxyPort: readPort(metadata['HTTP_PROXY_PORT']),
     outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
+    istioVersion: text(metadata['ISTIO_VERSION']),
+    metadata: readTexts(metadata),
     proxyConfig: readObject(metadata['PROXY_CONFIG']),
   };
   return ok({
     proxy,
-    istioVersion: text(metadata['ISTIO_VERSION']),
     userAgent: node.userAgent.slice(0, 256),
   });
 }
@@ -126,11 +127,12 @@ function readObject(value: JsonValue | undefined): JsonObject {
   return isObject(value) ? value : Object.create(null);
 }
 
-function readLabels(value: JsonValue | undefined): Readonly<Record<string, string>> {
-  const labels: Record<string, string> = Object.create(null);
-  for (const [key, label] of Object.entries(readObject(value)))
-    if (typeof label === 'string') labels[key] = label;
-  return labels;
+/** The fields that are texts, and short enough to be matched. */
+function readTexts(object: JsonObject): Readonly<Record<string, string>> {
+  const texts: Record<string, string> = Object.create(null);
+  for (const [key, value] of Object.entries(object))
+    if (typeof value === 'string' && value.length <= MAX_TEXT_CHARACTERS) texts[key] = value;
+  return texts;
 }
 
 /** `kubernetes://apis/apps/v1/namespaces/NS/deployments/NAME` */

@@ -83,8 +83,11 @@ export const NDS: ResourceType = {
   pick: (snapshot) => snapshot.nameTable,
 };
 
-/** In the order in which a stream's types are looked at: additions flow down this list. */
-export const RESOURCE_TYPES: readonly ResourceType[] = [CDS, EDS, SDS, LDS, RDS, ECDS, NDS];
+/**
+ * In the order in which a stream's types are looked at: additions flow down this list. Extension configs come before the
+ * listeners that use them: Envoy refuses a listener for the last config that it had of a name, also one that it refused.
+ */
+export const RESOURCE_TYPES: readonly ResourceType[] = [CDS, EDS, SDS, ECDS, LDS, RDS, NDS];
 
 /** The type of a URL. An unknown URL gets a type without resources: a client that asks is answered, not left waiting. */
 export function resourceType(url: string): ResourceType {

@@ -9,8 +9,11 @@ import {
   type DescField,
   type DescMessage,
   type DescOneof,
+  type Registry,
   ScalarType,
 } from '@bufbuild/protobuf';
+import { readAnyType } from './any-type.ts';
+import type { DiagnosticCode } from '#base/diagnostic-catalog.ts';
 import { fieldPath } from './field-path.ts';
 import { type Findings, show, typeOf } from './findings.ts';
 import {
@@ -27,6 +30,7 @@ import {
 import { suggest } from './suggestion.ts';
 import { inKeyOrder, readWellKnown } from './well-known-decode.ts';
 
+const ANY = 'google.protobuf.Any';
 const MAX_DEPTH = 64;
 const MAX_VALUES = 200_000;
 const MAX_LISTED_FIELDS = 30;
@@ -35,6 +39,14 @@ const UINT32_MAX = 2 ** 32 - 1;
 
 /** Decodes values of one message type; made once per type by messageDecoder. */
 export type MessageDecoder = (value: unknown, path: string, findings: Findings) => JsonObject | undefined;
+
+/** How messages of others are read: leniently, as they may be of another version, and into their Any values. */
+export interface ForeignMessages {
+  /** Knows the types that an Any may hold. */
+  readonly registry: Registry;
+  /** The finding for a field that is not known, which is left out. */
+  readonly unknownField: DiagnosticCode;
+}
 
 interface Walk {
   readonly findings: Findings;
@@ -49,13 +61,18 @@ interface MessageTable {
 }
 
 /** Prepares the decoder of a message type. The field tables of it and its parts are built on first use and kept. */
-export function messageDecoder(desc: DescMessage): MessageDecoder {
-  const decoder = new SchemaDecoder();
+export function messageDecoder(desc: DescMessage, foreign?: ForeignMessages): MessageDecoder {
+  const decoder = new SchemaDecoder(foreign);
   return (value, path, findings) => decoder.decode(desc, value, path, findings);
 }
 
 class SchemaDecoder {
   readonly #tables = new Map<DescMessage, MessageTable>();
+  readonly #foreign: ForeignMessages | undefined;
+
+  constructor(foreign: ForeignMessages | undefined) {
+    this.#foreign = foreign;
+  }
 
   decode(desc: DescMessage, value: unknown, path: string, findings: Findings): JsonObject | undefined {
     const walk: Walk = { findings, depth: 0, values: 0 };
@@ -63,23 +80,44 @@ class SchemaDecoder {
   }
 
   #message(desc: DescMessage, value: unknown, path: string, walk: Walk): unknown {
+    if (desc.typeName === ANY && this.#foreign !== undefined)
+      return this.#any(this.#foreign.registry, value, path, walk);
     if (desc.typeName.startsWith('google.protobuf.')) return this.#wellKnown(desc, value, path, walk);
     const object = readObject(value, path, walk.findings);
-    if (object === undefined || !this.#enter(path, walk)) return undefined;
+    return object === undefined ? undefined : this.#fields(desc, object, path, walk);
+  }
+
+  #fields(desc: DescMessage, object: JsonObject, path: string, walk: Walk): JsonObject | undefined {
+    if (!this.#enter(path, walk)) return undefined;
     const table = this.#table(desc);
     const decoded = new Map<string, unknown>();
     const seen = new Map<DescField | DescOneof, string>();
     for (const key of Object.keys(object)) {
       const item = object[key];
       const field = table.fields.get(key);
-      if (field === undefined) reportUnknownField(table, key, fieldPath(path, key), walk.findings);
-      else if (item !== null && item !== undefined && isFirst(field, key, seen, path, walk.findings)) {
+      if (field === undefined) {
+        reportUnknownField(table, key, this.#foreign, fieldPath(path, key), walk.findings);
+      } else if (item !== null && item !== undefined && isFirst(field, key, seen, path, walk.findings)) {
         const result = this.#field(field, item, fieldPath(path, key), walk);
         if (result !== undefined) decoded.set(field.jsonName, result);
       }
     }
     walk.depth--;
     return inKeyOrder(decoded, {});
+  }
+
+  /** The message in an Any, by its type. Well-known types stand under `value`. Source: proto3 JSON, Any. */
+  #any(registry: Registry, value: unknown, path: string, walk: Walk): unknown {
+    const object = readObject(value, path, walk.findings);
+    const desc = object && readAnyType(registry, object, path, walk.findings);
+    if (object === undefined || desc === undefined) return undefined;
+    const { '@type': type, ...fields } = object;
+    if (desc.typeName.startsWith('google.protobuf.')) {
+      const inner = this.#message(desc, fields['value'] ?? {}, fieldPath(path, 'value'), walk);
+      return inner === undefined ? undefined : { '@type': type, value: inner };
+    }
+    const inner = this.#fields(desc, fields, path, walk);
+    return inner === undefined ? undefined : { '@type': type, ...inner };
   }
 
   #wellKnown(desc: DescMessage, value: unknown, path: string, walk: Walk): unknown {
@@ -194,14 +232,21 @@ function isFirst(
 }
 
 /** Says what the user may have meant: a field here, or a field of that name one level down. */
-function reportUnknownField(table: MessageTable, key: string, path: string, findings: Findings): void {
-  const names = table.desc.fields.map((field) => field.jsonName);
+function reportUnknownField(
+  table: MessageTable,
+  key: string,
+  foreign: ForeignMessages | undefined,
+  path: string,
+  findings: Findings,
+): void {
+  // Envoy's own documents have the names of the proto files.
+  const names = table.desc.fields.map((field) => (foreign === undefined ? field.jsonName : field.name));
   const inner = table.desc.fields.find(
     (field) => field.fieldKind === 'message' && field.message.fields.some((child) => child.jsonName === key),
   );
   const suggestion = suggest(key, names) ?? (inner === undefined ? '' : `${inner.jsonName}.${key}`);
   const known = names.length > MAX_LISTED_FIELDS ? '' : names.sort().join(', ');
-  findings.add('LTN1002', path, { field: key, suggestion, known });
+  findings.add(foreign?.unknownField ?? 'LTN1002', path, { field: key, suggestion, known });
 }
 
 function readEnum(desc: DescEnum, value: unknown, path: string, findings: Findings): string | undefined {

@@ -6,6 +6,7 @@
  */
 import type { Diagnostic, Severity } from './diagnostic.ts';
 import { CORE_TEXTS } from './diagnostic-texts-core.ts';
+import { ENVOY_FILTER_TEXTS } from './diagnostic-texts-envoy-filter.ts';
 import { ISTIO_TEXTS } from './diagnostic-texts-istio.ts';
 import { MESH_TEXTS } from './diagnostic-texts-mesh.ts';
 import { READ_TEXTS } from './diagnostic-texts-read.ts';
@@ -22,7 +23,14 @@ export interface DiagnosticEntry {
   readonly since: string;
 }
 
-const CATALOG = { ...READ_TEXTS, ...RULE_TEXTS, ...CORE_TEXTS, ...MESH_TEXTS, ...ISTIO_TEXTS } as const;
+const CATALOG = {
+  ...READ_TEXTS,
+  ...RULE_TEXTS,
+  ...ENVOY_FILTER_TEXTS,
+  ...CORE_TEXTS,
+  ...MESH_TEXTS,
+  ...ISTIO_TEXTS,
+} as const;
 
 /** Every code of the catalogue. */
 export type DiagnosticCode = keyof typeof CATALOG;

@@ -4,7 +4,7 @@
  * bootstrap that agents write.
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
 import { BootstrapSchema } from '#proto/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import {
   type Cluster,
@@ -15,11 +15,16 @@ import {
   ApiConfigSource_ApiType as ApiType,
   ApiVersion,
 } from '#proto/envoy/config/core/v3/config_source_pb.ts';
+import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
-import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { type RouteConfiguration, RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
-import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import {
+  HttpConnectionManagerSchema,
+  type HttpFilter,
+  HttpFilterSchema,
+} from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 
 /** An encoded resource as proxies get it. */
 export interface ProbeResource {
@@ -39,6 +44,8 @@ const RUNTIME = {
 };
 /** Static clusters of the agent's bootstrap that generated resources refer to. */
 const STATIC_CLUSTERS: readonly string[] = ['xds-grpc', 'sds-grpc'];
+/** Types of HTTP filters that can be asked about. */
+const HTTP_FILTER = /\/envoy\.extensions\.filters\.http\.(?!wasm\.)/;
 const MESSAGE_PREFIX = 'type.googleapis.com/envoy.config.';
 
 type StaticResources = { readonly clusters: Cluster[]; readonly listeners: Listener[] };
@@ -73,6 +80,7 @@ const PARTS: ReadonlyMap<string, (resource: ProbeResource, parts: StaticResource
   [`${MESSAGE_PREFIX}endpoint.v3.ClusterLoadAssignment`, addEndpoints],
   [`${MESSAGE_PREFIX}listener.v3.Listener`, addListener],
   [`${MESSAGE_PREFIX}route.v3.RouteConfiguration`, addRoutes],
+  [`${MESSAGE_PREFIX}core.v3.TypedExtensionConfig`, addExtension],
 ]);
 
 function addCluster({ bytes }: ProbeResource, parts: StaticResources): void {
@@ -89,23 +97,42 @@ function addEndpoints({ name, bytes }: ProbeResource, parts: StaticResources): v
   parts.clusters.push(create(ClusterSchema, { ...clusterHead(`endpoints of ${name}`), loadAssignment }));
 }
 
-/** A route table in a listener of its own, which would bind nothing. */
+/** A route table in a listener of its own. */
 function addRoutes({ name, bytes }: ProbeResource, parts: StaticResources): void {
+  addManager(parts, `routes of ${name}`, fromBinary(RouteConfigurationSchema, bytes), []);
+}
+
+/**
+ * An HTTP filter's config in a listener of its own. Others are not asked about: which list they belong to is not in the
+ * resource, and a Wasm module would have to be fetched first.
+ */
+function addExtension({ name, bytes }: ProbeResource, parts: StaticResources): void {
+  const { typedConfig } = fromBinary(TypedExtensionConfigSchema, bytes);
+  if (typedConfig === undefined || !HTTP_FILTER.test(typedConfig.typeUrl)) return;
+  addManager(parts, `extension ${name}`, create(RouteConfigurationSchema), [httpFilter(name, typedConfig)]);
+}
+
+function httpFilter(name: string, typedConfig: Any): HttpFilter {
+  return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
+}
+
+/** A connection manager in a listener of its own, which would bind nothing. */
+function addManager(
+  parts: StaticResources,
+  name: string,
+  routes: RouteConfiguration,
+  filters: readonly HttpFilter[],
+): void {
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: 'probe',
-    routeSpecifier: { case: 'routeConfig', value: fromBinary(RouteConfigurationSchema, bytes) },
-    httpFilters: [
-      {
-        name: 'router',
-        configType: { case: 'typedConfig', value: anyPack(RouterSchema, create(RouterSchema)) },
-      },
-    ],
+    routeSpecifier: { case: 'routeConfig', value: routes },
+    httpFilters: [...filters, httpFilter('router', anyPack(RouterSchema, create(RouterSchema)))],
   });
   const typedConfig = anyPack(HttpConnectionManagerSchema, manager);
   const port = parts.listeners.length + 1;
   parts.listeners.push(
     create(ListenerSchema, {
-      name: `routes of ${name}`,
+      name,
       address: {
         address: {
           case: 'socketAddress',

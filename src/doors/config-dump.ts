@@ -3,23 +3,20 @@
  * named, never printed. Loading all of Envoy's types takes memory and half a second, so that happens at the first call.
  * Source: envoy.admin.v3.ConfigDump; istio pilot/pkg/xds/debug.go config_dump.
  */
-import { createRequire } from 'node:module';
 import { type DescMessage, fromBinary, type Registry, toJson } from '@bufbuild/protobuf';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { loadEnvoyRegistry } from '#proto/registry-later.gen.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
-
-const requireLater = createRequire(import.meta.url);
 
 const ADMIN = 'type.googleapis.com/envoy.admin.v3';
 
 /** The dump of one snapshot as plain JSON. */
 export function configDump(snapshot: ProxySnapshot): object {
-  const { envoyRegistry } = requireLater('#proto/registry.gen.ts') as { envoyRegistry: () => Registry };
-  const registry = envoyRegistry();
+  const registry = loadEnvoyRegistry();
   const dump = (schema: DescMessage, entries: Iterable<ResourceEntry>): [string, unknown][] =>
     Array.from(entries, ({ resource }) => [resource.version, decoded(schema, resource.bytes, registry)]);
   const clusters = dump(ClusterSchema, snapshot.clusters.values());

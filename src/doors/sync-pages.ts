@@ -12,8 +12,8 @@ export interface SyncedConnection {
   readonly address: string;
   readonly connectedAtMs: number;
   readonly node: {
-    readonly istioVersion: string;
     readonly proxy: {
+      readonly istioVersion: string;
       readonly name: string;
       readonly namespace: string;
       readonly type: string;
@@ -32,7 +32,7 @@ export function syncStatus({ node, types }: SyncedConnection): SyncStatus {
     cluster_id: node.proxy.clusterId,
     proxy: `${node.proxy.name}.${node.proxy.namespace}`,
     proxy_type: node.proxy.type,
-    istio_version: node.istioVersion,
+    istio_version: node.proxy.istioVersion,
     cluster_sent: sent(TYPE_CLUSTER),
     cluster_acked: acked(TYPE_CLUSTER),
     listener_sent: sent(TYPE_LISTENER),

@@ -171,7 +171,7 @@ function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
 }
 
 function findingsOf(mesh: Mesh): Diagnostic[] {
-  return [...mesh.graph.findings.all().values()].flat();
+  return [...[...mesh.graph.findings.all().values()].flat(), ...mesh.graph.idlePatches()];
 }
 
 function objectsOf(mesh: Mesh, kind: string | undefined): MeshObject[] {

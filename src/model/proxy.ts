@@ -50,6 +50,10 @@ export interface Proxy {
    * outbound TCP listeners, a gateway's servers. '' when unset; a gateway then uses its first address.
    */
   readonly outboundAddress: string;
+  /** ISTIO_VERSION of node metadata, '' when the proxy does not say. */
+  readonly istioVersion: string;
+  /** The texts among node metadata, by their names: what EnvoyFilters may ask for. */
+  readonly metadata: Readonly<Record<string, string>>;
   /** The proxy's own ProxyConfig (defaultConfig merged with annotation), proto JSON. */
   readonly proxyConfig: Readonly<Record<string, unknown>>;
 }

@@ -177,6 +177,8 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
     generator: '',
     httpProxyPort: 0,
     outboundAddress: '',
+    istioVersion: '',
+    metadata: {},
     proxyConfig: {},
     ...overrides,
   };

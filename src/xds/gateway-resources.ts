@@ -17,6 +17,7 @@ import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
 import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
+import type { RouteTableServers } from '#scope/gateway-merge.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
@@ -49,6 +50,8 @@ export interface GatewayResources {
   routes(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
   /** Key of a gateway proxy's view. */
   viewOf(fetch: Fetch, proxy: Proxy): string;
+  /** The route tables of the proxy's servers, for those who must know more than a table's name. */
+  tables(fetch: Fetch, proxy: Proxy): readonly RouteTableServers[];
   /** The secrets that gateways of a view ask for. */
   secretUses(fetch: Fetch, view: string): GatewaySecretUses;
   /** Conflicts among Gateways, by view. */
@@ -75,6 +78,7 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
     listeners: (fetch, proxy) => fetch.bucket(listeners, viewOf(fetch, proxy)),
     routes: (fetch, proxy) => fetch.bucket(routes, viewOf(fetch, proxy)),
     viewOf,
+    tables: (fetch, proxy) => fetch.get(scopes.scopes, viewOf(fetch, proxy))?.merged.tables ?? [],
     secretUses(fetch, view) {
       const found = fetch.get(scopes.scopes, view);
       if (found === undefined) return { uses: [], granted: [] };

@@ -13,6 +13,7 @@ import { Interner } from '#collections/interner.ts';
 import { createAuthorizationModel } from '#model/authorization.ts';
 import type { Demand } from '#model/demand.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
+import { createEnvoyFilterModel } from '#model/envoy-filter.ts';
 import { createExternalAuthorizers } from '#model/external-authorizer.ts';
 import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
@@ -40,6 +41,8 @@ import { createGrpcResources } from './grpc/grpc-resources.ts';
 import { createInboundResources } from './inbound.ts';
 import { createNameTables } from './nametable/name-tables.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
+import { idlePatches } from './patches/idle-patches.ts';
+import { createPatches } from './patches/proxy-patches.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import { createProxySnapshots } from './proxy-snapshots.ts';
 import { createCredentials } from './secrets/credentials.ts';
@@ -87,49 +90,27 @@ export interface MeshGraph {
   readonly secretWishes: Collection<SecretWish>;
   /** Counts what was built and encoded. */
   readonly interner: Interner;
+  /** Findings about EnvoyFilters' patches that change nothing at any connected proxy; see patches/idle-patches.ts. */
+  idlePatches(): readonly Diagnostic[];
 }
 
 /** Builds the graph on an engine. Pure; costs nothing until sources are set and proxies connect. */
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
-  const { meshConfig, demands } = sources;
   const models = createModels(engine, sources);
-  const { proxies, serviceModel, scope, facts, peerAuthentication, routeModel } = models;
-  const { endpoints } = serviceModel;
-  const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
-  const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
-  const policies = createRequestPolicyScope(engine, { proxies, facts, policies: models.policies });
-  const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
-  const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
-  const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
-  const gateways = createGatewayResources({
-    engine,
-    interner,
-    model: routeModel,
-    proxies,
-    scope,
-    meshConfig,
-    facts,
-    targetsOf,
-    policies: models.policies,
-    referenceGrants: sources.objects('ReferenceGrant'),
-    flags: sources.flags ?? DEFAULT_MESH_FLAGS,
-  });
+  const { proxies, serviceModel, scope, facts, routeModel } = models;
+  const scopes = createScopes(engine, models);
+  const { inbound, policies, viewerFacts, ...seen } = scopes;
+  const gateways = createGateways(engine, sources, models, { interner, targetsOf: scopes.targetsOf });
   const { forwarders } = gateways;
-  const shared = {
-    engine,
-    interner,
-    proxies,
-    serviceModel,
-    scope,
-    serverMutualTls,
-    endpointViews,
-    forwarders,
-  };
+  const { demands } = sources;
+  const shared = { engine, interner, proxies, serviceModel, scope, forwarders, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { ...shared, ...scope, clustersWithSecrets, gateways });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
+  const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
+  const { endpoints } = serviceModel;
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -144,11 +125,56 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
+    patches: patches.of,
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
   const { wantedKeySets } = models;
-  return { serviceModel, snapshots, interner, findings, secretWishes: secrets.wishes, wantedKeySets };
+  return {
+    serviceModel,
+    snapshots,
+    interner,
+    findings,
+    secretWishes: secrets.wishes,
+    wantedKeySets,
+    idlePatches: () => idlePatches(patches.sets.all(), snapshots.all()),
+  };
+}
+
+type Models = ReturnType<typeof createModels>;
+
+/** What proxies see, by feature. */
+function createScopes(engine: Engine, models: Models) {
+  const { proxies, serviceModel, scope, facts, peerAuthentication, sidecars } = models;
+  const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
+  return {
+    targetsOf,
+    inbound: createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf }),
+    policies: createRequestPolicyScope(engine, { proxies, facts, policies: models.policies }),
+    viewerFacts: createViewerListenerFacts(engine, { ...scope, sidecars, facts }),
+    serverMutualTls: createServerMutualTls({ peerAuthentication, facts }),
+    endpointViews: createEndpointViews({ engine, proxies, serviceModel, scope }),
+  };
+}
+
+function createGateways(
+  engine: Engine,
+  sources: MeshGraphSources,
+  { routeModel, proxies, scope, facts, policies }: Models,
+  more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf'>,
+) {
+  return createGatewayResources({
+    engine,
+    model: routeModel,
+    proxies,
+    scope,
+    meshConfig: sources.meshConfig,
+    facts,
+    policies,
+    referenceGrants: sources.objects('ReferenceGrant'),
+    flags: sources.flags ?? DEFAULT_MESH_FLAGS,
+    ...more,
+  });
 }
 
 /** The services that a proxy's workload serves. */
@@ -216,6 +242,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     facts: createListenerFacts(engine, meshConfig),
+    envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     policies: {
       authorization: createAuthorizationModel(

@@ -22,6 +22,11 @@ export const BLACK_HOLE_CLUSTER = 'BlackHoleCluster';
 /** Inbound pass-through to the original destination, IPv4. */
 export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';
 
+/** Listener of captured inbound traffic. */
+export const VIRTUAL_INBOUND = 'virtualInbound';
+/** Listener of captured outbound traffic. */
+export const VIRTUAL_OUTBOUND = 'virtualOutbound';
+
 const DIRECTIONS: ReadonlySet<string> = new Set(['outbound', 'inbound', 'inbound-vip']);
 
 /** Name of the outbound cluster of one service port and subset, `outbound|9080|v1|host`. */

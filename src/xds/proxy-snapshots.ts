@@ -17,10 +17,12 @@ import type { InboundResources } from './inbound.ts';
 import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
 import type { ProxySecrets } from './secrets/proxy-secrets.ts';
+import { patchedGateway, patchedSidecar } from './patches/patched-snapshot.ts';
+import type { PatchesOf } from './patches/proxy-patches.ts';
 import type { ProxySnapshot } from './proxy-snapshot.ts';
 import type { ResourceEntry } from './resource.ts';
 import type { OutboundRoutes } from './routes/outbound-routes.ts';
-import { merge, sidecarListeners } from './sidecar-listeners.ts';
+import { merge, type SidecarListenerInput, sidecarListeners } from './sidecar-listeners.ts';
 
 export interface ProxySnapshotDeps {
   readonly proxies: Collection<Proxy>;
@@ -37,6 +39,7 @@ export interface ProxySnapshotDeps {
   readonly secrets: ProxySecrets;
   readonly nameTables: NameTables;
   readonly grpc: GrpcResources;
+  readonly patches: PatchesOf;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -68,20 +71,37 @@ function sidecarSnapshot(
   const inbound = fetch.get(deps.inbound, proxy.id) ?? { listeners: NOTHING, clusters: NOTHING };
   const { inputs } = deps.outboundListeners;
   const bound = proxy.interceptionMode === 'NONE';
+  const listeners: SidecarListenerInput = {
+    proxy,
+    facts,
+    captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps.outboundListeners),
+    inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
+    inbound: inbound.listeners,
+  };
+  const clusters = deps.clusters.clustersFor(fetch, proxy);
+  const routes = fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy));
+  const patches = deps.patches(fetch, proxy);
   return {
-    clusters: merge(deps.clusters.clustersFor(fetch, proxy), inbound.clusters),
+    ...(patches === undefined
+      ? {
+          clusters: merge(clusters, inbound.clusters),
+          listeners: sidecarListeners(deps.interner, listeners),
+          routes,
+          extensions: NOTHING,
+        }
+      : patchedSidecar(patches, {
+          viewer,
+          routeView: deps.routes.viewOf(fetch, proxy),
+          proxy,
+          clusters,
+          inbound,
+          captured: listeners.captured,
+          own: sidecarListeners(deps.interner, { ...listeners, captured: NOTHING, inbound: NOTHING }),
+          routes,
+        })),
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
-    listeners: sidecarListeners(deps.interner, {
-      proxy,
-      facts,
-      captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps.outboundListeners),
-      inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
-      inbound: inbound.listeners,
-    }),
-    routes: fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy)),
     nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
-    extensions: NOTHING,
   };
 }
 
@@ -98,14 +118,25 @@ function capturedListeners(
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
-  return {
+  const { gateways } = deps;
+  const generated = {
     clusters: deps.clusters.clustersFor(fetch, proxy),
+    listeners: gateways.listeners(fetch, proxy),
+    routes: gateways.routes(fetch, proxy),
+    extensions: NOTHING,
+  };
+  const patches = deps.patches(fetch, proxy);
+  return {
+    ...(patches === undefined
+      ? generated
+      : patchedGateway(patches, {
+          ...generated,
+          view: gateways.viewOf(fetch, proxy),
+          tables: () => gateways.tables(fetch, proxy),
+        })),
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
-    listeners: deps.gateways.listeners(fetch, proxy),
-    routes: deps.gateways.routes(fetch, proxy),
     nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
-    extensions: NOTHING,
   };
 }
 

@@ -140,6 +140,7 @@ function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
       ProxyFacts['interceptionMode']
     >,
     nodeName: metadata['NODE_NAME'] ?? '',
+    metadata,
     dnsCapture: metadata['DNS_CAPTURE'] === 'true',
     httpProxyPort: Number(metadata['HTTP_PROXY_PORT'] ?? 0),
     proxyConfig: proxyConfig as NonNullable<ProxyFacts['proxyConfig']>,

@@ -30,6 +30,8 @@ export interface EnvoyNode {
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Port of Envoy's admin pages on its address; none when absent. */
+  readonly adminPort?: number;
 }
 
 /** A control plane whose state lies in a folder of the test's. */
@@ -202,8 +204,12 @@ function bootstrap(node: EnvoyNode, xdsPort: number): object {
       ],
     },
   });
+  const admin = {
+    address: { socket_address: { address: node.address, port_value: node.adminPort } },
+  };
   return {
     node: { id: nodeId(node), cluster: node.name, metadata },
+    ...(node.adminPort === undefined ? {} : { admin }),
     layered_runtime: {
       layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': 32768 } }],
     },

@@ -21,6 +21,7 @@ import {
   proxyOf,
   readMeshConfig,
 } from '../support/mesh-fixture.ts';
+import { ENVOY_FILTER_KINDS } from './envoy-filter-arbitrary.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
 import { meshConfigPart, meshNetworks, POLICY_KINDS } from './policy-arbitrary.ts';
@@ -55,12 +56,14 @@ export type Command =
   | { readonly do: 'step'; readonly items: number };
 
 const manifest = fc.oneof(
-  ...[...ROUTE_KINDS, ...SECRET_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(
-    ([weight, arbitrary]) => ({
-      weight,
-      arbitrary,
-    }),
-  ),
+  ...[
+    ...ENVOY_FILTER_KINDS,
+    ...ROUTE_KINDS,
+    ...SECRET_KINDS,
+    ...POLICY_KINDS,
+    ...TOKEN_KINDS,
+    ...WORKLOAD_KINDS,
+  ].map(([weight, arbitrary]) => ({ weight, arbitrary })),
 );
 const proxy = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...PROXIES) },

@@ -193,6 +193,8 @@ export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: Pr
     generator: '',
     httpProxyPort: 0,
     outboundAddress: '',
+    istioVersion: '1.30.0',
+    metadata: {},
     proxyConfig: {},
     ...facts,
   };

@@ -1,11 +1,12 @@
 // Writes the two registries beside the generated types: message name -> schema, for Any <-> JSON.
-// A registry is a function, not a value: importing the file builds nothing by itself.
+// A registry is a function, not a value: importing the file builds nothing by itself. Loading all of Envoy's types
+// takes half a second and 100 MiB, so `registry-later.gen.ts` gives the registry to those who need it only at times.
 import type { FileDescriptorProto } from '@bufbuild/protobuf/wkt';
 import { headerLine } from './code-generator.ts';
 
 const WELL_KNOWN_FILES = ['any', 'duration', 'empty', 'field_mask', 'struct', 'timestamp', 'wrappers'];
 
-/** Returns path (below src/proto) -> text of `registry.gen.ts` and `istio-registry.gen.ts`. */
+/** Returns path (below src/proto) -> text of the registries and of `registry-later.gen.ts`. */
 export function registryTexts(
   files: readonly FileDescriptorProto[],
   envoyOrigin: string,
@@ -19,7 +20,27 @@ export function registryTexts(
       registryText('envoyRegistry', names.filter((name) => !isIstio(name)).sort(), envoyOrigin),
     ],
     ['istio-registry.gen.ts', registryText('istioRegistry', names.filter(isIstio).sort(), istioOrigin)],
+    ['registry-later.gen.ts', laterText(envoyOrigin)],
   ]);
+}
+
+/** The Envoy registry, loaded at the first call. */
+function laterText(origin: string): string {
+  return [
+    headerLine(origin),
+    "import { createRequire } from 'node:module';",
+    "import type { Registry } from '@bufbuild/protobuf';",
+    '',
+    'const requireLater = createRequire(import.meta.url);',
+    'let registry: Registry | undefined;',
+    '',
+    '/** The registry of every Envoy message. The first call loads all types: half a second, 100 MiB. */',
+    'export function loadEnvoyRegistry(): Registry {',
+    "  registry ??= (requireLater('./registry.gen.ts') as { envoyRegistry(): Registry }).envoyRegistry();",
+    '  return registry;',
+    '}',
+    '',
+  ].join('\n');
 }
 
 function registryText(functionName: string, protoNames: readonly string[], origin: string): string {
