@@ -23,7 +23,10 @@ import { createRouteModel } from '#model/route-model.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
+import { createTrafficExtensionModel } from '#model/traffic-extension.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createExtensionScope } from '#scope/extension.ts';
+import { createExtensionViews } from '#scope/extension-view.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -32,6 +35,7 @@ import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
 import { createEndpointViews } from './endpoints/endpoint-view.ts';
 import { createEndpoints } from './endpoints/outbound-endpoints.ts';
+import { createExtensionResources } from './extensions/extension-resources.ts';
 import { createFindings, findingsBeside } from './mesh-findings.ts';
 import { createGatewayResources } from './gateway-resources.ts';
 import { createGrpcResources } from './grpc/grpc-resources.ts';
@@ -91,6 +95,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
   const inbound = createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf });
   const policies = createRequestPolicyScope(engine, { proxies, facts, policies: models.policies });
+  const extended = createExtensions(engine, sources, { ...models, interner });
   const viewerFacts = createViewerListenerFacts(engine, { ...scope, sidecars: models.sidecars, facts });
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
@@ -104,6 +109,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     facts,
     targetsOf,
     policies: models.policies,
+    extensions: models.extensions,
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
@@ -130,12 +136,19 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     clusters,
     endpoints: createEndpoints(shared),
     routes,
-    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
-    inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
+    outboundListeners: createOutboundListeners(engine, {
+      ...scope,
+      endpoints,
+      viewerFacts,
+      views: extended.extensionViews,
+      interner,
+    }),
+    inbound: createInboundResources(engine, { ...extended, inbound, policies, facts, interner }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
+    ...extended,
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
@@ -155,6 +168,23 @@ function createTargets(engine: Engine, serviceModel: ServiceModel) {
 /** Objects of a kind without those that are held back. */
 function admittedBy(engine: Engine, { objects, heldBack }: MeshGraphSources) {
   return <S>(kind: string): Collection<MeshObject<S>> => admittedObjects(engine, objects<S>(kind), heldBack);
+}
+
+type ExtensionUsers = Pick<ReturnType<typeof createModels>, 'extensions' | 'facts' | 'scope'>;
+
+/** Extensions as proxies have them: what stands in their listeners, and the configurations that they ask for. */
+function createExtensions(
+  engine: Engine,
+  { proxies, objects }: MeshGraphSources,
+  { extensions: model, facts, scope, interner }: ExtensionUsers & { readonly interner: Interner },
+) {
+  const extensions = createExtensionScope(engine, { proxies, facts, model });
+  const secrets = objects<SecretSpec>('Secret');
+  return {
+    extensions,
+    extensionViews: createExtensionViews(engine, { proxies, viewerOf: scope.viewerOf, extensions }),
+    extensionResources: createExtensionResources(engine, { model, secrets, scope: extensions, interner }),
+  };
 }
 
 type SecretUsers = Pick<ProxySecretSources, 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
@@ -222,6 +252,10 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       ),
     },
     wantedKeySets: createWantedKeySets(engine, requestAuthentications),
+    extensions: createTrafficExtensionModel(engine, {
+      trafficExtensions: admitted('TrafficExtension'),
+      wasmPlugins: admitted('WasmPlugin'),
+    }),
     routeModel: createRouteModel({
       engine,
       virtualServices,

@@ -7,6 +7,8 @@ import type { Interner } from '#collections/interner.ts';
 import { emptyMap, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from '#scope/extension.ts';
+import type { ExtensionViews } from '#scope/extension-view.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import type { OutboundClusters } from './clusters/outbound-clusters.ts';
@@ -37,6 +39,10 @@ export interface ProxySnapshotDeps {
   readonly secrets: ProxySecrets;
   readonly nameTables: NameTables;
   readonly grpc: GrpcResources;
+  /** By proxy id, for those that have any: what stands in listeners, and configurations to be asked for by name. */
+  readonly extensions: Collection<WorkloadExtensions>;
+  readonly extensionResources: Collection<PersistentMap<ResourceEntry>>;
+  readonly extensionViews: ExtensionViews;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -74,14 +80,15 @@ function sidecarSnapshot(
     listeners: sidecarListeners(deps.interner, {
       proxy,
       facts,
-      captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps.outboundListeners),
+      captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps),
       inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
       inbound: inbound.listeners,
+      extensions: fetch.get(deps.extensions, proxy.id) ?? NO_WORKLOAD_EXTENSIONS,
     }),
     routes: fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy)),
     nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
-    extensions: NOTHING,
+    extensions: fetch.get(deps.extensionResources, proxy.id) ?? NOTHING,
   };
 }
 
@@ -90,11 +97,11 @@ function capturedListeners(
   fetch: Fetch,
   proxy: Proxy,
   viewer: string,
-  { captured, ofEndpoints }: OutboundListeners,
+  { outboundListeners: { captured, ofEndpoints }, extensionViews }: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
   const own = fetch.bucket(ofEndpoints, viewerKey(viewer, proxy.addresses[0] ?? ''));
   const names = Array.from(own.keys(), (name) => [name, undefined] as const);
-  return fetch.bucket(captured, viewer).patch(names);
+  return fetch.bucket(captured, extensionViews.viewOf(fetch, proxy)).patch(names);
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
@@ -105,7 +112,7 @@ function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): P
     routes: deps.gateways.routes(fetch, proxy),
     nameTable: nameTable(fetch, proxy, deps),
     ...secretsOf(fetch, proxy, deps),
-    extensions: NOTHING,
+    extensions: fetch.get(deps.extensionResources, proxy.id) ?? NOTHING,
   };
 }
 
