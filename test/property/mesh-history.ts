@@ -20,6 +20,7 @@ import {
   proxyOf,
   readMeshConfig,
 } from '../support/mesh-fixture.ts';
+import { EXTENSION_KINDS } from './extension-arbitrary.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
 import { meshConfigPart, POLICY_KINDS } from './policy-arbitrary.ts';
@@ -53,12 +54,17 @@ export type Command =
   | { readonly do: 'step'; readonly items: number };
 
 const manifest = fc.oneof(
-  ...[...ROUTE_KINDS, ...SECRET_KINDS, ...POLICY_KINDS, ...TOKEN_KINDS, ...WORKLOAD_KINDS].map(
-    ([weight, arbitrary]) => ({
-      weight,
-      arbitrary,
-    }),
-  ),
+  ...[
+    ...ROUTE_KINDS,
+    ...SECRET_KINDS,
+    ...POLICY_KINDS,
+    ...TOKEN_KINDS,
+    ...EXTENSION_KINDS,
+    ...WORKLOAD_KINDS,
+  ].map(([weight, arbitrary]) => ({
+    weight,
+    arbitrary,
+  })),
 );
 const proxy = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...PROXIES) },
