@@ -16,6 +16,9 @@ export type AgentCounter =
   | 'istio_agent_envoy_connection_terminations'
   | 'istio_agent_xds_proxy_requests'
   | 'istio_agent_xds_proxy_responses'
+  | `istio_agent_wasm_cache_lookup_count{hit="${boolean}"}`
+  | `istio_agent_wasm_remote_fetch_count{result="${string}"}`
+  | `istio_agent_wasm_config_conversion_count{result="${string}"}`
   | 'istio_agent_dns_requests_total'
   | 'istio_agent_dns_upstream_requests_total'
   | 'istio_agent_dns_upstream_failures_total';
@@ -37,6 +40,8 @@ interface Observations {
 export interface AgentGauges {
   readonly startupSeconds: number | undefined;
   readonly certificateNotAfterUnixMs: number | undefined;
+  /** WebAssembly modules on disk; undefined where the agent fetches none. */
+  readonly wasmModules?: number | undefined;
 }
 
 /** Counts and prints. */
@@ -83,6 +88,7 @@ export class AgentMetrics {
     pushGauge(lines, 'istio_agent_process_resident_memory_bytes', rss);
     pushGauge(lines, 'istio_agent_process_cpu_seconds_total', (cpu.user + cpu.system) / 1e6, 'counter');
     pushGauge(lines, 'istio_agent_startup_duration_seconds', gauges.startupSeconds);
+    pushGauge(lines, 'istio_agent_wasm_cache_entries', gauges.wasmModules);
     if (gauges.certificateNotAfterUnixMs !== undefined) {
       const leftSeconds = (gauges.certificateNotAfterUnixMs - nowUnixMs) / 1000;
       lines.push('# TYPE istio_agent_cert_expiry_seconds gauge');

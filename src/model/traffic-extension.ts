@@ -47,16 +47,11 @@ export interface TrafficExtensionModel {
   readonly byNamespace: Index<TrafficExtension>;
 }
 
-/** The two kinds that it is made of. */
-export interface TrafficExtensionSources {
-  readonly trafficExtensions: Collection<MeshObject<TrafficExtensionSpec>>;
-  readonly wasmPlugins: Collection<MeshObject<WasmPluginSpec>>;
-}
-
-/** Makes the model. */
+/** Makes the model from the two kinds. */
 export function createTrafficExtensionModel(
   engine: Engine,
-  { trafficExtensions, wasmPlugins }: TrafficExtensionSources,
+  trafficExtensions: Collection<MeshObject<TrafficExtensionSpec>>,
+  wasmPlugins: Collection<MeshObject<WasmPluginSpec>>,
 ): TrafficExtensionModel {
   const own = engine.derive('model.ownTrafficExtensions', trafficExtensions, (_fetch, object) =>
     trafficExtension(object, object),

@@ -15,7 +15,7 @@ function extensionsOf(subject: Partial<PolicySubject>, ...objects: readonly stri
   const engine = createEngine();
   const trafficExtensions = engine.source<MeshObject<TrafficExtensionSpec>>('TrafficExtension');
   const wasmPlugins = engine.source<MeshObject<WasmPluginSpec>>('WasmPlugin');
-  const model = createTrafficExtensionModel(engine, { trafficExtensions, wasmPlugins });
+  const model = createTrafficExtensionModel(engine, trafficExtensions, wasmPlugins);
   for (const text of objects) {
     const [document] = parseDocuments(`{apiVersion: extensions.istio.io/v1alpha1, ${text}}`, 'test.yaml');
     const { object } = decodeObject(document?.value, { defaultNamespace: 'default' });

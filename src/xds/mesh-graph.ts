@@ -252,10 +252,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       ),
     },
     wantedKeySets: createWantedKeySets(engine, requestAuthentications),
-    extensions: createTrafficExtensionModel(engine, {
-      trafficExtensions: admitted('TrafficExtension'),
-      wasmPlugins: admitted('WasmPlugin'),
-    }),
+    extensions: createTrafficExtensionModel(engine, admitted('TrafficExtension'), admitted('WasmPlugin')),
     routeModel: createRouteModel({
       engine,
       virtualServices,

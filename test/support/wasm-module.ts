@@ -4,6 +4,7 @@
  * Source: WebAssembly core specification 1.0, binary format; proxy-wasm ABI 0.2.1.
  */
 
+const HEADER = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const I32 = 0x7f;
 const HEADER_NAME = 'x-wasm';
 /** Where the host writes pointer and length of the configuration, and where the header's name lies. */
@@ -49,7 +50,7 @@ export function wasmModule({ closesConnections = false, note = '' }: WasmModuleO
     ['proxy_on_new_connection', 2, closesConnections ? closeConnection() : constant(0)],
   ];
   return Buffer.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...HEADER,
     ...section(1, vector(types)),
     ...section(2, vector(imports)),
     ...section(3, vector(functions.map(([, type]) => [type]))),
