@@ -1,5 +1,5 @@
 /**
- * The smallest bootstrap that holds given resources, for asking a spare Envoy whether it takes them. The values that a
+ * The smallest bootstrap that holds given resources, for asking a spare Envoy whether it takes them, without users' code. The values that a
  * verdict may depend on (limit of regular expressions, clusters that secrets and ADS are fetched from) are those of the
  * bootstrap that agents write.
  */
@@ -15,11 +15,14 @@ import {
   ApiConfigSource_ApiType as ApiType,
   ApiVersion,
 } from '#proto/envoy/config/core/v3/config_source_pb.ts';
+import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
-import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { type RouteConfiguration, RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { withoutUserCode } from './probe-code.ts';
 
 /** An encoded resource as proxies get it. */
 export interface ProbeResource {
@@ -64,7 +67,7 @@ export function probeBootstrap(resources: readonly ProbeResource[]): Uint8Array 
     },
     staticResources: parts,
   });
-  return toBinary(BootstrapSchema, bootstrap);
+  return toBinary(BootstrapSchema, withoutUserCode(BootstrapSchema, bootstrap));
 }
 
 /** Where a resource of each type stands in a static configuration. */
@@ -73,6 +76,7 @@ const PARTS: ReadonlyMap<string, (resource: ProbeResource, parts: StaticResource
   [`${MESSAGE_PREFIX}endpoint.v3.ClusterLoadAssignment`, addEndpoints],
   [`${MESSAGE_PREFIX}listener.v3.Listener`, addListener],
   [`${MESSAGE_PREFIX}route.v3.RouteConfiguration`, addRoutes],
+  [`${MESSAGE_PREFIX}core.v3.TypedExtensionConfig`, addExtension],
 ]);
 
 function addCluster({ bytes }: ProbeResource, parts: StaticResources): void {
@@ -91,21 +95,41 @@ function addEndpoints({ name, bytes }: ProbeResource, parts: StaticResources): v
 
 /** A route table in a listener of its own, which would bind nothing. */
 function addRoutes({ name, bytes }: ProbeResource, parts: StaticResources): void {
+  const routes = fromBinary(RouteConfigurationSchema, bytes);
+  addFilters(`routes of ${name}`, [httpManager(routes, [])], parts);
+}
+
+/** A filter's configuration in the place where it would be asked for. */
+function addExtension({ name, bytes }: ProbeResource, parts: StaticResources): void {
+  const { typedConfig } = fromBinary(TypedExtensionConfigSchema, bytes);
+  if (typedConfig === undefined) return;
+  const filter = { name, configType: { case: 'typedConfig', value: typedConfig } } as const;
+  const isNetwork = typedConfig.typeUrl.includes('.filters.network.');
+  const manager = httpManager(create(RouteConfigurationSchema), isNetwork ? [] : [filter]);
+  addFilters(`extension ${name}`, isNetwork ? [filter, manager] : [manager], parts);
+}
+
+type HttpFilterInit = NonNullable<
+  MessageInitShape<typeof HttpConnectionManagerSchema>['httpFilters']
+>[number];
+type FilterInit = MessageInitShape<typeof FilterSchema>;
+
+function httpManager(routes: RouteConfiguration, filters: readonly HttpFilterInit[]): FilterInit {
+  const router = anyPack(RouterSchema, create(RouterSchema));
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: 'probe',
-    routeSpecifier: { case: 'routeConfig', value: fromBinary(RouteConfigurationSchema, bytes) },
-    httpFilters: [
-      {
-        name: 'router',
-        configType: { case: 'typedConfig', value: anyPack(RouterSchema, create(RouterSchema)) },
-      },
-    ],
+    routeSpecifier: { case: 'routeConfig', value: routes },
+    httpFilters: [...filters, { name: 'router', configType: { case: 'typedConfig', value: router } }],
   });
   const typedConfig = anyPack(HttpConnectionManagerSchema, manager);
+  return { name: 'http', configType: { case: 'typedConfig', value: typedConfig } };
+}
+
+function addFilters(name: string, filters: FilterInit[], parts: StaticResources): void {
   const port = parts.listeners.length + 1;
   parts.listeners.push(
     create(ListenerSchema, {
-      name: `routes of ${name}`,
+      name,
       address: {
         address: {
           case: 'socketAddress',
@@ -113,9 +137,7 @@ function addRoutes({ name, bytes }: ProbeResource, parts: StaticResources): void
         },
       },
       bindToPort: false,
-      filterChains: [
-        { filters: [{ name: 'http', configType: { case: 'typedConfig', value: typedConfig } }] },
-      ],
+      filterChains: [{ filters }],
     }),
   );
 }

@@ -12,6 +12,7 @@ import {
   type ResourceEntry,
   TYPE_CLUSTER,
   TYPE_ENDPOINT,
+  TYPE_EXTENSION,
   TYPE_LISTENER,
   TYPE_ROUTE,
   TYPE_SECRET,
@@ -66,6 +67,7 @@ export function resourceOf(
   if (typeUrl === TYPE_CLUSTER) return snapshot?.clusters.get(name);
   if (typeUrl === TYPE_ENDPOINT) return snapshot?.endpoints.get(name);
   if (typeUrl === TYPE_LISTENER) return snapshot?.listeners.get(name);
+  if (typeUrl === TYPE_EXTENSION) return snapshot?.extensions.get(name);
   if (typeUrl === TYPE_SECRET) return snapshot?.secrets.get(name);
   return typeUrl === TYPE_ROUTE ? snapshot?.routes.get(name) : undefined;
 }
