@@ -12,6 +12,8 @@ export interface ImageReference {
   readonly reference: string;
 }
 
+/** Of URLs that name images. */
+export const OCI_SCHEME = 'oci://';
 /** Docker Hub under the name that its API answers to. */
 export const DOCKER_HUB = 'index.docker.io';
 

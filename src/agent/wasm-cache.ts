@@ -4,16 +4,12 @@
  * pull it once. What is kept lies in files that Envoy reads; nothing of it stays in memory.
  * Source: istio pkg/wasm/cache.go (names, policies, defaults).
  */
-import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { sha256Hex } from '#base/hash.ts';
 import { Secret } from '#base/secret.ts';
-import { digestHex, parseImageReference } from './image-reference.ts';
-import { isModule } from './wasm-archive.ts';
-import { Downloader, downloadModule } from './wasm-download.ts';
+import { digestHex, OCI_SCHEME, parseImageReference } from './image-reference.ts';
 import { WasmFetchError } from './wasm-error.ts';
-import { prepareImage } from './wasm-image.ts';
 import type { WasmOptions } from './wasm-options.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
@@ -44,8 +40,6 @@ interface KnownTarget {
   digest: string;
   readonly revisions: Map<string, string>;
 }
-
-const OCI = 'oci://';
 
 export class WasmCache implements Disposable {
   readonly #options: WasmOptions;
@@ -106,7 +100,7 @@ export class WasmCache implements Disposable {
     if (target === undefined) return '';
     const isKept =
       pullPolicy === 'if-not-present' ||
-      (pullPolicy === 'unspecified' && !(url.startsWith(OCI) && url.endsWith(':latest')));
+      (pullPolicy === 'unspecified' && !(url.startsWith(OCI_SCHEME) && url.endsWith(':latest')));
     const isSame = target.revisions.get(resourceName) === revision;
     return isKept || isSame ? target.digest : '';
   }
@@ -127,21 +121,13 @@ export class WasmCache implements Disposable {
   }
 
   async #fetch(request: ModuleRequest): Promise<string> {
-    const downloader = new Downloader({ ...this.#parts, limits: this.#options.limits }, request.timeoutMs);
-    if (request.url.startsWith(OCI)) return this.#fetchImage(request, downloader);
-    const module = await downloadModule(downloader, request.url);
-    const digest = createHash('sha256').update(module).digest('hex');
-    checkDigest(request, digest);
-    return this.#use(request, digest) ?? this.#add(request, digest, module);
-  }
-
-  async #fetchImage(request: ModuleRequest, downloader: Downloader): Promise<string> {
-    const image = parseImageReference(request.url.slice(OCI.length));
-    if (!image.ok) throw new WasmFetchError(image.error, 'manifest_failure');
+    const { prepareModule } = await import('./wasm-fetch.ts');
     const secret = request.pullSecret ?? (await this.#defaultCredentials());
-    const { digest, fetchModule } = await prepareImage(downloader, image.value, secret);
-    checkDigest(request, digest);
-    return this.#use(request, digest) ?? this.#add(request, digest, await fetchModule());
+    const parts = { ...this.#parts, limits: this.#options.limits };
+    const { digest, load } = await prepareModule(request, secret, parts);
+    if (request.sha256 !== '' && request.sha256 !== digest)
+      throw new WasmFetchError(`its sha256 is ${digest}, not ${request.sha256}`, 'checksum_mismatched');
+    return this.#use(request, digest) ?? this.#add(request, digest, await load());
   }
 
   /** Read each time: credentials that expire are replaced in the file. */
@@ -152,8 +138,6 @@ export class WasmCache implements Disposable {
   }
 
   async #add(request: ModuleRequest, digest: string, module: Buffer): Promise<string> {
-    if (!isModule(module))
-      throw new WasmFetchError('what came is no valid WebAssembly module', 'fetch_failure');
     const folder = resolve(this.#options.folder);
     const path = join(folder, sha256Hex(moduleName(request.url)), `${digest}.wasm`);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -193,15 +177,10 @@ export class WasmCache implements Disposable {
   }
 }
 
-function checkDigest({ sha256 }: ModuleRequest, digest: string): void {
-  if (sha256 !== '' && sha256 !== digest)
-    throw new WasmFetchError(`its sha256 is ${digest}, not ${sha256}`, 'checksum_mismatched');
-}
-
 /** The URL without what tells versions of an image apart. */
 function moduleName(url: string): string {
-  const image = url.startsWith(OCI) ? parseImageReference(url.slice(OCI.length)) : undefined;
-  return image?.ok === true ? `${OCI}${image.value.registry}/${image.value.repository}` : url;
+  const image = url.startsWith(OCI_SCHEME) ? parseImageReference(url.slice(OCI_SCHEME.length)) : undefined;
+  return image?.ok === true ? `${OCI_SCHEME}${image.value.registry}/${image.value.repository}` : url;
 }
 
 function moduleKey(url: string, digest: string): string {
@@ -209,6 +188,6 @@ function moduleKey(url: string, digest: string): string {
 }
 
 function digestInUrl(url: string): string {
-  const image = url.startsWith(OCI) ? parseImageReference(url.slice(OCI.length)) : undefined;
+  const image = url.startsWith(OCI_SCHEME) ? parseImageReference(url.slice(OCI_SCHEME.length)) : undefined;
   return image?.ok === true ? digestHex(image.value) : '';
 }

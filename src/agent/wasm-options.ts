@@ -36,7 +36,7 @@ export function readWasmOptions(sources: WasmOptionSources): WasmOptions | undef
     folder: sources.text('LATEEN_WASM_FOLDER') ?? './var/lib/istio/data',
     limits: {
       guard: {
-        allowed: reader.blocks('LATEEN_WASM_ALLOWED_CIDRS'),
+        allowed: reader.blocks('LATEEN_ALLOWED_CIDRS_IN_WASM_FETCH'),
         blocked: reader.blocks('BLOCKED_CIDRS_IN_WASM_FETCH'),
       },
       maxBytes: reader.count('ISTIO_WASM_MAX_BINARY_SIZE_BYTES', MAX_BINARY_BYTES),
