@@ -5,9 +5,18 @@
  * Source: envoy config/core/v3/{extension,base,http_uri}.proto, extensions/wasm/v3/wasm.proto, extensions/filters/{http,network}/rbac;
  * istio pkg/wasm/convert.go.
  */
+import { parseDurationMs } from '#base/duration.ts';
 import { WireReader, WireWriter } from '#base/proto-wire.ts';
 import { Secret } from '#base/secret.ts';
 import { fieldOf, mapFieldAt, mapFields } from './message-edit.ts';
+import {
+  objectValue,
+  structFlag,
+  structText,
+  structTexts,
+  structValue,
+  withStructValue,
+} from './struct-message.ts';
 import type { ModuleRequest, PullPolicy } from './wasm-cache.ts';
 
 const TYPE_PREFIX = 'type.googleapis.com/';
@@ -15,6 +24,12 @@ const HTTP_WASM = `${TYPE_PREFIX}envoy.extensions.filters.http.wasm.v3.Wasm`;
 const NETWORK_WASM = `${TYPE_PREFIX}envoy.extensions.filters.network.wasm.v3.Wasm`;
 const HTTP_RBAC = `${TYPE_PREFIX}envoy.extensions.filters.http.rbac.v3.RBAC`;
 const NETWORK_RBAC = `${TYPE_PREFIX}envoy.extensions.filters.network.rbac.v3.RBAC`;
+
+/** A message written as a Struct, under the type of either time. */
+const TYPED_STRUCTS: ReadonlySet<string> = new Set([
+  `${TYPE_PREFIX}udpa.type.v1.TypedStruct`,
+  `${TYPE_PREFIX}xds.type.v3.TypedStruct`,
+]);
 
 const HINT_PREFIX = 'ISTIO_META_';
 const SECRET_HINT = 'ISTIO_META_WASM_IMAGE_PULL_SECRET';
@@ -43,26 +58,27 @@ export interface RemoteWasm {
 
 /** The remote Wasm in a TypedExtensionConfig; undefined when it is anything else. Errors: WireError. */
 export function readRemoteWasm(config: Uint8Array): RemoteWasm | undefined {
-  const { name, any } = readExtension(config);
-  const { typeUrl, value } = readAny(any);
-  if (typeUrl !== HTTP_WASM && typeUrl !== NETWORK_WASM) return undefined;
-  const plugin = readPlugin(fieldOf(value, 1));
-  const remote = fieldOf(fieldOf(plugin.vm, 3), 2);
-  if (remote.length === 0) return undefined;
-  const hints = readVariables(fieldOf(plugin.vm, 7));
-  const uri = fieldOf(remote, 1);
+  const name = textOf(fieldOf(config, 1));
+  const any = fieldOf(config, 2);
+  const [typeUrl, value] = [textOf(fieldOf(any, 1)), fieldOf(any, 2)];
+  const isStruct = TYPED_STRUCTS.has(typeUrl);
+  const wasmType = isStruct ? textOf(fieldOf(value, 1)) : typeUrl;
+  if (wasmType !== HTTP_WASM && wasmType !== NETWORK_WASM) return undefined;
+  const plugin = isStruct ? readStructPlugin(fieldOf(value, 2)) : readPlugin(fieldOf(value, 1));
+  if (plugin === undefined) return undefined;
+  const { hints } = plugin;
   const secret = hints.get(SECRET_HINT);
   return {
     name,
-    chain: typeUrl === HTTP_WASM ? 'http' : 'network',
+    chain: wasmType === HTTP_WASM ? 'http' : 'network',
     isOpen: plugin.isOpen,
     lacksSecret: secret === '',
     request: {
-      url: textOf(fieldOf(uri, 1)),
-      sha256: checksum(textOf(fieldOf(remote, 2))),
+      url: plugin.url,
+      sha256: checksum(plugin.sha256),
       resourceName: name,
       revision: hints.get(REVISION_HINT) ?? '',
-      timeoutMs: readTimeout(fieldOf(uri, 3)),
+      timeoutMs: Math.min(plugin.timeoutMs, MAX_TIMEOUT_MS),
       pullPolicy: POLICIES.get(hints.get(POLICY_HINT) ?? '') ?? 'unspecified',
       pullSecret: secret === undefined || secret === '' ? undefined : new Secret(secret),
     },
@@ -71,6 +87,10 @@ export function readRemoteWasm(config: Uint8Array): RemoteWasm | undefined {
 
 /** The same TypedExtensionConfig with the module from a file. Errors: WireError. */
 export function withLocalModule(config: Uint8Array, path: string): Uint8Array {
+  if (TYPED_STRUCTS.has(textOf(fieldOf(fieldOf(config, 2), 1)))) {
+    // TypedExtensionConfig.typed_config, Any.value, TypedStruct.value.
+    return mapFieldAt(config, [2, 2, 2], (struct) => withLocalStruct(struct, path));
+  }
   // TypedExtensionConfig.typed_config, Any.value, Wasm.config, PluginConfig.vm_config.
   return mapFieldAt(config, [2, 2, 1, 3], (vm) => {
     const local = new WireWriter().string(1, path).finish();
@@ -98,15 +118,17 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('utf8');
 }
 
-function readExtension(bytes: Uint8Array): { readonly name: string; readonly any: Uint8Array } {
-  return { name: textOf(fieldOf(bytes, 1)), any: fieldOf(bytes, 2) };
+/** What of a plugin's configuration matters here. */
+interface PluginFacts {
+  readonly url: string;
+  readonly sha256: string;
+  readonly timeoutMs: number;
+  readonly isOpen: boolean;
+  readonly hints: ReadonlyMap<string, string>;
 }
 
-function readAny(bytes: Uint8Array): { readonly typeUrl: string; readonly value: Uint8Array } {
-  return { typeUrl: textOf(fieldOf(bytes, 1)), value: fieldOf(bytes, 2) };
-}
-
-function readPlugin(bytes: Uint8Array): { readonly vm: Uint8Array; readonly isOpen: boolean } {
+/** Of a PluginConfig; undefined when its module is not remote. */
+function readPlugin(bytes: Uint8Array): PluginFacts | undefined {
   const reader = new WireReader(bytes);
   let vm: Uint8Array = new Uint8Array();
   let failOpen = false;
@@ -116,7 +138,40 @@ function readPlugin(bytes: Uint8Array): { readonly vm: Uint8Array; readonly isOp
     else if (reader.field === 5) failOpen = reader.bool();
     else if (reader.field === 7) policy = reader.varint();
   }
-  return { vm, isOpen: policy === 0 ? failOpen : policy === FAIL_OPEN };
+  const remote = fieldOf(fieldOf(vm, 3), 2);
+  if (remote.length === 0) return undefined;
+  const uri = fieldOf(remote, 1);
+  return {
+    url: textOf(fieldOf(uri, 1)),
+    sha256: textOf(fieldOf(remote, 2)),
+    timeoutMs: readTimeout(fieldOf(uri, 3)),
+    isOpen: policy === 0 ? failOpen : policy === FAIL_OPEN,
+    hints: readVariables(fieldOf(vm, 7)),
+  };
+}
+
+const CODE = ['config', 'vm_config', 'code'];
+const VARIABLES = ['config', 'vm_config', 'environment_variables', 'key_values'];
+
+/** The same of a Wasm filter written as a Struct, as EnvoyFilters have it. */
+function readStructPlugin(struct: Uint8Array): PluginFacts | undefined {
+  const remote = [...CODE, 'remote'];
+  if (structValue(struct, remote).length === 0) return undefined;
+  const timeout = parseDurationMs(structText(struct, [...remote, 'http_uri', 'timeout']));
+  const policy = structText(struct, ['config', 'failure_policy']);
+  return {
+    url: structText(struct, [...remote, 'http_uri', 'uri']),
+    sha256: structText(struct, [...remote, 'sha256']),
+    timeoutMs: timeout.ok ? timeout.value : DEFAULT_TIMEOUT_MS,
+    isOpen: policy === '' ? structFlag(struct, ['config', 'fail_open']) : policy === 'FAIL_OPEN',
+    hints: structTexts(struct, VARIABLES),
+  };
+}
+
+function withLocalStruct(struct: Uint8Array, path: string): Uint8Array {
+  const local = objectValue(new Map([['local', objectValue(new Map([['filename', path]]))]]));
+  const kept = [...structTexts(struct, VARIABLES)].filter(([name]) => !name.startsWith(HINT_PREFIX));
+  return withStructValue(withStructValue(struct, CODE, local), VARIABLES, objectValue(new Map(kept)));
 }
 
 /** Control planes write "nil" where the user gave none. Source: istio pkg/wasm/convert.go. */
@@ -132,7 +187,7 @@ function readTimeout(duration: Uint8Array): number {
     if (reader.field === 1) ms += reader.varint() * 1000;
     else if (reader.field === 2) ms += reader.varint() / 1e6;
   }
-  return Math.min(ms, MAX_TIMEOUT_MS);
+  return ms;
 }
 
 /** EnvironmentVariables.key_values. */

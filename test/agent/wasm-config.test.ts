@@ -1,9 +1,11 @@
 /** The hand-written codec against the generated types: configurations as the control plane makes them. */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { create, fromBinary, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
+import { create, fromBinary, type JsonObject, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
 import type { WasmModule, WasmSource } from '#model/wasm-module.ts';
 import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
+import { TypedStructSchema } from '#proto/udpa/type/v1/typed_struct_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
 import { buildWasmConfig } from '#xds/extensions/wasm-config.ts';
 import { readRemoteWasm, standInFor, withLocalModule } from '#agent/wasm-config.ts';
@@ -100,6 +102,50 @@ describe('a Wasm configuration', () => {
       });
     }
   }
+});
+
+/** As EnvoyFilters have it, with the names of either spelling. */
+function structConfig(code: JsonObject, variables: JsonObject, more: JsonObject = {}): Uint8Array {
+  const vm = { runtime: 'envoy.wasm.runtime.v8', code, environmentVariables: { key_values: variables } };
+  const struct = { config: { name: 'x', fail_open: true, vm_config: vm, number: 1.5, ...more } };
+  const typed = create(TypedStructSchema, {
+    typeUrl: 'type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm',
+    value: struct,
+  });
+  const config = { name: 'n', typedConfig: anyPack(TypedStructSchema, typed) };
+  return toBinary(TypedExtensionConfigSchema, create(TypedExtensionConfigSchema, config));
+}
+
+describe('a Wasm configuration written as a TypedStruct', () => {
+  const remote = {
+    remote: { http_uri: { uri: 'http://x/a.wasm', timeout: '7s', cluster: 'c' }, sha256: 'nil' },
+  };
+
+  it('says what is to be fetched', () => {
+    const { request, ...read } = readRemoteWasm(structConfig(remote, {})) ?? {};
+    deepStrictEqual(
+      { ...read, url: request?.url, sha256: request?.sha256, timeoutMs: request?.timeoutMs },
+      {
+        name: 'n',
+        chain: 'http',
+        isOpen: true,
+        lacksSecret: false,
+        url: 'http://x/a.wasm',
+        sha256: '',
+        timeoutMs: 7_000,
+      },
+    );
+    strictEqual(readRemoteWasm(structConfig(remote, {}, { failurePolicy: 'FAIL_CLOSED' }))?.isOpen, false);
+    strictEqual(readRemoteWasm(structConfig({ local: { filename: '/a' } }, {})), undefined);
+  });
+
+  it('gets a file instead, loses what was for the agent, and keeps the rest', () => {
+    const hints = { ISTIO_META_WASM_IMAGE_PULL_SECRET: 's', MODE: 'x' };
+    deepStrictEqual(
+      json(withLocalModule(structConfig(remote, hints), '/cache/a.wasm')),
+      json(structConfig({ local: { filename: '/cache/a.wasm' } }, { MODE: 'x' })),
+    );
+  });
 });
 
 it('an empty extension is no Wasm', () => {
