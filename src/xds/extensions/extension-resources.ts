@@ -32,11 +32,19 @@ export function createExtensionResources(
   engine: Engine,
   deps: ExtensionResourceDeps,
 ): Collection<PersistentMap<ResourceEntry>> {
+  // Keys of extensions that some connected proxy has: others are not built.
+  const wanted = engine.deriveMany('xds.wantedWasmConfigs', deps.scope, (_fetch, { configured }) =>
+    configured.map((key) => [key, key] as const),
+  );
   const resources = engine.derive(
     'xds.wasmConfigs',
-    deps.model.extensions,
-    (fetch, extension) =>
-      extension.code.kind === 'wasm' ? configEntry(fetch, extension, extension.code.module, deps) : undefined,
+    wanted,
+    (fetch, key) => {
+      const extension = fetch.get(deps.model.extensions, key);
+      return extension?.code.kind === 'wasm'
+        ? configEntry(fetch, extension, extension.code.module, deps)
+        : undefined;
+    },
     { equals: isSameEntry },
   );
   return engine.derive('xds.extensions', deps.scope, (fetch, { configured }) => {
