@@ -23,8 +23,12 @@ export type AgentCounter =
   | 'istio_agent_dns_upstream_requests_total'
   | 'istio_agent_dns_upstream_failures_total';
 
-/** Names of the histograms, with the upper ends of their buckets. Source: Istio pkg/dns/client/monitoring.go. */
+/** Names of the histograms, with the upper ends of their buckets. Source: Istio pkg/dns/client/monitoring.go, pkg/wasm/monitoring.go. */
 const HISTOGRAMS = {
+  /** Milliseconds. */
+  istio_agent_wasm_config_conversion_duration: [
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
+  ],
   istio_agent_dns_upstream_request_duration_seconds: [0.001, 0.005, 0.01, 0.1, 1, 5],
 } as const;
 

@@ -33,7 +33,7 @@ export class WasmResponses {
   }
 
   async #rewrite(message: Buffer, protocol: Protocol): Promise<Uint8Array> {
-    const { clock, log } = this.#parts;
+    const { clock, log, metrics } = this.#parts;
     const startedMs = clock.monotonicMs();
     try {
       const configs = configsOf(message, protocol);
@@ -49,8 +49,7 @@ export class WasmResponses {
           ...(await Promise.all(group.map((config, i) => this.#localized(config, remotes[at + i])))),
         );
       }
-      const tookMs = Math.round(clock.monotonicMs() - startedMs);
-      log.debug('Wasm configurations are ready', { resources: configs.length, tookMs });
+      metrics.observe('istio_agent_wasm_config_conversion_duration', clock.monotonicMs() - startedMs);
       return withConfigs(message, protocol, replaced);
     } catch (error) {
       // Envoy says what is wrong with a message that cannot be read.

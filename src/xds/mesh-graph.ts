@@ -100,16 +100,13 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const serverMutualTls = createServerMutualTls({ peerAuthentication, facts });
   const endpointViews = createEndpointViews({ engine, proxies, serviceModel, scope });
   const gateways = createGatewayResources({
+    ...models,
     engine,
     interner,
     model: routeModel,
     proxies,
-    scope,
     meshConfig,
-    facts,
     targetsOf,
-    policies: models.policies,
-    extensions: models.extensions,
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
@@ -138,9 +135,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     routes,
     outboundListeners: createOutboundListeners(engine, {
       ...scope,
+      ...extended,
       endpoints,
       viewerFacts,
-      views: extended.extensionViews,
       interner,
     }),
     inbound: createInboundResources(engine, { ...extended, inbound, policies, facts, interner }),

@@ -51,7 +51,7 @@ function listenersOf(
     viewers,
     endpoints,
     viewerFacts,
-    views: { byViewer, viewOf: () => 'shop' },
+    extensionViews: { byViewer, viewOf: () => 'shop' },
     interner: new Interner(),
   });
   views.set('shop', { key: 'shop', viewer: 'shop', facet: [], causes: [] });

@@ -56,7 +56,7 @@ export interface OutboundListeners {
 export interface OutboundListenerDeps extends OutboundClaimDeps {
   /** Listener facts by viewer. */
   readonly viewerFacts: Collection<ListenerFacts>;
-  readonly views: ExtensionViews;
+  readonly extensionViews: ExtensionViews;
   readonly interner: Interner;
 }
 
@@ -68,7 +68,7 @@ export function createOutboundListeners(engine: Engine, deps: OutboundListenerDe
     return facts === undefined ? undefined : outboundListener(claims, facts);
   });
   const entries = engine.deriveMany('xds.outboundListenerResources', listeners, (fetch, listener) => {
-    const views = [...fetch.bucket(deps.views.byViewer, listener.viewer).values()];
+    const views = [...fetch.bucket(deps.extensionViews.byViewer, listener.viewer).values()];
     return views.map((view) => [viewerKey(view.key, listener.name), listenerEntry(deps, listener, view)]);
   });
   return {

@@ -2,7 +2,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
-import { type MeshFixture, meshFixture } from '../support/mesh-fixture.ts';
+import { type MeshFixture, meshFixture, type SnapshotPart } from '../support/mesh-fixture.ts';
 
 const SERVICES = 50;
 const PLAIN = Array.from({ length: 10 }, (_, i) => `plain-${i}`);
@@ -36,7 +36,7 @@ function snapshots(fixture: MeshFixture): ReadonlyMap<string, ProxySnapshot> {
 }
 
 /** Versions of what the chosen proxy has. */
-function versions(of: ReadonlyMap<string, ProxySnapshot>, part: keyof ProxySnapshot): readonly string[] {
+function versions(of: ReadonlyMap<string, ProxySnapshot>, part: SnapshotPart): readonly string[] {
   const entries = of.get('chosen')?.[part] ?? [];
   return Array.from(entries, ([name, { resource }]) => `${name} ${resource.version}`);
 }
