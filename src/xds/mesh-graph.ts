@@ -110,7 +110,6 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
   });
-  const { forwarders } = gateways;
   const shared = {
     engine,
     interner,
@@ -119,12 +118,13 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     scope,
     serverMutualTls,
     endpointViews,
-    forwarders,
+    forwarders: gateways.forwarders,
   };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { interner, ...scope, clustersWithSecrets, gateways });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
+  const outbound = { ...scope, ...extended, endpoints, viewerFacts, interner };
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -133,13 +133,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     clusters,
     endpoints: createEndpoints(shared),
     routes,
-    outboundListeners: createOutboundListeners(engine, {
-      ...scope,
-      ...extended,
-      endpoints,
-      viewerFacts,
-      interner,
-    }),
+    outboundListeners: createOutboundListeners(engine, outbound),
     inbound: createInboundResources(engine, { ...extended, inbound, policies, facts, interner }),
     gateways,
     secrets,
