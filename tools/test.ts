@@ -17,7 +17,16 @@ interface Counts {
 }
 
 const root = join(import.meta.dirname, '..');
-const PURE = ['src', 'tools', 'samples', 'test/golden', 'test/property', 'test/ads', 'test/schemas'];
+const PURE = [
+  'src',
+  'tools',
+  'samples',
+  'test/golden',
+  'test/property',
+  'test/ads',
+  'test/agent',
+  'test/schemas',
+];
 const ENVOY = ['test/envoy'];
 const FILE_LIMIT_MS = 240_000;
 

@@ -16,11 +16,12 @@ import { emptyMap } from '#collections/persistent-map.ts';
 import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { ConnectionRecord } from './connections.ts';
+import { resourcesFor } from './confidential.ts';
 import type { Dialect, DiscoveryRequest } from './dialect.ts';
 import { LingeringListeners } from './lingering-listeners.ts';
 import type { Peer } from './peer.ts';
 import { type OrderedStream, PushOrder } from './push-order.ts';
-import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType, SDS } from './resource-type.ts';
+import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
 import type { ResourceMap } from './snapshot-diff.ts';
 import type { Epoch, ProxySession, SessionHost } from './session-host.ts';
@@ -106,13 +107,9 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     return this.#states.get(type.url);
   }
 
-  /** Secrets are shown to nobody but whom they were looked up for: a snapshot may be that of another caller with the same id. */
+  /** What this client should have of a type. */
   target(type: ResourceType): ResourceMap {
-    const snapshot = this.#snapshot;
-    if (snapshot === undefined) return emptyMap();
-    const { isTrusted, identity = '' } = this.peer;
-    const isHidden = type === SDS && !(isTrusted && identity !== '' && identity === snapshot.secretsOwner);
-    return isHidden ? emptyMap() : type.pick(snapshot);
+    return this.#snapshot === undefined ? emptyMap() : resourcesFor(this.peer, type, this.#snapshot);
   }
 
   /** A client's mistake ends its stream with what it did; our own fault ends the stream, not the server. */

@@ -16,12 +16,19 @@ export type AgentCounter =
   | 'istio_agent_envoy_connection_terminations'
   | 'istio_agent_xds_proxy_requests'
   | 'istio_agent_xds_proxy_responses'
+  | `istio_agent_wasm_cache_lookup_count{hit="${boolean}"}`
+  | `istio_agent_wasm_remote_fetch_count{result="${string}"}`
+  | `istio_agent_wasm_config_conversion_count{result="${string}"}`
   | 'istio_agent_dns_requests_total'
   | 'istio_agent_dns_upstream_requests_total'
   | 'istio_agent_dns_upstream_failures_total';
 
-/** Names of the histograms, with the upper ends of their buckets. Source: Istio pkg/dns/client/monitoring.go. */
+/** Names of the histograms, with the upper ends of their buckets. Source: Istio pkg/dns/client/monitoring.go, pkg/wasm/monitoring.go. */
 const HISTOGRAMS = {
+  /** Milliseconds. */
+  istio_agent_wasm_config_conversion_duration: [
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
+  ],
   istio_agent_dns_upstream_request_duration_seconds: [0.001, 0.005, 0.01, 0.1, 1, 5],
 } as const;
 
@@ -37,6 +44,8 @@ interface Observations {
 export interface AgentGauges {
   readonly startupSeconds: number | undefined;
   readonly certificateNotAfterUnixMs: number | undefined;
+  /** WebAssembly modules on disk; undefined where the agent fetches none. */
+  readonly wasmModules?: number | undefined;
 }
 
 /** Counts and prints. */
@@ -83,6 +92,7 @@ export class AgentMetrics {
     pushGauge(lines, 'istio_agent_process_resident_memory_bytes', rss);
     pushGauge(lines, 'istio_agent_process_cpu_seconds_total', (cpu.user + cpu.system) / 1e6, 'counter');
     pushGauge(lines, 'istio_agent_startup_duration_seconds', gauges.startupSeconds);
+    pushGauge(lines, 'istio_agent_wasm_cache_entries', gauges.wasmModules);
     if (gauges.certificateNotAfterUnixMs !== undefined) {
       const leftSeconds = (gauges.certificateNotAfterUnixMs - nowUnixMs) / 1000;
       lines.push('# TYPE istio_agent_cert_expiry_seconds gauge');

@@ -15,6 +15,7 @@ import type { EnvoySettings } from './envoy-process.ts';
 import type { GrpcSettings } from './grpc-bootstrap.ts';
 import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
+import { readWasmOptions, type WasmOptions } from './wasm-options.ts';
 import type { WorkloadCertificateSettings } from './workload-certificate.ts';
 
 /** Flags of the proxy command that have an effect. */
@@ -71,6 +72,8 @@ export interface AgentOptions {
   readonly sdsSocketPath: string;
   readonly upstreamSourceAddress: string | undefined;
   readonly outlierLogPath: string | undefined;
+  /** Undefined: configurations of Wasm filters pass as they are. */
+  readonly wasm: WasmOptions | undefined;
   /** What was given and could not be used; for the log. */
   readonly problems: readonly string[];
 }
@@ -112,6 +115,7 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
     upstreamSourceAddress: reader.text('LATEEN_UPSTREAM_SOURCE_ADDRESS'),
     outlierLogPath: flags.outlierLogPath,
+    wasm: readWasmOptions(reader),
   };
   return ok({ ...options, problems: reader.problems });
 }
@@ -129,6 +133,10 @@ class OptionReader {
     const serviceCluster = flags.serviceCluster ?? parsed.config.serviceCluster;
     this.config = { ...parsed.config, serviceCluster };
     this.problems = parsed.problems.map((field) => `PROXY_CONFIG.${field}`);
+  }
+
+  problem(name: string): void {
+    this.problems.push(name);
   }
 
   text(name: string): string | undefined {

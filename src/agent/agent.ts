@@ -6,6 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { AgentGauges } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
 import { buildBootstrap } from './bootstrap.ts';
@@ -20,6 +21,8 @@ import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
 import { StatusServer } from './status-server.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
+import { WasmCache } from './wasm-cache.ts';
+import { WasmResponses } from './wasm-responses.ts';
 import { type AgentParts, WorkloadCertificate } from './workload-certificate.ts';
 import { XdsProxy } from './xds-proxy.ts';
 
@@ -32,6 +35,7 @@ export class Agent {
   readonly #certificate: WorkloadCertificate;
   readonly #sds: SdsServer;
   readonly #sdsDoor: UnixGrpcServer;
+  readonly #modules: WasmCache | undefined;
   readonly #xds: XdsProxy;
   readonly #xdsDoor: UnixGrpcServer;
   readonly #envoy: EnvoyProcess;
@@ -54,10 +58,13 @@ export class Agent {
     });
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
+    const wasm = { ...parts, log: log.scope('wasm') };
+    this.#modules = options.wasm === undefined ? undefined : new WasmCache(options.wasm, wasm);
+    const rewriting = this.#modules === undefined ? undefined : new WasmResponses(this.#modules, wasm);
     this.#xds = new XdsProxy(
       new ControlPlane(options.xds, clock),
       { ...parts, log: log.scope('xdsproxy') },
-      (isDelta) => this.#dns?.tap(isDelta),
+      { tap: (isDelta) => this.#dns?.tap(isDelta), wasm: rewriting },
     );
     const { xdsSocketPath, grpc } = options;
     // Without Envoy the application connects, whoever runs it.
@@ -118,6 +125,7 @@ export class Agent {
     await this.#envoy.stop();
     this.#dns?.server.close();
     this.#xds[Symbol.dispose]();
+    this.#modules?.[Symbol.dispose]();
     this.#sds[Symbol.dispose]();
     this.#files?.[Symbol.dispose]();
     this.#certificate[Symbol.dispose]();
@@ -137,10 +145,11 @@ export class Agent {
     this.#startupSeconds ??= (this.#parts.clock.monotonicMs() - this.#startedMs) / 1000;
   }
 
-  #gauges(): { startupSeconds: number | undefined; certificateNotAfterUnixMs: number | undefined } {
+  #gauges(): AgentGauges {
     return {
       startupSeconds: this.#startupSeconds,
       certificateNotAfterUnixMs: this.#certificate.current?.leaf.notAfterUnixMs,
+      wasmModules: this.#modules?.size,
     };
   }
 

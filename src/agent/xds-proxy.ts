@@ -1,10 +1,10 @@
 /**
  * Carries Envoy's configuration stream to the control plane and back, byte for byte: nothing is decoded or kept (but for what
- * a tap takes for the agent itself), and a slow reader on either side slows the other. Each stream of Envoy gets a connection of its own. While the control plane cannot be reached the
+ * a tap takes for the agent itself, and Wasm modules that are elsewhere), and a slow reader on either side slows the other. Each stream of Envoy gets a connection of its own. While the control plane cannot be reached the
  * stream is held and attempts go on with back-off; when an established one is lost the stream to Envoy ends, so
  * that Envoy opens a new one and says what it holds (as with Istio; only Envoy can restart a delta stream).
  */
-import type { Transform } from 'node:stream';
+import type { Readable, Transform } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { Backoff } from '#base/backoff.ts';
@@ -14,10 +14,19 @@ import type { ControlPlane } from './control-plane.ts';
 import { FrameCounter } from './frame-counter.ts';
 import type { StreamTap } from './stream-tap.ts';
 import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './unix-grpc-server.ts';
+import type { WasmResponses } from './wasm-responses.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
 /** What the agent does itself on a stream of Envoy's; undefined: nothing. */
 export type TapStream = (isDelta: boolean) => StreamTap | undefined;
+
+/** What an agent does with streams beside carrying them. */
+export interface StreamDuties {
+  /** Asked for each stream that Envoy opens. */
+  readonly tap?: TapStream;
+  /** Rewrites what Envoy cannot fetch itself. */
+  readonly wasm?: WasmResponses | undefined;
+}
 
 /** One stream on both sides. */
 interface Spliced {
@@ -25,6 +34,8 @@ interface Spliced {
   readonly up: ClientHttp2Stream;
   readonly session: ClientHttp2Session;
   readonly tap: StreamTap | undefined;
+  /** What responses pass on their way to Envoy, in order. */
+  readonly stages: readonly Transform[];
 }
 
 const retry = { initialMs: 100, maxMs: 10_000 };
@@ -35,14 +46,13 @@ export class XdsProxy implements Disposable {
   readonly #controlPlane: ControlPlane;
   readonly #parts: AgentParts;
   readonly #backoff: Backoff;
-  readonly #tap: TapStream | undefined;
+  readonly #duties: StreamDuties;
   readonly #open = new Set<ServerHttp2Stream>();
 
-  /** `tap` is asked, for each stream that Envoy opens, for what the agent itself does on it. */
-  constructor(controlPlane: ControlPlane, parts: AgentParts, tap?: TapStream) {
+  constructor(controlPlane: ControlPlane, parts: AgentParts, duties: StreamDuties = {}) {
     this.#controlPlane = controlPlane;
     this.#parts = parts;
-    this.#tap = tap;
+    this.#duties = duties;
     this.#backoff = new Backoff(retry, parts.rng);
   }
 
@@ -68,7 +78,10 @@ export class XdsProxy implements Disposable {
     down.on('close', () => session.destroy());
     try {
       const up = session.request(await this.#controlPlane.callHeaders(headers[':path'] ?? ''));
-      this.#splice({ down, up, session, tap: this.#tap?.(isDelta) });
+      const tap = this.#duties.tap?.(isDelta);
+      const rewriter = this.#duties.wasm?.rewriter(isDelta ? 'delta' : 'sotw');
+      const stages = [tap?.responses, rewriter].filter((stage) => stage !== undefined);
+      this.#splice({ down, up, session, tap, stages });
     } catch (error) {
       endGrpcReply(down, grpcStatus(GRPC_UNAVAILABLE, String(error)));
     }
@@ -110,7 +123,7 @@ export class XdsProxy implements Disposable {
   }
 
   /** Joins both streams. A control plane that answers with nothing but an error counts as a failure: the next attempt waits. */
-  #splice({ down, up, session, tap }: Spliced): void {
+  #splice({ down, up, session, tap, stages }: Spliced): void {
     const { log, metrics } = this.#parts;
     const requests = new FrameCounter();
     const responses = new FrameCounter();
@@ -131,8 +144,9 @@ export class XdsProxy implements Disposable {
     });
     down.on('data', (chunk: Buffer) => metrics.add('istio_agent_xds_proxy_requests', requests.push(chunk)));
     (tap === undefined ? down : down.pipe(tap.requests)).pipe(up);
-    (tap === undefined ? up : up.pipe(tap.responses)).pipe(down, { end: false });
-    tap?.responses.on('error', (error) => up.destroy(error));
+    let passing: Readable = up;
+    for (const stage of stages) passing = passing.pipe(stage.on('error', (error) => up.destroy(error)));
+    passing.pipe(down, { end: false });
     up.on('close', () => {
       session.destroy();
       const isEnvoyGone = down.destroyed;
@@ -144,14 +158,15 @@ export class XdsProxy implements Disposable {
       if (isEnvoyGone) return;
       log.info('configuration stream ended', { code: status.code, reason: status.message });
       const delayMs = hasAnswered ? 0 : this.#backoff.nextMs();
-      const passed = tap === undefined ? undefined : drained(tap.responses);
-      void Promise.all([passed, this.#wait(delayMs, down)]).then(() => endGrpcReply(down, status));
+      void Promise.all([drained(stages), this.#wait(delayMs, down)]).then(() => endGrpcReply(down, status));
     });
   }
 }
 
 /** Waits until everything that has come has gone on. */
-async function drained(responses: Transform): Promise<void> {
-  if (!responses.writableEnded) responses.end();
-  await finished(responses, { writable: false }).catch(() => {});
+async function drained(stages: readonly Transform[]): Promise<void> {
+  const [first, last] = [stages[0], stages.at(-1)];
+  if (first === undefined || last === undefined) return;
+  if (!first.writableEnded) first.end();
+  await finished(last, { writable: false }).catch(() => {});
 }

@@ -30,6 +30,11 @@ export function isObjectName(value: string): boolean {
   return value.length <= MAX_SUBDOMAIN && value.split('.').every((label) => LOWER_LABEL.test(label));
 }
 
+/** The same with capitals: Istio itself has no rule for names of its kinds, and an API server is not always there to have one. */
+export function isIstioObjectName(value: string): boolean {
+  return value.length <= MAX_SUBDOMAIN && value.split('.').every((label) => DNS_LABEL.test(label));
+}
+
 /** Why `key` cannot be a key of a label or an annotation; '' when it can. */
 export function labelKeyProblem(key: string): string {
   const slash = key.indexOf('/');

@@ -7,7 +7,13 @@ import { type Findings, show, typeOf } from './findings.ts';
 import { isJsonObject, type JsonObject, readString } from './json-scalar.ts';
 import type { KindInfo } from './kind-registry.ts';
 import type { MeshObject } from './mesh-object.ts';
-import { isLowerDnsLabel, isObjectName, labelKeyProblem, labelValueProblem } from './name-rules.ts';
+import {
+  isIstioObjectName,
+  isLowerDnsLabel,
+  isObjectName,
+  labelKeyProblem,
+  labelValueProblem,
+} from './name-rules.ts';
 import { emptyMap, reportUnknown, textMap } from './shape-decode.ts';
 
 /** What we keep of metadata besides the name. */
@@ -66,9 +72,11 @@ function checkName(metadata: JsonObject, info: KindInfo, findings: Findings): vo
   if (LABEL_NAMED.has(info.kind)) {
     if (isLowerDnsLabel(text)) return;
     findings.add('LTN1106', 'metadata.name', { name: show(text), limit: '63', marks: '"-"' });
-  } else if (!isObjectName(text)) {
-    findings.add('LTN1106', 'metadata.name', { name: show(text), limit: '253', marks: '"-" and "."' });
+    return;
   }
+  const isName = info.group.endsWith('.istio.io') ? isIstioObjectName : isObjectName;
+  if (!isName(text))
+    findings.add('LTN1106', 'metadata.name', { name: show(text), limit: '253', marks: '"-" and "."' });
 }
 
 function checkNamespace(metadata: JsonObject, info: KindInfo, findings: Findings): void {

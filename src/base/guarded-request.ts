@@ -70,7 +70,7 @@ function getOnce(request: GuardedRequest, signal: AbortSignal): Promise<Result<A
 }
 
 /** The system's resolver, which answers only if every address may be dialled. */
-function guardedLookup(guard: AddressGuard): LookupFunction {
+export function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, options, done) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       const refusal = (addresses ?? [])

@@ -18,6 +18,7 @@ import { findOffenders, firstRefused } from './blame.ts';
 import { credentialProblem } from './credential-check.ts';
 import { ObjectForms } from './object-forms.ts';
 import { canProbe, probeBootstrap, type ProbeResource } from './probe-bootstrap.ts';
+import { moduleFileOf } from './probe-module.ts';
 import { tooLargeRegex } from './regex-size.ts';
 import { asStored, type VerdictStore } from './verdict-store.ts';
 
@@ -65,6 +66,8 @@ export interface HeldBackOptions {
   readonly world: HeldBackWorld;
   readonly oracle: Oracle;
   readonly store: VerdictStore;
+  /** Why no Envoy would take a module on disk, '' when it may; undefined where proxies have disks of their own. */
+  readonly moduleProblem?: ((path: string) => Promise<string>) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -348,6 +351,11 @@ export class HeldBackController implements AsyncDisposable {
   async #ask(
     items: readonly ShapedResource[],
   ): Promise<{ readonly accepted: boolean; readonly message: string }> {
+    for (const { resource } of items) {
+      const path = moduleFileOf(resource);
+      const problem = path === '' ? '' : await this.#options.moduleProblem?.(path);
+      if (problem !== undefined && problem !== '') return { accepted: false, message: problem };
+    }
     const answer = this.#isClosed
       ? undefined
       : await this.#options.oracle.accepts(probeBootstrap(items.map(({ resource }) => resource)));

@@ -1,10 +1,10 @@
 /**
- * The smallest bootstrap that holds given resources, for asking a spare Envoy whether it takes them. The values that a
+ * The smallest bootstrap that holds given resources, for asking a spare Envoy whether it takes them, without users' code. The values that a
  * verdict may depend on (limit of regular expressions, clusters that secrets and ADS are fetched from) are those of the
  * bootstrap that agents write.
  */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
+import { anyPack } from '@bufbuild/protobuf/wkt';
 import { BootstrapSchema } from '#proto/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import {
   type Cluster,
@@ -17,14 +17,12 @@ import {
 } from '#proto/envoy/config/core/v3/config_source_pb.ts';
 import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
-import {
-  HttpConnectionManagerSchema,
-  type HttpFilter,
-  HttpFilterSchema,
-} from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { withoutUserCode } from './probe-code.ts';
 
 /** An encoded resource as proxies get it. */
 export interface ProbeResource {
@@ -44,8 +42,6 @@ const RUNTIME = {
 };
 /** Static clusters of the agent's bootstrap that generated resources refer to. */
 const STATIC_CLUSTERS: readonly string[] = ['xds-grpc', 'sds-grpc'];
-/** Types of HTTP filters that can be asked about. */
-const HTTP_FILTER = /\/envoy\.extensions\.filters\.http\.(?!wasm\.)/;
 const MESSAGE_PREFIX = 'type.googleapis.com/envoy.config.';
 
 type StaticResources = { readonly clusters: Cluster[]; readonly listeners: Listener[] };
@@ -71,7 +67,7 @@ export function probeBootstrap(resources: readonly ProbeResource[]): Uint8Array 
     },
     staticResources: parts,
   });
-  return toBinary(BootstrapSchema, bootstrap);
+  return toBinary(BootstrapSchema, withoutUserCode(BootstrapSchema, bootstrap));
 }
 
 /** Where a resource of each type stands in a static configuration. */
@@ -99,36 +95,37 @@ function addEndpoints({ name, bytes }: ProbeResource, parts: StaticResources): v
 
 /** A route table in a listener of its own. */
 function addRoutes({ name, bytes }: ProbeResource, parts: StaticResources): void {
-  addManager(parts, `routes of ${name}`, fromBinary(RouteConfigurationSchema, bytes), []);
+  const routes = fromBinary(RouteConfigurationSchema, bytes);
+  addFilters(`routes of ${name}`, [httpManager(routes, [])], parts);
 }
 
-/**
- * An HTTP filter's config in a listener of its own. Others are not asked about: which list they belong to is not in the
- * resource, and a Wasm module would have to be fetched first.
- */
+/** A filter's configuration in the place where it would be asked for. */
 function addExtension({ name, bytes }: ProbeResource, parts: StaticResources): void {
   const { typedConfig } = fromBinary(TypedExtensionConfigSchema, bytes);
-  if (typedConfig === undefined || !HTTP_FILTER.test(typedConfig.typeUrl)) return;
-  addManager(parts, `extension ${name}`, create(RouteConfigurationSchema), [httpFilter(name, typedConfig)]);
+  if (typedConfig === undefined) return;
+  const filter = { name, configType: { case: 'typedConfig', value: typedConfig } } as const;
+  const isNetwork = typedConfig.typeUrl.includes('.filters.network.');
+  const manager = httpManager(create(RouteConfigurationSchema), isNetwork ? [] : [filter]);
+  addFilters(`extension ${name}`, isNetwork ? [filter, manager] : [manager], parts);
 }
 
-function httpFilter(name: string, typedConfig: Any): HttpFilter {
-  return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: typedConfig } });
-}
+type HttpFilterInit = NonNullable<
+  MessageInitShape<typeof HttpConnectionManagerSchema>['httpFilters']
+>[number];
+type FilterInit = MessageInitShape<typeof FilterSchema>;
 
-/** A connection manager in a listener of its own, which would bind nothing. */
-function addManager(
-  parts: StaticResources,
-  name: string,
-  routes: RouteConfiguration,
-  filters: readonly HttpFilter[],
-): void {
+function httpManager(routes: RouteConfiguration, filters: readonly HttpFilterInit[]): FilterInit {
+  const router = anyPack(RouterSchema, create(RouterSchema));
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: 'probe',
     routeSpecifier: { case: 'routeConfig', value: routes },
-    httpFilters: [...filters, httpFilter('router', anyPack(RouterSchema, create(RouterSchema)))],
+    httpFilters: [...filters, { name: 'router', configType: { case: 'typedConfig', value: router } }],
   });
   const typedConfig = anyPack(HttpConnectionManagerSchema, manager);
+  return { name: 'http', configType: { case: 'typedConfig', value: typedConfig } };
+}
+
+function addFilters(name: string, filters: FilterInit[], parts: StaticResources): void {
   const port = parts.listeners.length + 1;
   parts.listeners.push(
     create(ListenerSchema, {
@@ -140,9 +137,7 @@ function addManager(
         },
       },
       bindToPort: false,
-      filterChains: [
-        { filters: [{ name: 'http', configType: { case: 'typedConfig', value: typedConfig } }] },
-      ],
+      filterChains: [{ filters }],
     }),
   );
 }

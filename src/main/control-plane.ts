@@ -69,6 +69,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     clock,
     log: log.scope('heldback'),
     folder: join(options.stateDir, 'held-back'),
+    sharesDisk: true,
   });
   const metrics = createMeshMetrics(mesh, clock, authority.value);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });

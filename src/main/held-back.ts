@@ -10,6 +10,7 @@ import { VerdictStore } from '#controllers/verdict-store.ts';
 import { EnvoyOracle, type EnvoyOracleOptions } from '#envoy/envoy-oracle.ts';
 import { resolveEnvoy } from '#envoy/envoy-provider.ts';
 import type { Mesh, MeshOptions } from './mesh.ts';
+import { moduleProblem } from './module-file.ts';
 import { openScratchMesh, resourceOf } from './scratch-mesh.ts';
 
 export interface HeldBackSettings {
@@ -21,6 +22,8 @@ export interface HeldBackSettings {
   readonly folder: string;
   /** Default: the Envoy that is on this machine already; nothing is downloaded for a verdict. */
   readonly findEnvoy?: EnvoyOracleOptions['findEnvoy'];
+  /** Proxies read the files of this machine. */
+  readonly sharesDisk?: boolean;
 }
 
 const root = resolve(import.meta.dirname, '../..');
@@ -41,6 +44,7 @@ export async function openHeldBack(settings: HeldBackSettings): Promise<HeldBack
     },
     oracle,
     store: new VerdictStore(folder),
+    moduleProblem: settings.sharesDisk === true ? moduleProblem : undefined,
     clock,
     log,
   });

@@ -66,6 +66,36 @@ const EFFECTS: readonly (readonly [name: string, kind: string, spec: object, sta
       { selector: SELECTOR, jwtRules: [{ issuer: 'i', jwks: '{"keys":[]}' }] },
     ],
     [
+      'WasmPlugin keeps place and failure policy, without its module',
+      'WasmPlugin',
+      {
+        selector: SELECTOR,
+        phase: 'AUTHZ',
+        failStrategy: 'FAIL_OPEN',
+        url: 'file:///a.wasm',
+        pluginConfig: {},
+      },
+      { selector: SELECTOR, phase: 'AUTHZ', failStrategy: 'FAIL_OPEN' },
+    ],
+    [
+      'TrafficExtension with a module likewise',
+      'TrafficExtension',
+      { match: [{ mode: 'CLIENT' }], wasm: { url: 'oci://a', type: 'NETWORK', sha256: 'b' } },
+      { match: [{ mode: 'CLIENT' }], wasm: { type: 'NETWORK' } },
+    ],
+    [
+      'TrafficExtension with a script lets nothing pass where it restricts',
+      'TrafficExtension',
+      { selector: SELECTOR, phase: 'AUTHN', lua: { inlineCode: 'x' } },
+      { selector: SELECTOR, phase: 'AUTHN', wasm: {} },
+    ],
+    [
+      'TrafficExtension with a script falls away elsewhere',
+      'TrafficExtension',
+      { lua: { inlineCode: 'x' } },
+      undefined,
+    ],
+    [
       'AuthorizationPolicy DENY denies all',
       'AuthorizationPolicy',
       { selector: SELECTOR, action: 'DENY', rules: [{ to: [] }] },

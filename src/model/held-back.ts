@@ -69,9 +69,29 @@ function standIn(object: MeshObject, spec: Spec): Spec | undefined {
         ...pick(spec, ['host', 'exportTo', 'workloadSelector']),
         trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } },
       };
+    case 'WasmPlugin':
+      return pick(spec, [...EXTENSION_FIELDS, ...MODULE_FIELDS]);
+    case 'TrafficExtension':
+      return modulelessExtension(spec);
     default:
       return undefined;
   }
+}
+
+/** Whom an extension is for and where it stands. */
+const EXTENSION_FIELDS = ['selector', 'targetRef', 'targetRefs', 'phase', 'priority', 'match'];
+/** Of a module: what happens without it. */
+const MODULE_FIELDS = ['type', 'failStrategy'];
+
+/**
+ * An extension without a module does what its failure policy says. A script has none: among the filters that restrict
+ * nothing passes without it, elsewhere everything.
+ */
+function modulelessExtension(spec: Spec): Spec | undefined {
+  const extension = pick(spec, EXTENSION_FIELDS);
+  const { wasm, phase } = spec;
+  if (wasm !== undefined) return { ...extension, wasm: pick(wasm as Spec, MODULE_FIELDS) };
+  return phase === 'AUTHN' || phase === 'AUTHZ' ? { ...extension, wasm: {} } : undefined;
 }
 
 /** ALLOW grants nothing more, DENY and CUSTOM deny everything; what only watches (AUDIT, a dry run) falls away. */

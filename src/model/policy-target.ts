@@ -27,7 +27,10 @@ export interface PolicyTargetSpec {
 const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 /** True when the policy is for the workload. A policy with targets is for those alone: gateways here, services at a waypoint. */
-export function selectsWorkload(policy: MeshObject<PolicyTargetSpec>, subject: PolicySubject): boolean {
+export function selectsWorkload(
+  policy: Pick<MeshObject<PolicyTargetSpec>, 'namespace' | 'spec'>,
+  subject: PolicySubject,
+): boolean {
   const { selector, targetRef, targetRefs } = policy.spec;
   const targets = targetRef === undefined ? (targetRefs ?? []) : [targetRef];
   if (targets.length > 0) {

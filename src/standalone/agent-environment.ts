@@ -69,6 +69,8 @@ export function agentEnvironment(
     ['LATEEN_LISTEN_ADDRESS', addresses.proxy],
     ['LATEEN_ADMIN_ADDRESS', addresses.proxy],
     ['LATEEN_APP_ADDRESS', addresses.app],
+    // Everything is on this machine, modules of plugins too.
+    ['LATEEN_ALLOWED_CIDRS_IN_WASM_FETCH', '127.0.0.0/8,::1/128'],
     ['ISTIO_META_CLUSTER_ID', CLUSTER_ID],
     ['ISTIO_META_WORKLOAD_NAME', name],
     ['ISTIO_META_INTERCEPTION_MODE', 'NONE'],

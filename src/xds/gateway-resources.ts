@@ -16,14 +16,17 @@ import type { MeshFlags } from '#model/mesh-flags.ts';
 import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
+import type { TrafficExtensionModel } from '#model/traffic-extension.ts';
+import { extensionsOnSide, workloadExtensions } from '#scope/extension.ts';
 import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import type { RouteTableServers } from '#scope/gateway-merge.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
-import { buildTcpAuthorization } from './filters/authorization.ts';
-import { buildRequestPolicy } from './filters/request-policy.ts';
+import { httpFiltersWith, networkFiltersWith } from './extensions/extension-filters.ts';
+import { configurationNames, extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
+import { buildConnectionPolicy, buildRequestPolicy, NO_POLICIES } from './filters/request-policy.ts';
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
@@ -39,6 +42,7 @@ export interface GatewayResourceDeps {
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
   readonly policies: RequestPolicyModel;
+  readonly extensions: TrafficExtensionModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
   readonly referenceGrants: Collection<MeshObject<ReferenceGrantSpec>>;
   readonly flags: MeshFlags;
@@ -96,16 +100,29 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
   };
 }
 
-/** The filters of the policies that select a view's proxies. */
-function gatewaySecurity({ policies, facts }: GatewayResourceDeps): GatewayListenerDeps['securityOf'] {
-  return (fetch, view) => {
-    const listenerFacts = fetch.get(facts, MESH_KEY);
-    if (listenerFacts === undefined) return { httpFilters: [], networkFilters: [], causes: [] };
-    const { facet, causes } = requestPolicyFor(fetch, policies, listenerFacts, view);
+/** The filters of the policies and extensions that select a view's proxies, in a listener of that port. */
+function gatewaySecurity(deps: GatewayResourceDeps): GatewayListenerDeps['securityOf'] {
+  return (fetch, view, port) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    if (facts === undefined) return NO_SECURITY;
+    const { facet, causes } = requestPolicyFor(fetch, deps.policies, facts, view);
+    const workload = extensionsOnSide(workloadExtensions(fetch, deps.extensions, facts, view), 'CLIENT');
+    const traffic = { side: 'CLIENT', port } as const;
+    const extensions = extensionsAt(workload.facet, traffic);
     return {
-      httpFilters: buildRequestPolicy(facet, true),
-      networkFilters: buildTcpAuthorization(facet),
-      causes,
+      httpFilters: httpFiltersWith(buildRequestPolicy(facet, true), extensions.http),
+      connectionFilters: networkFiltersWith(NO_POLICIES, extensions.network),
+      networkFilters: networkFiltersWith(buildConnectionPolicy(facet), extensions.network),
+      configurations: configurationNames(extensions),
+      causes: [...causes, ...extensionCauses(workload.facet, workload.causes, traffic)],
     };
   };
 }
+
+const NO_SECURITY: ReturnType<GatewayListenerDeps['securityOf']> = {
+  httpFilters: [],
+  connectionFilters: [],
+  networkFilters: [],
+  configurations: [],
+  causes: [],
+};

@@ -9,12 +9,14 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { mapOf, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Cause } from '#base/cause.ts';
+import { extensionsOnSide, NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from '#scope/extension.ts';
 import type { Inbound, InboundScope } from '#scope/inbound.ts';
 import type { RequestPolicy } from '#model/request-policy.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
 import { encodeResource } from './encode.ts';
+import { facetConfigurationNames } from './extensions/listener-extensions.ts';
 import { authorizerClusters } from './filters/external-authorization.ts';
 import { buildInboundListeners, type InboundListenerInput } from './listeners/inbound-listener.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from './names.ts';
@@ -30,6 +32,8 @@ export interface InboundResourceDeps {
   readonly inbound: Collection<InboundScope>;
   readonly policies: Collection<RequestPolicy>;
   readonly facts: Collection<ListenerFacts>;
+  /** Of proxies that have any. */
+  readonly extensions: Collection<WorkloadExtensions>;
   readonly interner: Interner;
 }
 
@@ -45,10 +49,12 @@ export function createInboundResources(
     if (facts === undefined || policy === undefined) return undefined;
     // One object per content, so that what depends on the policies alone is built once for all who have the same.
     const policies = deps.interner.intern('requestPolicyFacet', policy.facet, (facet) => facet);
-    const input = { inbound: scope.inbound, facts, policies };
+    const extended = extensionsOnSide(fetch.get(deps.extensions, id) ?? NO_WORKLOAD_EXTENSIONS, 'SERVER');
+    const extensions = deps.interner.intern('extensionFacet', extended.facet, (facet) => facet);
+    const input = { inbound: scope.inbound, facts, policies, extensions };
     const listeners = inboundListeners(deps.interner, input);
     const clusters = inboundClusters(deps.interner, scope, facts);
-    const causes = [...scope.causes, ...policy.causes];
+    const causes = [...scope.causes, ...policy.causes, ...extended.causes];
     return { listeners: byName(listeners, causes), clusters: byName(clusters, scope.causes) };
   });
 }
@@ -59,6 +65,7 @@ function inboundListeners(interner: Interner, input: InboundListenerInput): read
       encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
         ...references(frozen.inbound, i),
         ...authorizerClusters(frozen.policies.authorizers),
+        ...facetConfigurationNames(frozen.extensions),
       ]),
     ),
   );

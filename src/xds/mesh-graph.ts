@@ -26,7 +26,10 @@ import { createRouteModel } from '#model/route-model.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
+import { createTrafficExtensionModel } from '#model/traffic-extension.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { createExtensionScope } from '#scope/extension.ts';
+import { createExtensionViews } from '#scope/extension-view.ts';
 import { createInboundScope } from '#scope/inbound.ts';
 import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -35,6 +38,7 @@ import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
 import { createEndpointViews } from './endpoints/endpoint-view.ts';
 import { createEndpoints } from './endpoints/outbound-endpoints.ts';
+import { createExtensionResources } from './extensions/extension-resources.ts';
 import { createFindings, findingsBeside } from './mesh-findings.ts';
 import { createGatewayResources } from './gateway-resources.ts';
 import { createGrpcResources } from './grpc/grpc-resources.ts';
@@ -110,7 +114,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const secrets = createSecrets(engine, sources, { ...shared, ...scope, clustersWithSecrets, gateways });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
+  const extended = createExtensions(engine, sources, { ...models, interner });
   const { endpoints } = serviceModel;
+  const outbound = { ...scope, ...extended, endpoints, viewerFacts, interner };
   const snapshots = createProxySnapshots(engine, {
     proxies,
     viewerFacts,
@@ -119,13 +125,14 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     clusters,
     endpoints: createEndpoints(shared),
     routes,
-    outboundListeners: createOutboundListeners(engine, { ...scope, endpoints, viewerFacts, interner }),
-    inbound: createInboundResources(engine, { inbound, policies, facts, interner }),
+    outboundListeners: createOutboundListeners(engine, outbound),
+    inbound: createInboundResources(engine, { ...extended, inbound, policies, facts, interner }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
     patches: patches.of,
+    ...extended,
   });
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
   const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
@@ -160,7 +167,7 @@ function createScopes(engine: Engine, models: Models) {
 function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
-  { routeModel, proxies, scope, facts, policies }: Models,
+  { routeModel, proxies, scope, facts, policies, extensions }: Models,
   more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf'>,
 ) {
   return createGatewayResources({
@@ -171,6 +178,7 @@ function createGateways(
     meshConfig: sources.meshConfig,
     facts,
     policies,
+    extensions,
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
     ...more,
@@ -189,6 +197,23 @@ function createTargets(engine: Engine, serviceModel: ServiceModel) {
 /** Objects of a kind without those that are held back. */
 function admittedBy(engine: Engine, { objects, heldBack }: MeshGraphSources) {
   return <S>(kind: string): Collection<MeshObject<S>> => admittedObjects(engine, objects<S>(kind), heldBack);
+}
+
+type ExtensionUsers = Pick<Models, 'proxies' | 'extensions' | 'facts' | 'scope'>;
+
+/** Extensions as proxies have them: what stands in their listeners, and the configurations that they ask for. */
+function createExtensions(
+  engine: Engine,
+  { objects }: MeshGraphSources,
+  { proxies, extensions: model, facts, scope, interner }: ExtensionUsers & { readonly interner: Interner },
+) {
+  const extensions = createExtensionScope(engine, { proxies, facts, model });
+  const secrets = objects<SecretSpec>('Secret');
+  return {
+    extensions,
+    extensionViews: createExtensionViews(engine, { proxies, viewerOf: scope.viewerOf, extensions }),
+    extensionResources: createExtensionResources(engine, { model, secrets, scope: extensions, interner }),
+  };
 }
 
 type SecretUsers = Pick<ProxySecretSources, 'proxies' | 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
@@ -228,7 +253,6 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
   const { clusterDomain } = serviceModel;
   const proxies = describedProxies(engine, sources, serviceModel);
   const destinationRules = admitted<object>('DestinationRule');
-  const requestAuthentications = admitted<object>('RequestAuthentication');
   return {
     proxies,
     sidecars,
@@ -244,19 +268,8 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
     facts: createListenerFacts(engine, meshConfig),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
-    policies: {
-      authorization: createAuthorizationModel(
-        engine,
-        admitted('AuthorizationPolicy'),
-        createExternalAuthorizers(engine, meshConfig, serviceModel.servicesByHostname),
-      ),
-      requestAuthentication: createRequestAuthenticationModel(
-        engine,
-        requestAuthentications,
-        sources.keySets,
-      ),
-    },
-    wantedKeySets: createWantedKeySets(engine, requestAuthentications),
+    ...createPolicies(engine, sources, serviceModel),
+    extensions: createTrafficExtensionModel(engine, admitted('TrafficExtension'), admitted('WasmPlugin')),
     routeModel: createRouteModel({
       engine,
       virtualServices,
@@ -264,6 +277,21 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       meshConfig,
       clusterDomain,
     }),
+  };
+}
+
+/** Who may do what: rules, authorizers, tokens and the keys that they need. */
+function createPolicies(engine: Engine, sources: MeshGraphSources, { servicesByHostname }: ServiceModel) {
+  const admitted = admittedBy(engine, sources);
+  const { meshConfig, keySets } = sources;
+  const authorizers = createExternalAuthorizers(engine, meshConfig, servicesByHostname);
+  const requestAuthentications = admitted<object>('RequestAuthentication');
+  return {
+    policies: {
+      authorization: createAuthorizationModel(engine, admitted('AuthorizationPolicy'), authorizers),
+      requestAuthentication: createRequestAuthenticationModel(engine, requestAuthentications, keySets),
+    },
+    wantedKeySets: createWantedKeySets(engine, requestAuthentications),
   };
 }
 

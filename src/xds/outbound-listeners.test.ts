@@ -6,6 +6,7 @@ import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
 import type { Protocol, Resolution, Service } from '#model/service.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
+import type { ExtensionView } from '#scope/extension-view.ts';
 import type { Viewer } from '#scope/viewer.ts';
 import { createOutboundListeners } from './outbound-listeners.ts';
 
@@ -43,13 +44,17 @@ function listenersOf(
   const viewers = engine.source<Viewer>('viewers');
   const endpoints = engine.source<ServiceEndpoints>('endpoints');
   const viewerFacts = engine.source<ListenerFacts>('facts');
+  const views = engine.source<ExtensionView>('views');
+  const byViewer = engine.index('viewsByViewer', views, ({ viewer }) => [viewer]);
   const listeners = createOutboundListeners(engine, {
     hosts,
     viewers,
     endpoints,
     viewerFacts,
+    extensionViews: { byViewer, viewOf: () => 'shop' },
     interner: new Interner(),
   });
+  views.set('shop', { key: 'shop', viewer: 'shop', facet: [], causes: [] });
   viewers.set('shop', { key: 'shop', hasOriginalDestination: true } as Viewer);
   viewerFacts.set('shop', {
     trustDomains: [],

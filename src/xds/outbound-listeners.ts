@@ -1,5 +1,5 @@
 /**
- * Outbound listeners of every viewer, per capture dialect: claims of services grouped by address and port become one
+ * Outbound listeners of every viewer, per capture dialect and per set of extensions: claims of services grouped by address and port become one
  * listener each, interned by input. Under interception NONE only bytes need listeners, bound on the proxy's outbound
  * address; HTTP goes through the proxy listener.
  * Costs O(claims of one listener) per changed claim; nothing for changes of routes, endpoints or policies.
@@ -16,8 +16,15 @@ import {
   type OutboundClaim,
   type OutboundClaimDeps,
 } from '#scope/outbound-listener.ts';
+import type { ExtensionView, ExtensionViews } from '#scope/extension-view.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from './encode.ts';
+import {
+  configurationNames,
+  extensionCauses,
+  extensionsAt,
+  NO_EXTENSIONS,
+} from './extensions/listener-extensions.ts';
 import {
   buildOutboundListener,
   type OutboundListenerInput,
@@ -38,7 +45,7 @@ export interface OutboundListener {
   readonly causes: readonly Cause[];
 }
 
-/** Captured listeners as resources by viewer, and the inputs by viewer for proxies that bind. */
+/** Captured listeners as resources by view (a viewer and its extensions), and the inputs by viewer for proxies that bind. */
 export interface OutboundListeners {
   readonly captured: Index<ResourceEntry>;
   readonly inputs: Index<OutboundListener>;
@@ -49,6 +56,7 @@ export interface OutboundListeners {
 export interface OutboundListenerDeps extends OutboundClaimDeps {
   /** Listener facts by viewer. */
   readonly viewerFacts: Collection<ListenerFacts>;
+  readonly extensionViews: ExtensionViews;
   readonly interner: Interner;
 }
 
@@ -59,13 +67,10 @@ export function createOutboundListeners(engine: Engine, deps: OutboundListenerDe
     const facts = fetch.get(deps.viewerFacts, viewerOf(key));
     return facts === undefined ? undefined : outboundListener(claims, facts);
   });
-  const entries = engine.derive(
-    'xds.outboundListenerResources',
-    listeners,
-    (_fetch, listener): ResourceEntry => {
-      return { resource: listenerResource(deps.interner, listener.captured), causes: listener.causes };
-    },
-  );
+  const entries = engine.deriveMany('xds.outboundListenerResources', listeners, (fetch, listener) => {
+    const views = [...fetch.bucket(deps.extensionViews.byViewer, listener.viewer).values()];
+    return views.map((view) => [viewerKey(view.key, listener.name), listenerEntry(deps, listener, view)]);
+  });
   return {
     captured: engine.index(
       'xds.outboundListeners.captured',
@@ -88,6 +93,21 @@ export function createOutboundListeners(engine: Engine, deps: OutboundListenerDe
   };
 }
 
+/** The listener under the extensions of one view. */
+function listenerEntry(
+  { interner }: OutboundListenerDeps,
+  { captured, causes }: OutboundListener,
+  view: ExtensionView,
+): ResourceEntry {
+  const traffic = { side: 'CLIENT', port: captured.port } as const;
+  const facet = interner.intern('extensionFacet', view.facet, (one) => one);
+  const input = { ...captured, extensions: extensionsAt(facet, traffic) };
+  return {
+    resource: listenerResource(interner, input),
+    causes: [...causes, ...extensionCauses(view.facet, view.causes, traffic)],
+  };
+}
+
 /** The resource of one input, built and encoded once however many viewers share it. */
 export function listenerResource(interner: Interner, input: OutboundListenerInput): Resource {
   return interner.intern('outboundListener', input, (frozen) =>
@@ -105,10 +125,11 @@ function viewerOf(key: string): string {
   return key.slice(0, key.indexOf('|'));
 }
 
-/** Names that must be at the proxy before the listener: its route table and its clusters. */
+/** Names that must outlive the listener: its route table, its clusters, configurations of its extensions. */
 function references(input: OutboundListenerInput): string[] {
   const clusters = input.streams.flatMap((stream) => stream.clusters.map(({ cluster }) => cluster));
-  return input.routeName === '' ? clusters : [input.routeName, ...clusters];
+  const names = [...clusters, ...configurationNames(input.extensions)];
+  return input.routeName === '' ? names : [input.routeName, ...names];
 }
 
 function outboundListener(
@@ -130,6 +151,7 @@ function outboundListener(
     streams,
     sniff: ordered.some((claim) => claim.kind === 'auto'),
     facts,
+    extensions: NO_EXTENSIONS,
   };
   const bytes = streams.length === 0 ? undefined : { ...captured, routeName: '', sniff: false, bound: true };
   return {

@@ -7,6 +7,8 @@ import type { Interner } from '#collections/interner.ts';
 import { emptyMap, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from '#scope/extension.ts';
+import type { ExtensionViews } from '#scope/extension-view.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import type { OutboundClusters } from './clusters/outbound-clusters.ts';
@@ -40,6 +42,10 @@ export interface ProxySnapshotDeps {
   readonly nameTables: NameTables;
   readonly grpc: GrpcResources;
   readonly patches: PatchesOf;
+  /** By proxy id, for those that have any: what stands in listeners, and configurations to be asked for by name. */
+  readonly extensions: Collection<WorkloadExtensions>;
+  readonly extensionResources: Collection<PersistentMap<ResourceEntry>>;
+  readonly extensionViews: ExtensionViews;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -74,9 +80,10 @@ function sidecarSnapshot(
   const listeners: SidecarListenerInput = {
     proxy,
     facts,
-    captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps.outboundListeners),
+    captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps),
     inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
     inbound: inbound.listeners,
+    extensions: fetch.get(deps.extensions, proxy.id) ?? NO_WORKLOAD_EXTENSIONS,
   };
   const clusters = deps.clusters.clustersFor(fetch, proxy);
   const routes = fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy));
@@ -87,10 +94,12 @@ function sidecarSnapshot(
           clusters: merge(clusters, inbound.clusters),
           listeners: sidecarListeners(deps.interner, listeners),
           routes,
-          extensions: NOTHING,
+          extensions: extensionsOf(fetch, proxy, deps),
         }
       : patchedSidecar(patches, {
           viewer,
+          capturedView: deps.extensionViews.viewOf(fetch, proxy),
+          extensions: extensionsOf(fetch, proxy, deps),
           routeView: deps.routes.viewOf(fetch, proxy),
           proxy,
           clusters,
@@ -110,11 +119,11 @@ function capturedListeners(
   fetch: Fetch,
   proxy: Proxy,
   viewer: string,
-  { captured, ofEndpoints }: OutboundListeners,
+  { outboundListeners: { captured, ofEndpoints }, extensionViews }: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
   const own = fetch.bucket(ofEndpoints, viewerKey(viewer, proxy.addresses[0] ?? ''));
   const names = Array.from(own.keys(), (name) => [name, undefined] as const);
-  return fetch.bucket(captured, viewer).patch(names);
+  return fetch.bucket(captured, extensionViews.viewOf(fetch, proxy)).patch(names);
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {
@@ -123,7 +132,7 @@ function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): P
     clusters: deps.clusters.clustersFor(fetch, proxy),
     listeners: gateways.listeners(fetch, proxy),
     routes: gateways.routes(fetch, proxy),
-    extensions: NOTHING,
+    extensions: extensionsOf(fetch, proxy, deps),
   };
   const patches = deps.patches(fetch, proxy);
   return {
@@ -161,6 +170,15 @@ function grpcSnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): Prox
     ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };
+}
+
+/** Configurations of filters that the proxy asks for by name. */
+function extensionsOf(
+  fetch: Fetch,
+  proxy: Proxy,
+  { extensionResources }: ProxySnapshotDeps,
+): PersistentMap<ResourceEntry> {
+  return fetch.get(extensionResources, proxy.id) ?? NOTHING;
 }
 
 function nameTable(

@@ -16,6 +16,8 @@ export interface Resource {
   readonly references?: readonly string[];
   /** Names of secrets over ADS that it uses: a proxy that holds this resource may ask for them. */
   readonly secrets?: readonly string[];
+  /** Something secret is in it: for proxies whose identity is proven only. */
+  readonly isConfidential?: boolean;
 }
 
 /** A resource on the edge from a scope: the shared node, and why this scope has it. */

@@ -3,11 +3,19 @@
  * own inbound ones. Costs O(log n) for each listener that is its own; the viewer's map is shared.
  */
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import type { Cause } from '#base/cause.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
+import type { WorkloadExtensions } from '#scope/extension.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { encodeResource } from './encode.ts';
+import {
+  configurationNames,
+  extensionCauses,
+  extensionsAt,
+  type ListenerExtensions,
+} from './extensions/listener-extensions.ts';
 import { buildHttpProxyListener, buildVirtualOutbound } from './listeners/virtual-outbound.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
 import { listenerResource, type OutboundListener } from './outbound-listeners.ts';
@@ -22,6 +30,7 @@ export interface SidecarListenerInput {
   /** The same before they were built, for sockets of the proxy's own. */
   readonly inputs: PersistentMap<OutboundListener>;
   readonly inbound: PersistentMap<ResourceEntry>;
+  readonly extensions: WorkloadExtensions;
 }
 
 /** All listeners of the sidecar by name. */
@@ -39,14 +48,14 @@ export function sidecarListeners(
   const proxyPort = proxy.httpProxyPort || facts.httpProxyPort;
   if (proxyPort === 0) return listeners;
   const address = proxy.interceptionMode === 'NONE' ? (proxy.addresses[0] ?? '127.0.0.1') : '127.0.0.1';
-  return add(listeners, httpProxy(interner, facts, address, proxyPort));
+  return withHttpProxy(interner, listeners, { ...input, address, port: proxyPort });
 }
 
 /** Byte listeners on the proxy's outbound address; of services with one port number the first by name has it. */
 function withBound(
   interner: Interner,
   inbound: PersistentMap<ResourceEntry>,
-  { proxy, inputs }: SidecarListenerInput,
+  { proxy, inputs, extensions }: SidecarListenerInput,
 ): PersistentMap<ResourceEntry> {
   if (proxy.outboundAddress === '') return inbound;
   let listeners = inbound;
@@ -54,8 +63,10 @@ function withBound(
     if (bound === undefined) continue;
     const name = `${proxy.outboundAddress}_${bound.port}`;
     if (listeners.has(name)) continue;
-    const resource = listenerResource(interner, { ...bound, name, address: proxy.outboundAddress });
-    listeners = listeners.set(name, { resource, causes });
+    const extended = atPort(interner, extensions, bound.port);
+    const own = { name, address: proxy.outboundAddress, extensions: extended.extensions };
+    const resource = listenerResource(interner, { ...bound, ...own });
+    listeners = listeners.set(name, { resource, causes: [...causes, ...extended.causes] });
   }
   return listeners;
 }
@@ -82,9 +93,28 @@ function virtualOutbound(interner: Interner, facts: ListenerFacts): Resource {
   });
 }
 
-function httpProxy(interner: Interner, facts: ListenerFacts, address: string, port: number): Resource {
-  return interner.intern('httpProxyListener', { facts, address, port }, (frozen) => {
-    const listener = buildHttpProxyListener(frozen.facts, frozen.address, frozen.port);
-    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [HTTP_PROXY_ROUTES]);
+function withHttpProxy(
+  interner: Interner,
+  listeners: PersistentMap<ResourceEntry>,
+  input: SidecarListenerInput & { readonly address: string; readonly port: number },
+): PersistentMap<ResourceEntry> {
+  const { facts, address, port } = input;
+  const { extensions, causes } = atPort(interner, input.extensions, port);
+  const resource = interner.intern('httpProxyListener', { facts, address, port, extensions }, (frozen) => {
+    const listener = buildHttpProxyListener(frozen);
+    const references = [HTTP_PROXY_ROUTES, ...configurationNames(frozen.extensions)];
+    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, references);
   });
+  return listeners.set(resource.name, { resource, causes });
+}
+
+/** The extensions in an outbound listener of that port, and why. */
+function atPort(
+  interner: Interner,
+  { facet, causes }: WorkloadExtensions,
+  port: number,
+): { readonly extensions: ListenerExtensions; readonly causes: readonly Cause[] } {
+  const traffic = { side: 'CLIENT', port } as const;
+  const own = interner.intern('extensionFacet', facet, (one) => one);
+  return { extensions: extensionsAt(own, traffic), causes: extensionCauses(facet, causes, traffic) };
 }

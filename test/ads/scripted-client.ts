@@ -25,6 +25,7 @@ const SHORT: Readonly<Record<string, string>> = {
   Listener: 'lds',
   RouteConfiguration: 'rds',
   Secret: 'sds',
+  TypedExtensionConfig: 'ecds',
 };
 
 function shortType(typeUrl: string): string {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mapOf } from '#collections/persistent-map.ts';
-import { TYPE_CLUSTER as CDS, TYPE_ENDPOINT as EDS, TYPE_SECRET } from '#xds/resource.ts';
+import { TYPE_CLUSTER as CDS, TYPE_ENDPOINT as EDS, TYPE_EXTENSION, TYPE_SECRET } from '#xds/resource.ts';
 import {
   encodeNode,
   FakeWorld,
@@ -39,6 +39,25 @@ test('secrets are shown to nobody but the proven identity that they were looked 
   assert.deepStrictEqual(ask(true, undefined), [seen('sds', [], ['s'])]);
   assert.deepStrictEqual(ask(true, 'spiffe://y'), [seen('sds', [], ['s'])]);
   assert.deepStrictEqual(ask(true, 'spiffe://x'), [seen('sds', ['s@1'])]);
+});
+
+test('a configuration with something secret in it likewise, others are for everybody', () => {
+  const open = { resource: resourceOf(TYPE_EXTENSION, { name: 'open', revision: 1 }), causes: [] };
+  const secret = resourceOf(TYPE_EXTENSION, { name: 'secret', revision: 1 });
+  const confidential = { resource: { ...secret, isConfidential: true }, causes: [] };
+  const world = new FakeWorld();
+  const extensions = mapOf([
+    ['open', open],
+    ['secret', confidential],
+  ]);
+  world.publish(snapshotOf({}, { extensions, secretsOwner: 'spiffe://x' }));
+  const ask = (isTrusted: boolean, identity: string | undefined): Seen[] => {
+    const client = new DeltaClient(world, { ...LOCAL_PEER, isTrusted, identity });
+    client.subscribe(TYPE_EXTENSION, 'open', 'secret');
+    return client.take();
+  };
+  assert.deepStrictEqual(ask(false, undefined), [seen('ecds', ['open@1'], ['secret'])]);
+  assert.deepStrictEqual(ask(true, 'spiffe://x'), [seen('ecds', ['open@1', 'secret@1'])]);
 });
 
 test('versions show time and number of the epoch, nonces never repeat', () => {

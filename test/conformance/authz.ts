@@ -23,6 +23,7 @@ import {
   buildHttpAuthorization,
   buildHttpCustomAuthorization,
   buildTcpAuthorization,
+  buildTcpCustomAuthorization,
 } from '#xds/filters/authorization.ts';
 import { findDifferences, isPlain, sortedJson } from './difference.ts';
 import type { CaseContext, ConformanceCase, Suite } from './suite.ts';
@@ -63,7 +64,7 @@ function compare(
   const schema: DescMessage = isHttp ? HttpFilterSchema : FilterSchema;
   const own = isHttp
     ? [...buildHttpCustomAuthorization(facet), ...buildHttpAuthorization(facet)]
-    : buildTcpAuthorization(facet);
+    : [...buildTcpCustomAuthorization(facet), ...buildTcpAuthorization(facet)];
   const got = own.map((filter) => toJson(schema, filter, { registry }));
   const want = filters.map((filter) => toJson(schema, fromJson(schema, filter, { registry }), { registry }));
   context.dump(name.replaceAll('/', '-'), 'filters', got);

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DescMessage } from '@bufbuild/protobuf';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
@@ -24,6 +25,12 @@ const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
   listeners: ListenerSchema,
   routes: RouteConfigurationSchema,
   nameTable: NameTableSchema,
+  extensions: TypedExtensionConfigSchema,
+};
+/** What the corpus calls a part, where that is another name. */
+const CORPUS_NAMES: Readonly<Partial<Record<SnapshotPart, string>>> = {
+  nameTable: 'nametable',
+  extensions: 'ecds',
 };
 
 /** A proxy has one table at most. */
@@ -59,29 +66,36 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
       name,
       Object.fromEntries(SNAPSHOT_PARTS.map((part) => [keyOf(part), Object.values(snapshot[part])])),
     );
-    const asked = askedRoutes(snapshot.listeners);
+    const asked = {
+      ...snapshot,
+      routes: pick(snapshot.routes, askedRoutes(snapshot.listeners)),
+      extensions: pick(snapshot.extensions, askedExtensions(snapshot.listeners)),
+    };
     for (const part of SNAPSHOT_PARTS) {
-      const differences = compareParts(
-        part,
-        expected[keyOf(part)] ?? [],
-        part === 'routes' ? pick(snapshot.routes, asked) : snapshot[part],
-        context,
-      );
+      const differences = compareParts(part, expected[keyOf(part)] ?? [], asked[part], context);
       found.push(...differences.map((difference) => `${name} ${part} ${difference}`));
     }
   }
   return found;
 }
 
-/** The corpus spells the part in small letters. */
+/** As the corpus calls a part. */
 function keyOf(part: SnapshotPart): string {
-  return part === 'nameTable' ? 'nametable' : part;
+  return CORPUS_NAMES[part] ?? part;
 }
 
 /** A client asks for the route configurations that its listeners name, and for no others. */
 function askedRoutes(listeners: Readonly<Record<string, Plain>>): ReadonlySet<string> {
   const text = sortedJson(listeners);
   return new Set([...text.matchAll(/"routeConfigName":"([^"]*)"/g)].map((match) => match[1] ?? ''));
+}
+
+/** The same for configurations of extensions. */
+function askedExtensions(listeners: Readonly<Record<string, Plain>>): ReadonlySet<string> {
+  const text = sortedJson(listeners);
+  return new Set(
+    [...text.matchAll(/"typeUrls":\[[^\]]*\]\},"name":"([^"]*)"/g)].map((match) => match[1] ?? ''),
+  );
 }
 
 function pick(

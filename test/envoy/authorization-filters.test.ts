@@ -267,6 +267,7 @@ before(async () => {
             authorizers: [],
             tokenRules: [],
           },
+          extensions: [],
         },
         {
           carries: one.carries ?? 'http',
@@ -274,6 +275,7 @@ before(async () => {
           cluster: one.carries === 'tcp' ? 'echo' : 'app',
           statPrefix: 'inbound',
           port,
+          servicePort: port,
           routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
         },
       );

@@ -136,6 +136,7 @@ before(async () => {
           authorizers: authorizer === undefined ? [] : [authorizer],
           tokenRules: [],
         },
+        extensions: [],
       },
       {
         carries,
@@ -143,6 +144,7 @@ before(async () => {
         cluster: carries === 'tcp' ? 'echo' : 'app',
         statPrefix: 'inbound',
         port,
+        servicePort: port,
         routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
       },
     );

@@ -90,6 +90,7 @@ before(async () => {
         inbound: INBOUND,
         facts: FACTS,
         policies: { trustDomains: ['cluster.local'], policies, authorizers: [], tokenRules },
+        extensions: [],
       },
       {
         carries: 'http',
@@ -97,6 +98,7 @@ before(async () => {
         cluster: 'app',
         statPrefix: 'inbound',
         port,
+        servicePort: port,
         routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
       },
     );

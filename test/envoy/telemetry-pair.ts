@@ -85,6 +85,7 @@ export async function startTelemetryPair(
         inbound: INBOUND,
         facts: FACTS,
         policies: { trustDomains: ['cluster.local'], policies: [], authorizers: [], tokenRules: [] },
+        extensions: [],
       },
       {
         carries,
@@ -92,6 +93,7 @@ export async function startTelemetryPair(
         cluster: `inbound|${port}||`,
         statPrefix: 'inbound',
         port,
+        servicePort: port,
         routes: () =>
           buildInboundRoutes({
             cluster: `inbound|${port}||`,

@@ -22,6 +22,7 @@ import {
   readMeshConfig,
 } from '../support/mesh-fixture.ts';
 import { ENVOY_FILTER_KINDS } from './envoy-filter-arbitrary.ts';
+import { EXTENSION_KINDS } from './extension-arbitrary.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
 import { meshConfigPart, meshNetworks, POLICY_KINDS } from './policy-arbitrary.ts';
@@ -62,6 +63,7 @@ const manifest = fc.oneof(
     ...SECRET_KINDS,
     ...POLICY_KINDS,
     ...TOKEN_KINDS,
+    ...EXTENSION_KINDS,
     ...WORKLOAD_KINDS,
   ].map(([weight, arbitrary]) => ({ weight, arbitrary })),
 );

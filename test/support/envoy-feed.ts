@@ -26,6 +26,8 @@ import { FakeSource } from '../ads/fake-world.ts';
 import { DELTA_METHOD } from '../ads/grpc-rig.ts';
 import { createTestAuthority, type TestAuthority } from '../envoy/workload-certificates.ts';
 import { plainResource, SNAPSHOT_PARTS } from './mesh-fixture.ts';
+import { withModule } from './extension-module.ts';
+import { wasmModule } from './wasm-module.ts';
 
 const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
 const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
@@ -145,7 +147,8 @@ export class EnvoyFeed implements AsyncDisposable {
     const secrets = this.#secretsFor(snapshot);
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
     const listeners = unbound(snapshot.listeners);
-    await this.#reach({ ...snapshot, listeners, secrets });
+    const extensions = withModule(snapshot.extensions, join(this.#folder, 'module.wasm'));
+    await this.#reach({ ...snapshot, listeners, secrets, extensions });
   }
 
   async #reach(snapshot: ProxySnapshot): Promise<void> {
@@ -184,6 +187,7 @@ export class EnvoyFeed implements AsyncDisposable {
   async #spawn(envoyPath: string): Promise<void> {
     const { port } = await this.#grpc.listenTcp('127.0.0.1', 0);
     const config = join(this.#folder, 'envoy.json');
+    writeFileSync(join(this.#folder, 'module.wasm'), wasmModule());
     const adminFile = join(this.#folder, 'admin');
     writeFileSync(config, JSON.stringify(bootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT)));
     const args = [

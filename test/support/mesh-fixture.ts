@@ -16,6 +16,7 @@ import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Locality, Proxy } from '#model/proxy.ts';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
+import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
@@ -27,7 +28,14 @@ import type { Resource, ResourceEntry } from '#xds/resource.ts';
 export type Json = Readonly<Record<string, JsonValue>>;
 
 /** The parts of a snapshot that have resources today. */
-export const SNAPSHOT_PARTS = ['clusters', 'endpoints', 'listeners', 'routes', 'nameTable'] as const;
+export const SNAPSHOT_PARTS = [
+  'clusters',
+  'endpoints',
+  'listeners',
+  'routes',
+  'nameTable',
+  'extensions',
+] as const;
 export type SnapshotPart = (typeof SNAPSHOT_PARTS)[number];
 
 const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
@@ -36,6 +44,7 @@ const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
   listeners: ListenerSchema,
   routes: RouteConfigurationSchema,
   nameTable: NameTableSchema,
+  extensions: TypedExtensionConfigSchema,
 };
 
 /** What sets a proxy apart; all but the name has a default. */

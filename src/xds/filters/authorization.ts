@@ -53,14 +53,18 @@ export function buildHttpAuthorization(facet: AuthorizationFacet): HttpFilter[] 
   return ruleSets(facet, false).map(httpRules);
 }
 
-/** Network filters of a chain that carries bytes, in their final order. */
-export function buildTcpAuthorization(facet: AuthorizationFacet): Filter[] {
-  const custom = customSets(facet, true).flatMap(({ set, authorizer }) => {
+/** The same for a chain that carries bytes: network filters that ask, or deny. */
+export function buildTcpCustomAuthorization(facet: AuthorizationFacet): Filter[] {
+  return customSets(facet, true).flatMap(({ set, authorizer }) => {
     if (authorizer === undefined) return [networkRules(set)];
     const asking = buildTcpExternalAuthorization(authorizer);
     return asking === undefined ? [] : [networkRules(set), asking];
   });
-  return [...custom, ...ruleSets(facet, true).map(networkRules)];
+}
+
+/** Network filters of the other actions in their final order. */
+export function buildTcpAuthorization(facet: AuthorizationFacet): Filter[] {
+  return ruleSets(facet, true).map(networkRules);
 }
 
 function httpRules(set: RuleSet): HttpFilter {

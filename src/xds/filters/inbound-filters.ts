@@ -8,13 +8,15 @@ import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { ExtensionFacet } from '#scope/extension.ts';
 import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { httpFiltersWith, networkFiltersWith } from '#xds/extensions/extension-filters.ts';
+import { extensionsAt, type ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
 import { buildAccessLogs } from './access-log.ts';
-import { buildTcpAuthorization } from './authorization.ts';
 import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
-import { buildRequestPolicy } from './request-policy.ts';
+import { buildConnectionPolicy, buildRequestPolicy, NO_POLICIES } from './request-policy.ts';
 import { buildStatsLoggers, OPENED_REPORT_MS } from './stats.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 
@@ -22,6 +24,7 @@ export interface InboundFilterInput {
   readonly inbound: Inbound;
   readonly facts: ListenerFacts;
   readonly policies: RequestPolicyFacet;
+  readonly extensions: ExtensionFacet;
 }
 
 /** One chain to be filled. */
@@ -33,14 +36,21 @@ export interface InboundChainTarget {
   readonly statPrefix: string;
   /** Workload port, 0 for pass-through. */
   readonly port: number;
+  /** Port of the service that leads here, 0 for pass-through. */
+  readonly servicePort: number;
   readonly routes: () => RouteConfiguration;
 }
 
 /** The filters in order, ending in the HTTP connection manager or the TCP proxy. */
 export function inboundChainFilters(input: InboundFilterInput, target: InboundChainTarget): Filter[] {
   const parts = chainParts(input.facts)[partsName(target)];
-  if (target.carries === 'http') return [...parts.networkPeerFilters, httpManager(input, target, parts)];
-  return [...parts.networkPeerFilters, ...policyFilters(input.policies).tcp, tcpFilter(target, parts)];
+  // As in Istio, selectors of extensions mean the workload's port where HTTP is spoken, else the service's.
+  const port = target.carries === 'http' ? target.port : target.servicePort;
+  const extensions = extensionsAt(input.extensions, { side: 'SERVER', port });
+  const filters = securityFilters(input.policies, extensions);
+  return target.carries === 'http'
+    ? [...parts.networkPeerFilters, ...filters.connection, httpManager(input, target, filters.http)]
+    : [...parts.networkPeerFilters, ...filters.tcp, tcpFilter(target, parts)];
 }
 
 /** What chains of one kind share: it is large, and the same in every listener of the mesh. */
@@ -74,10 +84,12 @@ const chainParts = identityMemo((facts: ListenerFacts): Readonly<Record<PartsNam
   };
 });
 
-/** The policies of a workload stand in each of its chains; encoded once. */
-const policyFilters = identityMemo((facet: RequestPolicyFacet) => ({
-  http: buildRequestPolicy(facet, false),
-  tcp: buildTcpAuthorization(facet),
+/** The policies of a workload stand in each of its chains, extensions between them; encoded once for chains with the same. */
+const securityFilters = identityMemo((facet: RequestPolicyFacet, extensions: ListenerExtensions) => ({
+  http: httpFiltersWith(buildRequestPolicy(facet, false), extensions.http),
+  /** In front of an HTTP connection manager. */
+  connection: networkFiltersWith(NO_POLICIES, extensions.network),
+  tcp: networkFiltersWith(buildConnectionPolicy(facet), extensions.network),
 }));
 
 function tcpFilter(target: InboundChainTarget, parts: ChainParts): Filter {
@@ -90,7 +102,12 @@ function tcpFilter(target: InboundChainTarget, parts: ChainParts): Filter {
   });
 }
 
-function httpManager(input: InboundFilterInput, target: InboundChainTarget, parts: ChainParts): Filter {
+function httpManager(
+  input: InboundFilterInput,
+  target: InboundChainTarget,
+  filters: readonly HttpFilter[],
+): Filter {
+  const parts = chainParts(input.facts)[partsName(target)];
   return buildHttpConnectionManager({
     direction: 'inbound',
     statPrefix: target.statPrefix,
@@ -98,7 +115,7 @@ function httpManager(input: InboundFilterInput, target: InboundChainTarget, part
     pathNormalization: input.facts.pathNormalization,
     accessLog: parts.accessLog,
     peerFilters: parts.httpPeerFilters,
-    securityFilters: policyFilters(input.policies).http,
+    securityFilters: filters,
     alpnFilters: NO_FILTERS,
     streamIdleTimeoutMs: 0,
     http10: false,

@@ -4,22 +4,40 @@ import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { httpFiltersWith, networkFiltersWith } from '#xds/extensions/extension-filters.ts';
+import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
 import { type AccessLogInput, buildAccessLogs } from './access-log.ts';
 import { alpnFilters } from './alpn.ts';
-import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
+import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { outboundPeerFilters } from './peer-metadata.ts';
+import { NO_POLICIES } from './request-policy.ts';
 import { buildStatsLoggers } from './stats.ts';
 import { buildTcpProxy, type WeightedCluster } from './tcp-proxy.ts';
 
-/** HTTP to the route table `routeName`. */
-export function outboundHttpFilter(facts: ListenerFacts, statPrefix: string, routeName: string): Filter {
+/** HTTP to a route table. */
+export interface OutboundHttpTarget {
+  readonly statPrefix: string;
+  readonly routeName: string;
+  readonly extensions: ListenerExtensions;
+}
+
+/** HTTP to the route table `routeName`: extensions for connections, then the connection manager. */
+export function outboundHttpFilters(facts: ListenerFacts, target: OutboundHttpTarget): Filter[] {
+  const { network } = callerExtensionFilters(target.extensions);
+  return [...network, outboundHttpManager(facts, target)];
+}
+
+function outboundHttpManager(
+  facts: ListenerFacts,
+  { statPrefix, routeName, extensions }: OutboundHttpTarget,
+): Filter {
   return buildHttpConnectionManager({
     direction: 'outbound',
     statPrefix,
     routes: { kind: 'rds', name: routeName },
     pathNormalization: facts.pathNormalization,
     ...callerHttpParts(facts),
-    securityFilters: NO_FILTERS,
+    securityFilters: callerExtensionFilters(extensions).http,
     streamIdleTimeoutMs: 0,
     http10: false,
     trustedHops: 0,
@@ -32,6 +50,12 @@ export interface CallerHttpParts {
   readonly peerFilters: readonly HttpFilter[];
   readonly alpnFilters: readonly HttpFilter[];
 }
+
+/** Extensions where there are no policies beside them. Built once per listener's extensions, by identity. */
+export const callerExtensionFilters = identityMemo((extensions: ListenerExtensions) => ({
+  http: httpFiltersWith(NO_POLICIES, extensions.http),
+  network: networkFiltersWith(NO_POLICIES, extensions.network),
+}));
 
 interface CallerFacts {
   readonly accessLog: AccessLogInput;

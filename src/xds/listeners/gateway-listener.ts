@@ -57,10 +57,15 @@ export interface GatewayListenerInput {
   readonly facts: ListenerFacts;
 }
 
-/** Filters of the policies that select the gateway, in their final order. */
+/** Filters of the policies and extensions that select the gateway, in their final order. */
 export interface GatewaySecurity {
   readonly httpFilters: readonly HttpFilter[];
+  /** In front of an HTTP connection manager: extensions alone. */
+  readonly connectionFilters: readonly Filter[];
+  /** Where bytes are passed on. */
   readonly networkFilters: readonly Filter[];
+  /** Names of the configurations that these filters ask for. */
+  readonly configurations: readonly string[];
 }
 
 /** Builds the listener. */
@@ -84,7 +89,7 @@ export function gatewayListenerReferences(input: GatewayListenerInput): readonly
       ? [target.routeTable]
       : target.destinations.map(({ cluster }) => clusterNameOf(cluster)),
   );
-  return [...new Set(names)];
+  return [...new Set([...names, ...input.security.configurations])];
 }
 
 function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {
@@ -113,8 +118,8 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
   };
   if (input.handshakeTimeoutMs > 0)
     built.transportSocketConnectTimeout = durationFromMs(input.handshakeTimeoutMs);
-  if (chain.target.kind === 'stream' && !chain.meshOnly)
-    built.filters?.unshift(...input.security.networkFilters);
+  if (chain.target.kind === 'http') built.filters?.unshift(...input.security.connectionFilters);
+  else if (!chain.meshOnly) built.filters?.unshift(...input.security.networkFilters);
   if (chain.serverNames.length > 0) {
     built.filterChainMatch = {
       serverNames: [...chain.serverNames],

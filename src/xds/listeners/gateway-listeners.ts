@@ -41,10 +41,11 @@ export interface GatewayListenerDeps {
   readonly hostsByViewer: Index<OutboundHost>;
   readonly scopes: GatewayScopes;
   readonly flags: MeshFlags;
-  /** Filters of the policies that select the gateway's proxies. */
+  /** Filters of the policies and extensions that select the gateway's proxies, for a listener of that port. */
   readonly securityOf: (
     fetch: Fetch,
     view: GatewayView,
+    port: number,
   ) => GatewaySecurity & { readonly causes: readonly Cause[] };
 }
 
@@ -87,7 +88,7 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
   const entries = engine.derive('xds.gatewayListeners', scoped, (fetch, { view, listener }) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
     if (facts === undefined) return undefined;
-    const { causes, ...security } = deps.securityOf(fetch, view);
+    const { causes, ...security } = deps.securityOf(fetch, view, listener.port);
     const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
     const input = {
       ...listenerInput(view, listener),

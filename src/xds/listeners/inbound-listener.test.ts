@@ -42,6 +42,7 @@ function build(overrides: Partial<Inbound>) {
     inbound,
     facts: FACTS,
     policies: { trustDomains: [], policies: [], authorizers: [], tokenRules: [] },
+    extensions: [],
   });
 }
 

@@ -18,6 +18,7 @@ import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { RequestPolicyFacet } from '#model/request-policy.ts';
 import type { MutualTlsMode } from '#model/peer-authentication.ts';
+import type { ExtensionFacet } from '#scope/extension.ts';
 import type { InboundPort } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
@@ -138,7 +139,7 @@ function blackHoleChain(inboundPort: number): FilterChain {
  * of a listener and the same for all workloads that the same policies select, so they are built once for those.
  */
 function passthroughChains(input: InboundListenerInput): readonly FilterChain[] {
-  const known = passthroughsOf(input.facts, input.policies);
+  const known = passthroughsOf(input.facts, input.policies, input.extensions);
   const chains = known.get(input.inbound.mode) ?? buildPassthroughChains(input);
   known.set(input.inbound.mode, chains);
   return chains;
@@ -146,7 +147,8 @@ function passthroughChains(input: InboundListenerInput): readonly FilterChain[] 
 
 /** By identity of what the chains depend on, then by mode. */
 const passthroughsOf = identityMemo(
-  (_facts: ListenerFacts, _policies: RequestPolicyFacet) => new Map<MutualTlsMode, readonly FilterChain[]>(),
+  (_facts: ListenerFacts, _policies: RequestPolicyFacet, _extensions: ExtensionFacet) =>
+    new Map<MutualTlsMode, readonly FilterChain[]>(),
 );
 
 function buildPassthroughChains(input: InboundListenerInput): FilterChain[] {
@@ -207,6 +209,7 @@ function buildChain(input: InboundListenerInput, chain: InboundChain, target: Ch
     cluster: target.cluster,
     statPrefix: target.statPrefix,
     port: target.port,
+    servicePort: Number(target.label),
     routes: () => buildInboundRoutes({ ...target, operation }),
   });
   const built = create(FilterChainSchema, {

@@ -2,6 +2,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import { it } from 'node:test';
 import type { FilterChain } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { NO_EXTENSIONS } from '#xds/extensions/listener-extensions.ts';
 import { buildOutboundListener, type OutboundListenerInput, serviceStream } from './outbound-listener.ts';
 
 const FACTS: ListenerFacts = {
@@ -27,6 +28,7 @@ function build(overrides: Partial<OutboundListenerInput>) {
     streams: [],
     sniff: false,
     facts: FACTS,
+    extensions: NO_EXTENSIONS,
   };
   const listener = buildOutboundListener({ ...input, ...overrides });
   return {
@@ -112,6 +114,7 @@ for (const [outboundPolicy, cluster] of [
       routeName: '80',
       streams: [],
       sniff: false,
+      extensions: NO_EXTENSIONS,
     };
     const listener = buildOutboundListener({ ...input, facts: { ...FACTS, outboundPolicy } });
     const filter = listener.defaultFilterChain?.filters[0]?.configType;

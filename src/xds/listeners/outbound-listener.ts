@@ -13,7 +13,12 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { ClaimKind } from '#scope/outbound-listener.ts';
 import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
-import { outboundHttpFilter, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
+import {
+  callerExtensionFilters,
+  outboundHttpFilters,
+  outboundTcpFilter,
+} from '#xds/filters/outbound-filters.ts';
 import type { WeightedCluster } from '#xds/filters/tcp-proxy.ts';
 import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { httpInspectorFilter, tlsInspectorFilter } from './listener-filters.ts';
@@ -41,6 +46,7 @@ export interface OutboundListenerInput {
   /** HTTP must be sniffed: the port's protocol is not known. */
   readonly sniff: boolean;
   readonly facts: ListenerFacts;
+  readonly extensions: ListenerExtensions;
 }
 
 /** A claim as the builder's input sees it. */
@@ -95,7 +101,11 @@ export function serviceStream(
 function httpChain(input: OutboundListenerInput): FilterChain {
   return create(FilterChainSchema, {
     filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] },
-    filters: [outboundHttpFilter(input.facts, `outbound_${input.name};`, input.routeName)],
+    filters: outboundHttpFilters(input.facts, {
+      statPrefix: `outbound_${input.name};`,
+      routeName: input.routeName,
+      extensions: input.extensions,
+    }),
   });
 }
 
@@ -103,7 +113,10 @@ function streamChain(input: OutboundListenerInput, stream: StreamTarget): Filter
   const ranges = stream.destinationCidrs.map(prefixRange);
   const statPrefix = stream.clusters.length === 1 ? (stream.clusters[0]?.cluster ?? '') : input.name;
   const chain = create(FilterChainSchema, {
-    filters: [outboundTcpFilter(input.facts, statPrefix, stream.clusters)],
+    filters: [
+      ...callerExtensionFilters(input.extensions).network,
+      outboundTcpFilter(input.facts, statPrefix, stream.clusters),
+    ],
   });
   if (stream.sniHosts.length + ranges.length > 0) {
     chain.filterChainMatch = create(FilterChainSchema, {

@@ -2,6 +2,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { NO_EXTENSIONS } from '#xds/extensions/listener-extensions.ts';
 import { buildHttpProxyListener, buildVirtualOutbound } from './virtual-outbound.ts';
 
 const FACTS: ListenerFacts = {
@@ -53,7 +54,12 @@ for (const [outboundPolicy, last] of [
 }
 
 it('the HTTP proxy listener is bound where it is told, and takes anything', () => {
-  const listener = buildHttpProxyListener(FACTS, '127.4.0.2', 15080);
+  const listener = buildHttpProxyListener({
+    facts: FACTS,
+    address: '127.4.0.2',
+    port: 15080,
+    extensions: NO_EXTENSIONS,
+  });
   deepStrictEqual(
     [
       listener.name,

@@ -10,7 +10,8 @@ import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
-import { outboundHttpFilter, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
+import { outboundHttpFilters, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
 import { HTTP_PROXY_ROUTES } from '#xds/routes/outbound-routes.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { durationFromMs } from '#xds/duration.ts';
@@ -40,18 +41,33 @@ export function buildVirtualOutbound(facts: ListenerFacts): Listener {
   });
 }
 
+/** The input of the HTTP proxy listener. */
+export interface HttpProxyListenerInput {
+  readonly facts: ListenerFacts;
+  readonly address: string;
+  readonly port: number;
+  readonly extensions: ListenerExtensions;
+}
+
 /**
  * The HTTP proxy listener: applications that are told of it by HTTP_PROXY send absolute requests here.
  * Source: istio listener_builder.go buildHTTPProxyListener.
  */
-export function buildHttpProxyListener(facts: ListenerFacts, address: string, port: number): Listener {
+export function buildHttpProxyListener(input: HttpProxyListenerInput): Listener {
+  const { facts, address, port, extensions } = input;
   return create(ListenerSchema, {
     name: `${address}_${port}`,
     address: socketAddress(address, port),
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFiltersTimeout: durationFromMs(0),
     filterChains: [
-      { filters: [outboundHttpFilter(facts, `outbound_${address}_${port};`, HTTP_PROXY_ROUTES)] },
+      {
+        filters: outboundHttpFilters(facts, {
+          statPrefix: `outbound_${address}_${port};`,
+          routeName: HTTP_PROXY_ROUTES,
+          extensions,
+        }),
+      },
     ],
   });
 }

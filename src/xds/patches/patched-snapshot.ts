@@ -18,6 +18,9 @@ export type PatchedParts = Pick<ProxySnapshot, 'clusters' | 'listeners' | 'route
 export interface SidecarParts {
   readonly viewer: string;
   readonly routeView: string;
+  /** Who share the captured listeners. */
+  readonly capturedView: string;
+  readonly extensions: EntryMap;
   readonly proxy: Proxy;
   /** The viewer's. */
   readonly clusters: EntryMap;
@@ -29,7 +32,8 @@ export interface SidecarParts {
 }
 
 /** What a gateway gets without patches. */
-export interface GatewayParts extends Pick<ProxySnapshot, 'clusters' | 'listeners' | 'routes'> {
+export interface GatewayParts
+  extends Pick<ProxySnapshot, 'clusters' | 'listeners' | 'routes' | 'extensions'> {
   readonly view: string;
   readonly tables: () => readonly RouteTableServers[];
 }
@@ -48,13 +52,17 @@ export function patchedSidecar(patches: ProxyPatches, parts: SidecarParts): Patc
     patches.listeners({ context: INBOUND, lineage: proxy.id, base: inbound.listeners }),
     patches.listeners({ context: OUTBOUND, lineage: proxy.id, base: parts.own }),
   );
-  const captured = patches.listeners({ context: OUTBOUND, lineage: viewer, base: parts.captured });
+  const captured = patches.listeners({
+    context: OUTBOUND,
+    lineage: parts.capturedView,
+    base: parts.captured,
+  });
   const routes = { context: OUTBOUND, lineage: parts.routeView, base: parts.routes } as const;
   return {
     clusters: patches.withAddedClusters(clusters, BOTH),
     listeners: patches.withAddedListeners(merge(captured, ofProxy), BOTH),
     routes: patches.routes(routes, meansSidecarRoutes),
-    extensions: patches.extensions(),
+    extensions: merge(parts.extensions, patches.extensions()),
   };
 }
 
@@ -67,7 +75,7 @@ export function patchedGateway(patches: ProxyPatches, parts: GatewayParts): Patc
     routes: patches.routes(part(parts.routes), (patch, name) =>
       meansGatewayRoutes(patch, name, ports.get(gatewayTableParts(name).port) ?? []),
     ),
-    extensions: patches.extensions(),
+    extensions: merge(parts.extensions, patches.extensions()),
   };
 }
 

@@ -153,7 +153,8 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
   const facts = createListenerFacts(engine, meshConfig);
-  const securityOf = () => ({ httpFilters: [], networkFilters: [], causes: [] });
+  const none = { httpFilters: [], connectionFilters: [], networkFilters: [], configurations: [] };
+  const securityOf = () => ({ ...none, causes: [] });
   const { listeners, diagnostics } = createGatewayListeners({
     ...shared,
     facts,
