@@ -22,9 +22,12 @@ before(async () => {
 after(() => feed[Symbol.asyncDispose]());
 
 for (const golden of goldenFeatures().flatMap(goldenCases)) {
+  // What a gRPC library gets is nothing for Envoy; test/envoy/proxyless-grpc.test.ts has one that takes it.
+  const proxies = golden.header.proxies.filter(({ generator }) => generator !== 'grpc');
+  if (proxies.length === 0) continue;
   test(`Envoy takes ${golden.feature}/${golden.name}`, async () => {
     const fixture = golden.start();
-    for (const { name } of golden.header.proxies) await feed.accept(fixture.entries(name));
+    for (const { name } of proxies) await feed.accept(fixture.entries(name));
   });
 }
 
