@@ -48,6 +48,33 @@ function config(json: object = {}): ProxyConfig {
 }
 
 describe('options', () => {
+  it('serve DNS where the environment says so, or proxyMetadata where nobody copied it there', () => {
+    const metadata = JSON.stringify({ proxyMetadata: { ISTIO_META_DNS_CAPTURE: 'true' } });
+    const own = { LATEEN_LISTEN_ADDRESS: '127.4.0.2' };
+    assert.equal(options({}).dns, undefined);
+    assert.deepEqual(options({ ISTIO_META_DNS_CAPTURE: 'true' }).dns?.listen, {
+      address: 'localhost',
+      port: 15053,
+    });
+    assert.deepEqual(options({ ...own, PROXY_CONFIG: metadata }).dns?.listen, {
+      address: '127.4.0.2',
+      port: 15053,
+    });
+  });
+
+  it('lead gRPC libraries, with Envoy or without', () => {
+    const { grpc, hasEnvoy } = options({});
+    assert.deepEqual(
+      [grpc, hasEnvoy],
+      [{ bootstrapPath: 'etc/istio/proxy/grpc-bootstrap.json', certificateFolder: undefined }, true],
+    );
+    const without = options({ DISABLE_ENVOY: 'true', OUTPUT_CERTS: '/certs', GRPC_XDS_BOOTSTRAP: '/b.json' });
+    assert.deepEqual(
+      [without.grpc, without.hasEnvoy],
+      [{ bootstrapPath: '/b.json', certificateFolder: '/certs' }, false],
+    );
+  });
+
   it("are Istio's where nothing is said", () => {
     const { xds, ca, certificate, status, readiness, workload, envoy, xdsSocketPath, sdsSocketPath } =
       options({});

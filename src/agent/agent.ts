@@ -127,10 +127,11 @@ export class Agent {
     this.#xds[Symbol.dispose]();
     this.#modules?.[Symbol.dispose]();
     this.#sds[Symbol.dispose]();
-    this.#files?.[Symbol.dispose]();
     this.#certificate[Symbol.dispose]();
     await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
-    await rm(this.#options.envoy.configPath, { force: true });
+    await this.#files?.remove();
+    for (const path of [this.#options.envoy.configPath, this.#options.grpc.bootstrapPath])
+      await rm(path, { force: true });
   }
 
   /** DNS is captured from the first moment on, so a workload without names would not find its peers. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -75,7 +75,7 @@ test('the bootstrap and the certificate are written, the key for the own user al
   assert.equal(statSync(join(folder, 'certs/key.pem')).mode & 0o777, 0o600);
   await writeGrpcBootstrap(join(folder, 'x/b.json'), { a: 1 });
   assert.deepEqual(JSON.parse(readFileSync(join(folder, 'x/b.json'), 'utf8')), { a: 1 });
-  files[Symbol.dispose]();
-  assert.equal(watchers.size, 0);
+  await files.remove();
+  assert.deepEqual([watchers.size, readdirSync(join(folder, 'certs'))], [0, []]);
   rmSync(folder, { recursive: true });
 });

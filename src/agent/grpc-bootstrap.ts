@@ -3,7 +3,7 @@
  * agent's xDS socket, and the workload's certificate as files, which they watch. Source: Istio
  * pkg/istio-agent/grpcxds/grpc_bootstrap.go; gRFC A27 (bootstrap), A29 (certificate providers).
  */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Logger } from '#base/logger.ts';
 import type { SecretSource } from './sds-server.ts';
@@ -66,7 +66,7 @@ export async function writeGrpcBootstrap(path: string, bootstrap: object): Promi
 }
 
 /** Keeps the certificate's files as new as the certificate. */
-export class CertificateFiles implements Disposable {
+export class CertificateFiles {
   readonly #folder: string;
   readonly #source: SecretSource;
   readonly #log: Logger;
@@ -93,8 +93,11 @@ export class CertificateFiles implements Disposable {
     return this.#writing;
   }
 
-  [Symbol.dispose](): void {
+  /** Ends it and removes the files. */
+  async remove(): Promise<void> {
     this.#watch[Symbol.dispose]();
+    await this.#writing;
+    for (const name of Object.values(FILES)) await rm(join(this.#folder, name), { force: true });
   }
 
   #refresh(): void {

@@ -14,6 +14,8 @@
  *   addresses   LATEEN_ADMIN_ADDRESS (15000), LATEEN_LISTEN_ADDRESS (15020, 15090, 15021), LATEEN_UPSTREAM_SOURCE_ADDRESS,
  *               LATEEN_APP_ADDRESS (where ISTIO_PROMETHEUS_ANNOTATIONS are scraped); ports: ENVOY_STATUS_PORT, ENVOY_PROMETHEUS_PORT
  *   files       ENVOY_PATH, LATEEN_SDS_SOCKET; all else under configPath; relative paths keep Unix socket names short
+ *   DNS         ISTIO_META_DNS_CAPTURE (answers at localhost, or LISTEN, port 15053), DNS_PROXY_ADDR, DNS_FORWARD_PARALLEL, DNS_FORWARD_TIMEOUT, LATEEN_RESOLV_CONF
+ *   libraries   GRPC_XDS_BOOTSTRAP (file to write), OUTPUT_CERTS (folder), DISABLE_ENVOY
  * Ready: GET http://LISTEN:15021/healthz/ready is 200. Stop: SIGTERM, exit 0 once Envoy has drained and nothing is left.
  * Exit codes: 0 ok, 1 failure (Envoy cannot be brought up, a port is taken), 2 usage.
  */

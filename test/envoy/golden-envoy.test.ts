@@ -22,11 +22,12 @@ before(async () => {
 after(() => feed[Symbol.asyncDispose]());
 
 for (const golden of goldenFeatures().flatMap(goldenCases)) {
+  // What a gRPC library gets is nothing for Envoy; test/envoy/proxyless-grpc.test.ts has one that takes it.
+  const proxies = golden.header.proxies.filter(({ generator }) => generator !== 'grpc');
+  if (proxies.length === 0) continue;
   test(`Envoy takes ${golden.feature}/${golden.name}`, async () => {
     const fixture = golden.start();
-    // What gRPC libraries get is not for Envoy, which refuses their certificate providers.
-    const envoys = golden.header.proxies.filter(({ generator = '' }) => generator !== 'grpc');
-    for (const { name } of envoys) await feed.accept(fixture.entries(name));
+    for (const { name } of proxies) await feed.accept(fixture.entries(name));
   });
 }
 
