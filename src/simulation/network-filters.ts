@@ -1,0 +1,104 @@
+/**
+ * The network filters of a chain, in order, each until one takes the connection: the HTTP connection manager or the TCP
+ * proxy, as a rule. Source: envoy source/extensions/filters/network/{rbac,tcp_proxy,sni_cluster}.
+ */
+import { isMessage, type Message } from '@bufbuild/protobuf';
+import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { type RBAC, RBACSchema } from '#proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts';
+import { ConfigSchema as SetFilterStateSchema } from '#proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
+import { SniClusterSchema } from '#proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.ts';
+import {
+  type TcpProxy,
+  TcpProxySchema,
+} from '#proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import type { CallRequest } from './call.ts';
+import { findCluster, noteCluster } from './cluster.ts';
+import { chooseEndpoints } from './endpoints.ts';
+import type { Evaluation } from './evaluation.ts';
+import { runConnectionManager } from './http/connection-manager.ts';
+import type { HttpConnection } from './http/request-state.ts';
+import { causeOfPolicy, decide } from './rbac.ts';
+import { openAny } from './resources.ts';
+import type { Verdict } from './simulated-call.ts';
+
+/** Runs the filters. */
+export function runNetworkFilters(
+  evaluation: Evaluation,
+  filters: readonly Filter[],
+  connection: HttpConnection,
+  request: CallRequest | undefined,
+): Verdict {
+  let cluster: string | undefined;
+  for (const { name, configType } of filters) {
+    const config = configType.case === 'typedConfig' ? openAny(configType.value) : undefined;
+    if (config === undefined) {
+      evaluation.notEvaluated('network-filter', name, 'no configuration that is known');
+    } else if (isMessage(config, HttpConnectionManagerSchema)) {
+      return runConnectionManager(evaluation, config, connection, request);
+    } else if (isMessage(config, TcpProxySchema)) {
+      return runTcpProxy(evaluation, config, connection, cluster);
+    } else if (isMessage(config, RBACSchema)) {
+      const denied = runRbac(evaluation, name, config, connection);
+      if (denied !== undefined) return denied;
+    } else if (isMessage(config, SniClusterSchema)) {
+      cluster = connection.facts.serverName || undefined;
+    } else {
+      passBy(evaluation, name, config);
+    }
+  }
+  return { kind: 'not-evaluated', reason: 'no network filter took the connection' };
+}
+
+/** Filter state set by network filters is for logs and metrics. */
+function passBy(evaluation: Evaluation, name: string, config: Message): void {
+  if (!isMessage(config, SetFilterStateSchema))
+    evaluation.notEvaluated('network-filter', name, config.$typeName);
+}
+
+function runRbac(
+  evaluation: Evaluation,
+  name: string,
+  config: RBAC,
+  { connection, facts, peer }: HttpConnection,
+): Verdict | undefined {
+  if (config.matcher !== undefined) evaluation.notEvaluated('network-filter', name, 'matcher tree');
+  if (config.rules === undefined) return undefined;
+  const subject = {
+    connection,
+    serverName: facts.serverName,
+    peer,
+    remoteAddress: connection.sourceAddress,
+    headers: undefined,
+    metadata: new Map(),
+  };
+  const { isAllowed, policy } = decide(evaluation, config.rules, subject);
+  const matched = policy === undefined ? 'no policy matches' : `policy ${policy} matches`;
+  const causes = policy === undefined ? [] : causeOfPolicy(policy);
+  evaluation.note('network-filter', name, `${matched}: ${isAllowed ? 'goes on' : 'closed'}`, causes);
+  return isAllowed ? undefined : { kind: 'tcp-denied', policy: policy ?? '' };
+}
+
+function runTcpProxy(
+  evaluation: Evaluation,
+  config: TcpProxy,
+  { connection }: HttpConnection,
+  override: string | undefined,
+): Verdict {
+  const name = override ?? tcpCluster(evaluation, config);
+  const found = findCluster(evaluation, name);
+  if (found === undefined) return { kind: 'tcp-no-cluster', cluster: name };
+  const endpoints = chooseEndpoints(evaluation, found, connection, undefined);
+  noteCluster(evaluation, found, endpoints);
+  const isEmpty = endpoints.kind === 'known' && endpoints.endpoints.length === 0;
+  return isEmpty ? { kind: 'tcp-no-endpoint', cluster: name } : { kind: 'tcp', cluster: name, endpoints };
+}
+
+function tcpCluster(evaluation: Evaluation, { clusterSpecifier: specifier }: TcpProxy): string {
+  if (specifier.case !== 'weightedClusters') return specifier.value ?? '';
+  const { clusters } = specifier.value;
+  const index = evaluation.chance.pick(clusters.map(({ weight }) => weight));
+  const name = clusters[index]?.name ?? '';
+  evaluation.note('cluster', name, `chosen by weight, ${index + 1} of ${clusters.length}`);
+  return name;
+}
