@@ -14,7 +14,7 @@ export class RequestHeaders {
     return this.#entries.flatMap(([own, value]) => (own === wanted ? [value] : []));
   }
 
-  /** The values joined by commas, as Envoy's matchers see them; undefined when there is none. */
+  /** The values joined by commas; undefined when there is none. */
   get(name: string): string | undefined {
     const values = this.values(name);
     return values.length === 0 ? undefined : values.join(',');

@@ -38,7 +38,7 @@ export function simulateHop(evaluation: Evaluation, { direction, connection, req
     evaluation.note('filter-chain', listener.name, `no chain for ${traits}: closed`, entry.causes);
     return { kind: 'no-chain' };
   }
-  evaluation.note('filter-chain', chain.name, `chosen for ${traits}`);
+  evaluation.note('filter-chain', chain.name || listener.name, `chosen for ${traits}`);
   const result = handshake(evaluation, chain.transportSocket, connection.tls);
   if (!result.isAccepted) return { kind: 'tls-refused', reason: result.reason };
   return runNetworkFilters(evaluation, chain.filters, { connection, facts, peer: result.peer }, request);

@@ -30,17 +30,19 @@ export function runNetworkFilters(
   request: CallRequest | undefined,
 ): Verdict {
   let cluster: string | undefined;
+  let denied: Verdict | undefined;
   for (const { name, configType } of filters) {
     const config = configType.case === 'typedConfig' ? openAny(configType.value) : undefined;
     if (config === undefined) {
       evaluation.notEvaluated('network-filter', name, 'no configuration that is known');
     } else if (isMessage(config, HttpConnectionManagerSchema)) {
-      return runConnectionManager(evaluation, config, connection, request);
+      return denied ?? runConnectionManager(evaluation, config, connection, request);
     } else if (isMessage(config, TcpProxySchema)) {
-      return runTcpProxy(evaluation, config, connection, cluster);
+      // RBAC waits for the first bytes, and the proxy finds its cluster before.
+      const verdict = runTcpProxy(evaluation, config, connection, cluster);
+      return verdict.kind === 'tcp' ? (denied ?? verdict) : verdict;
     } else if (isMessage(config, RBACSchema)) {
-      const denied = runRbac(evaluation, name, config, connection);
-      if (denied !== undefined) return denied;
+      denied ??= runRbac(evaluation, name, config, connection);
     } else if (isMessage(config, SniClusterSchema)) {
       cluster = connection.facts.serverName || undefined;
     } else {

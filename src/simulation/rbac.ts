@@ -90,7 +90,7 @@ class PolicyMatcher {
       case 'notRule':
         return !this.permits(rule.value);
       case 'header':
-        return headers !== undefined && matchesHeader(rule.value, headers, 'each');
+        return headers !== undefined && matchesHeader(rule.value, headers);
       case 'urlPath':
         return this.#hasPath(rule.value);
       case 'uriTemplate':
@@ -131,7 +131,7 @@ class PolicyMatcher {
       case 'remoteIp':
         return inCidr(identifier.value, remoteAddress);
       case 'header':
-        return headers !== undefined && matchesHeader(identifier.value, headers, 'each');
+        return headers !== undefined && matchesHeader(identifier.value, headers);
       case 'urlPath':
         return this.#hasPath(identifier.value);
       case 'metadata':

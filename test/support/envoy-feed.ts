@@ -17,20 +17,28 @@ import { silentLogger } from '#base/logger.ts';
 import { ok } from '#base/result.ts';
 import { seededRng } from '#base/rng.ts';
 import { emptyMap, mapOf, type PersistentMap } from '#collections/persistent-map.ts';
-import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { encodeResource } from '#xds/encode.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { type ResourceEntry, TYPE_LISTENER, TYPE_SECRET } from '#xds/resource.ts';
 import { FakeSource } from '../ads/fake-world.ts';
 import { DELTA_METHOD } from '../ads/grpc-rig.ts';
-import { createTestAuthority } from '../envoy/workload-certificates.ts';
+import { createTestAuthority, type TestAuthority } from '../envoy/workload-certificates.ts';
 import { plainResource, SNAPSHOT_PARTS } from './mesh-fixture.ts';
 
 const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
 const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
 const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/default';
 const LIMIT_MS = 15_000;
+/** The flags of the agent's bootstrap that requests can tell. */
+const RUNTIME = {
+  're2.max_program_size.error_level': 32768,
+  'envoy.reloadable_features.http_reject_path_with_fragment': false,
+};
+
+/** Makes listeners what a test can reach; the default takes their sockets away. */
+export type ListenerPreparation = (listener: Listener) => void;
 
 interface Certificates {
   readonly root: string;
@@ -50,6 +58,8 @@ interface Holdings {
 
 export class EnvoyFeed implements AsyncDisposable {
   readonly nacks: NackEvent[] = [];
+  /** Signs what Envoy shows, and what it accepts. */
+  readonly authority: TestAuthority;
   readonly #ads: AdsServer;
   readonly #sds: AdsServer;
   readonly #source: FakeSource = new FakeSource();
@@ -61,7 +71,8 @@ export class EnvoyFeed implements AsyncDisposable {
   #adminPort = 0;
   #log = '';
 
-  private constructor(certificates: Certificates) {
+  private constructor(authority: TestAuthority, certificates: Certificates) {
+    this.authority = authority;
     this.#certificates = certificates;
     const clock = systemClock();
     const log = silentLogger();
@@ -91,7 +102,7 @@ export class EnvoyFeed implements AsyncDisposable {
     const { key, chain } = await authority.issue(SPIFFE_ID, {
       CN: 'app',
     });
-    const feed = new EnvoyFeed({ root: authority.root, key, chain });
+    const feed = new EnvoyFeed(authority, { root: authority.root, key, chain });
     await feed.#spawn(envoyPath);
     return feed;
   }
@@ -100,12 +111,12 @@ export class EnvoyFeed implements AsyncDisposable {
    * Gives Envoy a snapshot, and waits until all of it is active and acknowledged. Throws when it does not get there, with
    * what Envoy said. What the last snapshot had may stay for a while: the server drains it.
    */
-  async accept(snapshot: ProxySnapshot): Promise<void> {
+  async accept(snapshot: ProxySnapshot, prepare: ListenerPreparation = unbind): Promise<void> {
     // Listeners begin anew each time: one that is updated in place keeps its old version in Envoy's dump.
     await this.#reach(EMPTY);
     const secrets = this.#secretsFor(snapshot);
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
-    const listeners = unbound(snapshot.listeners);
+    const listeners = preparedListeners(snapshot.listeners, prepare);
     await this.#reach({ ...snapshot, listeners, secrets });
   }
 
@@ -155,6 +166,8 @@ export class EnvoyFeed implements AsyncDisposable {
       '--use-dynamic-base-id',
       '--drain-time-s',
       '1',
+      '--file-flush-interval-msec',
+      '50',
       '--concurrency',
       '1',
       '-l',
@@ -255,12 +268,19 @@ const EMPTY: ProxySnapshot = {
   extensions: NONE,
 };
 
-/** The listeners without sockets: everything else of them is checked. */
-function unbound(listeners: PersistentMap<ResourceEntry>): PersistentMap<ResourceEntry> {
+/** Without its socket everything else of a listener is checked. */
+function unbind(listener: Listener): void {
+  listener.bindToPort = false;
+}
+
+function preparedListeners(
+  listeners: PersistentMap<ResourceEntry>,
+  prepare: ListenerPreparation,
+): PersistentMap<ResourceEntry> {
   return mapOf(
     Array.from(listeners, ([name, { resource, causes }]) => {
       const message = fromBinary(ListenerSchema, resource.bytes);
-      message.bindToPort = false;
+      prepare(message);
       const encoded = encodeResource(ListenerSchema, message, TYPE_LISTENER, name, resource.references);
       return [name, { resource: encoded, causes }] as const;
     }),
@@ -306,6 +326,7 @@ function bootstrap(port: number): unknown {
   });
   return {
     node: { id: NODE_ID, cluster: 'app.default' },
+    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     // Nobody answers there: host names of the cases must not leave the machine.
     typed_dns_resolver_config: {

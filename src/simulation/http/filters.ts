@@ -75,7 +75,7 @@ function runFilter(
 
 /** Filters that never answer. */
 function runQuietly(evaluation: Evaluation, state: RequestState, name: string, config: Message): undefined {
-  if (isMessage(config, HeaderMutationSchema)) runHeaderMutation(evaluation, state, config);
+  if (isMessage(config, HeaderMutationSchema)) runHeaderMutation(state, config);
   else if (isMessage(config, SetFilterStateSchema)) runSetFilterState(state, config);
   else if (!isMessage(config, GrpcStatsSchema))
     evaluation.notEvaluated('http-filter', name, config.$typeName);

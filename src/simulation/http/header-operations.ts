@@ -1,12 +1,11 @@
 /**
- * Headers that routes add and remove. Source: envoy source/common/router/header_parser.cc. Values with operators are
- * left as they stand: what they print is known only while Envoy runs.
+ * Headers that routes add and remove. Source: envoy source/common/router/header_parser.cc. Values with operators
+ * (`%ENVIRONMENT(…)%`) stand in the result as they are written: what they print is known only while Envoy runs.
  */
 import {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction as AppendAction,
 } from '#proto/envoy/config/core/v3/base_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
 import type { RequestHeaders } from '../headers.ts';
 
 /** What each of cluster, route, virtual host and table may say. */
@@ -17,18 +16,17 @@ export interface HeaderOperations {
 
 /** Removes first, then adds. */
 export function applyHeaderOperations(
-  evaluation: Evaluation,
   headers: RequestHeaders,
   operations: HeaderOperations,
 ): void {
   for (const name of operations.requestHeadersToRemove) headers.remove(name);
-  for (const option of operations.requestHeadersToAdd) addHeader(evaluation, headers, option);
+  for (const option of operations.requestHeadersToAdd) addHeader(headers, option);
 }
 
 /** Adds one header by its action. */
-export function addHeader(evaluation: Evaluation, headers: RequestHeaders, option: HeaderValueOption): void {
+export function addHeader(headers: RequestHeaders, option: HeaderValueOption): void {
   const name = option.header?.key ?? '';
-  const value = formatted(evaluation, name, option.header?.value ?? '');
+  const value = formatted(option.header?.value ?? '');
   if (value === '' && !option.keepEmptyValue) return;
   const has = headers.get(name) !== undefined;
   switch (actionOf(option)) {
@@ -52,11 +50,6 @@ function actionOf({ append, appendAction }: HeaderValueOption): AppendAction {
   return append ? AppendAction.APPEND_IF_EXISTS_OR_ADD : AppendAction.OVERWRITE_IF_EXISTS_OR_ADD;
 }
 
-function formatted(evaluation: Evaluation, name: string, value: string): string {
-  const literal = value.replaceAll('%%', '');
-  if (literal.includes('%')) {
-    evaluation.notEvaluated('request', name, `value ${value}`);
-    return value;
-  }
-  return value.replaceAll('%%', '%');
+function formatted(value: string): string {
+  return value.replaceAll('%%', '').includes('%') ? value : value.replaceAll('%%', '%');
 }

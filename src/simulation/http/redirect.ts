@@ -60,7 +60,8 @@ function redirectPath(redirect: RedirectAction, match: RouteMatch | undefined, p
   const queryStart = path.indexOf('?');
   const query = queryStart < 0 || redirect.stripQuery ? '' : path.slice(queryStart);
   if (specifier.case === 'pathRedirect' && specifier.value !== '') {
-    return specifier.value.includes('?') ? specifier.value : specifier.value + query;
+    const target = specifier.value.startsWith('/') ? specifier.value : `/${specifier.value}`;
+    return target.includes('?') ? target : target + query;
   }
   const rewrite = {
     prefixRewrite: specifier.case === 'prefixRewrite' ? specifier.value : '',

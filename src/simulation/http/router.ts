@@ -139,14 +139,12 @@ function finalizeRequest(
   const weighted = specifier.case === 'weightedClusters' ? specifier.value.clusters[chosen.index] : undefined;
   const levels = [route, selection?.virtualHost, routes].filter((level) => level !== undefined);
   if (routes?.mostSpecificHeaderMutationsWins === true) levels.reverse();
-  if (weighted !== undefined) applyHeaderOperations(evaluation, headers, weighted);
-  for (const level of levels) applyHeaderOperations(evaluation, headers, level);
-  const ofCluster = weighted?.hostRewriteSpecifier;
-  const host = rewriteHost(
-    evaluation,
-    ofCluster?.case === undefined ? action.hostRewriteSpecifier : ofCluster,
-    headers,
-  );
+  if (weighted !== undefined) applyHeaderOperations(headers, weighted);
+  for (const level of levels) applyHeaderOperations(headers, level);
+  // The route's host beats that of its weighted cluster.
+  const host =
+    rewriteHost(evaluation, action.hostRewriteSpecifier, headers) ??
+    (weighted === undefined ? undefined : rewriteHost(evaluation, weighted.hostRewriteSpecifier, headers));
   if (host !== undefined) {
     if (action.appendXForwardedHost) headers.append('x-forwarded-host', headers.authority);
     headers.set(':authority', host);

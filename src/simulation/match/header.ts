@@ -10,14 +10,8 @@ import type { RequestHeaders } from '../headers.ts';
 import { matchesRegex } from './regex.ts';
 import { matchesString } from './string.ts';
 
-/** How several values of one header are taken: joined by commas (routes), or each by itself (RBAC, since CVE-2026-26308). */
-export type SeveralValues = 'joined' | 'each';
-
-export function matchesHeader(
-  matcher: HeaderMatcher,
-  headers: RequestHeaders,
-  several: SeveralValues = 'joined',
-): boolean {
+/** Of several values of a header each is looked at by itself (joined by commas before CVE-2026-26308 was mended). */
+export function matchesHeader(matcher: HeaderMatcher, headers: RequestHeaders): boolean {
   const values = headers.values(matcher.name);
   const specifier = matcher.headerMatchSpecifier;
   if (specifier.case === 'presentMatch' || specifier.case === undefined) {
@@ -26,7 +20,7 @@ export function matchesHeader(
   }
   // An absent header fails also an inverted match.
   if (values.length === 0 && !matcher.treatMissingHeaderAsEmpty) return false;
-  const texts = several === 'each' && values.length > 0 ? values : [values.join(',')];
+  const texts = values.length === 0 ? [''] : values;
   return texts.some((text) => matchesSpecifier(specifier, text)) !== matcher.invertMatch;
 }
 
