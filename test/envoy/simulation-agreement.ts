@@ -77,7 +77,9 @@ export function disagreement(outcomes: readonly Outcome[], truth: Truth): string
     const expected = [...sightShares(outcomes).keys()].join('\n            or ');
     return `simulated: ${expected}\n  in truth: ${actual}`;
   }
-  return fitting.some(({ verdict }) => hasEndpoint(verdict, truth)) ? undefined : `not an endpoint: ${truth.log?.host}`;
+  return fitting.some(({ verdict }) => hasEndpoint(verdict, truth))
+    ? undefined
+    : `not an endpoint: ${truth.log?.host}`;
 }
 
 /** The endpoint that Envoy chose is one of those that the simulator names. */

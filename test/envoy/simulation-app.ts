@@ -50,8 +50,6 @@ export class SimulationApp implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(
-      this.#listeners.map((listener) => new Promise((resolve) => listener.close(resolve))),
-    );
+    await Promise.all(this.#listeners.map((listener) => new Promise((resolve) => listener.close(resolve))));
   }
 }

@@ -3,7 +3,13 @@
  * Calls of one group share a connection.
  */
 import type { HTTPMatchRequestJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
-import type { CallConnection, CallProtocol, CallRequest, ClientCertificate, ClientTls } from '#simulation/call.ts';
+import type {
+  CallConnection,
+  CallProtocol,
+  CallRequest,
+  ClientCertificate,
+  ClientTls,
+} from '#simulation/call.ts';
 import { type Draw, HEADER_MATCHES, sampleFor, URI_MATCHES } from './simulation-draw.ts';
 import {
   ENTRY_ADDRESS,
@@ -16,7 +22,11 @@ import {
   WORKLOAD_ADDRESS,
 } from './simulation-mesh.ts';
 import type { RigCall } from './simulation-rig.ts';
-import { createTestAuthority, type TestAuthority, type WorkloadCertificate } from './workload-certificates.ts';
+import {
+  createTestAuthority,
+  type TestAuthority,
+  type WorkloadCertificate,
+} from './workload-certificates.ts';
 
 /** A client's certificate, as the simulator sees it and as a file. */
 export interface Identity {
@@ -41,8 +51,26 @@ export async function createIdentities(authority: TestAuthority): Promise<readon
 
 type Side = 'outbound' | 'inbound' | 'gateway';
 
-const PATHS = ['/', '/a', '/x/1/y', '/v1/a/b', '//a', '/./a', '/b/../a', '/%61', '/api%2Fv1', '/a;p=1', '/%zz'];
-const AUTHORITIES = ['nobody.example.com', 'a', 'client:8080', '127.88.0.1:8080', 'A.Default.svc.cluster.local:8080'];
+const PATHS = [
+  '/',
+  '/a',
+  '/x/1/y',
+  '/v1/a/b',
+  '//a',
+  '/./a',
+  '/b/../a',
+  '/%61',
+  '/api%2Fv1',
+  '/a;p=1',
+  '/%zz',
+];
+const AUTHORITIES = [
+  'nobody.example.com',
+  'a',
+  'client:8080',
+  '127.88.0.1:8080',
+  'A.Default.svc.cluster.local:8080',
+];
 const SOURCES = ['127.66.0.1', '127.66.9.9', '127.67.0.1'];
 const FIRST_PORT = 1024;
 
@@ -69,7 +97,10 @@ export class CallDraw {
     return Array.from({ length: count }, () => ({ ...call, request: this.#request(side, connection) }));
   }
 
-  #connection(side: Side, sourcePort: number): { connection: CallConnection; identity: Identity | undefined } {
+  #connection(
+    side: Side,
+    sourcePort: number,
+  ): { connection: CallConnection; identity: Identity | undefined } {
     const draw = this.#draw;
     const protocol = draw.one<CallProtocol>(['http/1.1', 'http/1.1', 'http/1.1', 'http/2', 'tcp']);
     const place = this.#place(side, protocol);
@@ -83,7 +114,10 @@ export class CallDraw {
   #place(side: Side, protocol: CallProtocol): { address: string; port: number } {
     const draw = this.#draw;
     if (side === 'gateway') {
-      return { address: GATEWAY_ADDRESS, port: draw.one(protocol === 'tcp' ? [9000, 9443, 8080] : [8080, 8080, 8443, 8444, 9443]) };
+      return {
+        address: GATEWAY_ADDRESS,
+        port: draw.one(protocol === 'tcp' ? [9000, 9443, 8080] : [8080, 8080, 8443, 8444, 9443]),
+      };
     }
     if (side === 'inbound') {
       const ports = [...PORTS.map(({ targetPort }) => targetPort), 7001, 7001, UNSERVED_PORT];
@@ -102,8 +136,20 @@ export class CallDraw {
 
   #tls(side: Side, protocol: CallProtocol, identity: Identity | undefined): ClientTls {
     const draw = this.#draw;
-    const names = ['one.example.com', 'x.two.example.com', 'two.example.com', 'x.example.com', 'b.default.svc.cluster.local', 'a', ''];
-    const ofMesh = { 'http/1.1': ['istio-http/1.1', 'istio', 'http/1.1'], 'http/2': ['istio-h2', 'istio', 'h2'], tcp: ['istio'] };
+    const names = [
+      'one.example.com',
+      'x.two.example.com',
+      'two.example.com',
+      'x.example.com',
+      'b.default.svc.cluster.local',
+      'a',
+      '',
+    ];
+    const ofMesh = {
+      'http/1.1': ['istio-http/1.1', 'istio', 'http/1.1'],
+      'http/2': ['istio-h2', 'istio', 'h2'],
+      tcp: ['istio'],
+    };
     const plain = { 'http/1.1': ['http/1.1'], 'http/2': ['h2'], tcp: [] };
     const alpn = (side === 'inbound' ? draw.chance(0.8) : draw.chance(0.1)) ? ofMesh : plain;
     return { serverName: draw.one(names), alpn: alpn[protocol], certificate: identity?.seen };
@@ -111,7 +157,10 @@ export class CallDraw {
 
   #request(side: Side, connection: CallConnection): CallRequest {
     const draw = this.#draw;
-    const fitted = draw.chance(0.7) && this.#matches.length > 0 && side !== 'inbound' ? this.#fitted(connection) : undefined;
+    const fitted =
+      draw.chance(0.7) && this.#matches.length > 0 && side !== 'inbound'
+        ? this.#fitted(connection)
+        : undefined;
     const anything = this.#anything(side);
     const own = connection.tls === undefined ? 'http' : 'https';
     const scheme = connection.protocol === 'http/2' ? own : '';
@@ -122,9 +171,17 @@ export class CallDraw {
   #anything(side: Side): CallRequest {
     const draw = this.#draw;
     const path = draw.chance(0.5) ? draw.one(PATHS) : sampleFor(draw, draw.one(URI_MATCHES).match, true);
-    const hosts = side === 'gateway' ? ['one.example.com', 'x.two.example.com', 'three.example.com:8080'] : AUTHORITIES;
+    const hosts =
+      side === 'gateway' ? ['one.example.com', 'x.two.example.com', 'three.example.com:8080'] : AUTHORITIES;
     const method = draw.one(['GET', 'GET', 'POST', 'PUT', 'HEAD']);
-    return { method, authority: draw.one([...hosts, ...AUTHORITIES]), path, scheme: '', headers: [], claims: undefined };
+    return {
+      method,
+      authority: draw.one([...hosts, ...AUTHORITIES]),
+      path,
+      scheme: '',
+      headers: [],
+      claims: undefined,
+    };
   }
 
   /** Fits a rule, or nearly. */
@@ -145,7 +202,12 @@ export class CallDraw {
     );
     const host = draw.one(hosts).replace('*', draw.one(['x', 'deep.er']));
     const authority = draw.chance(0.5) ? host : `${host}:${port}`;
-    return { path, headers, authority, ...(match.method === undefined ? {} : { method: sample('method', match.method) }) };
+    return {
+      path,
+      headers,
+      authority,
+      ...(match.method === undefined ? {} : { method: sample('method', match.method) }),
+    };
   }
 
   #extraHeaders(): readonly (readonly [string, string])[] {
@@ -153,10 +215,16 @@ export class CallDraw {
     const value = (): string => sampleFor(draw, draw.one(HEADER_MATCHES).match, draw.chance(0.5));
     const drawn = draw.some(0.08, {
       'x-not': [['x-not', value()]],
-      'x-b': [['x-b', value()], ['x-b', value()]],
+      'x-b': [
+        ['x-b', value()],
+        ['x-b', value()],
+      ],
       forwarded: [['x-forwarded-for', draw.one(['192.0.2.1', '192.0.2.1, 127.66.0.1', 'nonsense'])]],
       proto: [['x-forwarded-proto', draw.one(['https', 'http', 'ftp'])]],
-      grpc: [['content-type', 'application/grpc'], ['te', 'trailers']],
+      grpc: [
+        ['content-type', 'application/grpc'],
+        ['te', 'trailers'],
+      ],
       origin: [['origin', 'https://ok.example.com']],
     } as const);
     return Object.values(drawn).flat() as unknown as readonly (readonly [string, string])[];
@@ -166,7 +234,11 @@ export class CallDraw {
   preflight(call: RigCall): RigCall {
     if (call.request === undefined) return call;
     const origin = this.#draw.one(['https://ok.example.com', 'https://evil.example.com']);
-    const headers = [...call.request.headers, ['origin', origin], ['access-control-request-method', 'GET']] as const;
+    const headers = [
+      ...call.request.headers,
+      ['origin', origin],
+      ['access-control-request-method', 'GET'],
+    ] as const;
     return { ...call, request: { ...call.request, method: 'OPTIONS', headers } };
   }
 }

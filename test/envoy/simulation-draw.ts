@@ -34,9 +34,7 @@ export class Draw {
 
   /** The fields, each kept with its probability. */
   some<T extends object>(probability: number, fields: T): Partial<T> {
-    return Object.fromEntries(
-      Object.entries(fields).filter(() => this.chance(probability)),
-    ) as Partial<T>;
+    return Object.fromEntries(Object.entries(fields).filter(() => this.chance(probability))) as Partial<T>;
   }
 }
 

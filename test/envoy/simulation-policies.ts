@@ -4,7 +4,12 @@ import type { Manifest } from './simulation-mesh.ts';
 
 type Plain = Readonly<Record<string, unknown>>;
 
-const PRINCIPALS = ['cluster.local/ns/default/sa/friend', '*/sa/stranger', 'cluster.local/ns/shop/*', '*'] as const;
+const PRINCIPALS = [
+  'cluster.local/ns/default/sa/friend',
+  '*/sa/stranger',
+  'cluster.local/ns/shop/*',
+  '*',
+] as const;
 const PATHS = ['/a', '/api/*', '*.png', '/x/{*}/y', '/v1/{**}', '*'] as const;
 
 export class PolicyDraw {
@@ -20,12 +25,20 @@ export class PolicyDraw {
   peerAuthentications(): readonly Manifest[] {
     const draw = this.#draw;
     const mode = (): string => draw.one(['STRICT', 'PERMISSIVE', 'DISABLE']);
-    const portLevelMtls = draw.some(0.5, { 7001: { mode: mode() }, 7002: { mode: mode() }, 7003: { mode: mode() } });
+    const portLevelMtls = draw.some(0.5, {
+      7001: { mode: mode() },
+      7002: { mode: mode() },
+      7003: { mode: mode() },
+    });
     const selector = { matchLabels: this.#labels };
     if (!draw.chance(0.8)) return [];
     const hasPorts = Object.keys(portLevelMtls).length > 0;
     return [
-      security('PeerAuthentication', 'own', { selector, mtls: { mode: mode() }, ...(hasPorts ? { portLevelMtls } : {}) }),
+      security('PeerAuthentication', 'own', {
+        selector,
+        mtls: { mode: mode() },
+        ...(hasPorts ? { portLevelMtls } : {}),
+      }),
     ];
   }
 

@@ -62,14 +62,23 @@ export class TrafficDraw {
       resolution: this.#draw.one(['STATIC', 'DNS']),
       endpoints: [{ address: ENTRY_POD, ports: { http: 7001, tls: 7002 } }],
     };
-    const wild = { hosts: ['*.wild.example.com'], ports: [http, tls], location: 'MESH_EXTERNAL', resolution: 'NONE' };
+    const wild = {
+      hosts: ['*.wild.example.com'],
+      ports: [http, tls],
+      location: 'MESH_EXTERNAL',
+      resolution: 'NONE',
+    };
     const entries = [networking('ServiceEntry', 'x', known), networking('ServiceEntry', 'wild', wild)];
     return entries.filter(() => this.#draw.chance(0.8));
   }
 
   sidecars(): readonly Manifest[] {
     if (!this.#draw.chance(0.25)) return [];
-    const hosts = this.#draw.one([['./*'], ['shop/*', './a.default.svc.cluster.local'], ['*/b.default.svc.cluster.local']]);
+    const hosts = this.#draw.one([
+      ['./*'],
+      ['shop/*', './a.default.svc.cluster.local'],
+      ['*/b.default.svc.cluster.local'],
+    ]);
     return [networking('Sidecar', 'scope', { egress: [{ hosts }] })];
   }
 
@@ -113,11 +122,15 @@ export class TrafficDraw {
     const faulty = draw.chance(0.2) ? { fault: this.#fault() } : {};
     const kind = draw.one(['route', 'route', 'route', 'redirect', 'answer']);
     if (kind === 'redirect') {
-      const takesPrefixes = match.length > 0 && match.every(({ uri }) => (uri as Plain | undefined)?.['prefix'] !== undefined);
+      const takesPrefixes =
+        match.length > 0 && match.every(({ uri }) => (uri as Plain | undefined)?.['prefix'] !== undefined);
       return { ...rule, redirect: this.#redirect(takesPrefixes) };
     }
     if (kind === 'answer') {
-      const directResponse = { status: draw.one([200, 418, 503]), ...draw.some(0.5, { body: { string: 'direct' } }) };
+      const directResponse = {
+        status: draw.one([200, 418, 503]),
+        ...draw.some(0.5, { body: { string: 'direct' } }),
+      };
       return { ...rule, directResponse };
     }
     return { ...rule, ...faulty, route: this.#destinations(), ...this.#options() };
@@ -184,7 +197,9 @@ export class TrafficDraw {
       retries: { attempts: 3, retryOn: 'connect-failure' },
       mirror: { host: 'b', port: { number: 8080 } },
       corsPolicy: {
-        allowOrigins: [draw.one([{ exact: 'https://ok.example.com' }, { regex: 'https://ok.*' }, { exact: '*' }])],
+        allowOrigins: [
+          draw.one([{ exact: 'https://ok.example.com' }, { regex: 'https://ok.*' }, { exact: '*' }]),
+        ],
         allowMethods: ['GET'],
         ...draw.some(0.5, { unmatchedPreflights: draw.one(['IGNORE', 'FORWARD']) }),
       },
@@ -203,12 +218,21 @@ export class TrafficDraw {
   #redirect(takesPrefixes: boolean): Plain {
     const draw = this.#draw;
     return {
-      ...draw.one<Plain>([{ uri: '/moved' }, { uri: '/moved?fixed=1' }, takesPrefixes ? { prefixRewrite: '/new' } : { uri: 'no-slash' }, { authority: 'other.example.com' }]),
+      ...draw.one<Plain>([
+        { uri: '/moved' },
+        { uri: '/moved?fixed=1' },
+        takesPrefixes ? { prefixRewrite: '/new' } : { uri: 'no-slash' },
+        { authority: 'other.example.com' },
+      ]),
       ...draw.some(0.4, {
         authority: 'moved.example.com',
         scheme: draw.one(['https', 'http']),
         redirectCode: draw.one([301, 302, 307, 308]),
-        ...draw.one<Plain>([{ port: 8443 }, { derivePort: 'FROM_REQUEST_PORT' }, { derivePort: 'FROM_PROTOCOL_DEFAULT' }]),
+        ...draw.one<Plain>([
+          { port: 8443 },
+          { derivePort: 'FROM_REQUEST_PORT' },
+          { derivePort: 'FROM_PROTOCOL_DEFAULT' },
+        ]),
       }),
     };
   }

@@ -44,6 +44,8 @@ export function runCors(
   return { kind: 'cors-answer', status: 200, details: 'cors_response', route: route.name };
 }
 
-function isPreflight(headers: RequestHeaders): boolean {
-  return headers.method === 'OPTIONS' && (headers.get('access-control-request-method') ?? '') !== '';
+/** A browser asks whether it may. */
+export function isPreflight(headers: RequestHeaders): boolean {
+  const asks = (headers.get('access-control-request-method') ?? '') !== '';
+  return headers.method === 'OPTIONS' && asks && (headers.get('origin') ?? '') !== '';
 }

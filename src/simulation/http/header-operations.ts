@@ -15,10 +15,7 @@ export interface HeaderOperations {
 }
 
 /** Removes first, then adds. */
-export function applyHeaderOperations(
-  headers: RequestHeaders,
-  operations: HeaderOperations,
-): void {
+export function applyHeaderOperations(headers: RequestHeaders, operations: HeaderOperations): void {
   for (const name of operations.requestHeadersToRemove) headers.remove(name);
   for (const option of operations.requestHeadersToAdd) addHeader(headers, option);
 }

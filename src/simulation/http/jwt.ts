@@ -1,7 +1,7 @@
 /**
  * Envoy's JWT filter. That a token is genuine is the caller's word: `claims` are those of a token with a good signature; who issued
  * it and for whom is checked here. What it verified lies in metadata, for RBAC and for routes.
- * Source: envoy source/extensions/filters/http/jwt_authn/{verifier,authenticator}.cc.
+ * Source: envoy source/extensions/filters/http/jwt_authn/{filter,verifier,authenticator}.cc.
  */
 import type { JsonObject } from '@bufbuild/protobuf';
 import type {
@@ -10,15 +10,19 @@ import type {
   JwtRequirement,
 } from '#proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
 import type { Evaluation } from '../evaluation.ts';
+import type { RequestHeaders } from '../headers.ts';
+import { queryParameters } from '../match/header.ts';
 import { matchesString } from '../match/string.ts';
 import { matchesRoute } from '../route/route-match.ts';
 import type { Verdict } from '../simulated-call.ts';
-import { chooseRoute } from './route-choice.ts';
+import { isPreflight } from './cors.ts';
 import type { RequestState } from './request-state.ts';
+import { chooseRoute } from './route-choice.ts';
 import { localStatus, routeOf } from './router.ts';
 
 const FILTER = 'envoy.filters.http.jwt_authn';
 const UNAUTHORIZED = 401;
+const FORBIDDEN = 403;
 
 /** The refusal, or nothing; the claims of a token that some provider takes are left in metadata. */
 export function runJwt(
@@ -26,19 +30,18 @@ export function runJwt(
   state: RequestState,
   config: JwtAuthentication,
 ): Verdict | undefined {
+  if (config.bypassCorsPreflight && isPreflight(state.headers)) return undefined;
   const requirement = requirementOf(evaluation, state, config);
   if (requirement === undefined) return undefined;
-  const isMet = new RequirementCheck(evaluation, state, config).meets(requirement);
-  const token = state.call.claims === undefined ? 'no token' : `token of ${issuerOf(state.call.claims)}`;
+  const check = new RequirementCheck(evaluation, state, config);
+  const isMet = check.meets(requirement, []);
+  const { claims } = state.call;
+  const token = claims === undefined ? 'no token' : `token of ${issuerOf(claims)}`;
   evaluation.note('http-filter', FILTER, `${token}: ${isMet ? 'goes on' : 'refused'}`);
   if (isMet) return undefined;
-  const status = localStatus(state, UNAUTHORIZED);
-  return {
-    kind: 'unauthenticated',
-    status,
-    details: 'jwt_authn_access_denied',
-    route: routeOf(state)?.name ?? '',
-  };
+  const status = localStatus(state, check.isForAnother ? FORBIDDEN : UNAUTHORIZED);
+  const route = routeOf(state)?.name ?? '';
+  return { kind: 'unauthenticated', status, details: 'jwt_authn_access_denied', route };
 }
 
 /** That of the first rule that takes the request. */
@@ -61,6 +64,8 @@ function requirementOf(
 }
 
 class RequirementCheck {
+  /** A token of the right issuer is meant for somebody else. */
+  isForAnother = false;
   readonly #evaluation: Evaluation;
   readonly #state: RequestState;
   readonly #config: JwtAuthentication;
@@ -71,19 +76,24 @@ class RequirementCheck {
     this.#config = config;
   }
 
-  meets({ requiresType }: JwtRequirement): boolean {
-    const { claims } = this.#state.call;
+  /** `siblings` are the providers of the alternatives beside it: a token is missing where none of them finds one. */
+  meets({ requiresType }: JwtRequirement, siblings: readonly JwtProvider[]): boolean {
     switch (requiresType.case) {
       case 'providerName':
         return this.#verifies(requiresType.value, undefined);
       case 'providerAndAudiences':
         return this.#verifies(requiresType.value.providerName, requiresType.value.audiences);
-      case 'requiresAny':
-        return requiresType.value.requirements.some((one) => this.meets(one));
+      case 'requiresAny': {
+        const { requirements } = requiresType.value;
+        const providers = requirements.flatMap((one) => this.#providerOf(one) ?? []);
+        return requirements.some((one) => this.meets(one, providers));
+      }
       case 'requiresAll':
-        return requiresType.value.requirements.every((one) => this.meets(one));
+        return requiresType.value.requirements.every((one) => this.meets(one, []));
       case 'allowMissing':
-        return claims === undefined;
+        return siblings.length === 0
+          ? this.#state.call.claims === undefined
+          : !siblings.some((provider) => this.#finds(provider));
       case 'allowMissingOrFailed':
       case undefined:
         return true;
@@ -93,35 +103,70 @@ class RequirementCheck {
     }
   }
 
+  #providerOf({ requiresType }: JwtRequirement): JwtProvider | undefined {
+    if (requiresType.case === 'providerName') return this.#provider(requiresType.value);
+    if (requiresType.case === 'providerAndAudiences') return this.#provider(requiresType.value.providerName);
+    return undefined;
+  }
+
+  #provider(name: string): JwtProvider | undefined {
+    return Object.hasOwn(this.#config.providers, name) ? this.#config.providers[name] : undefined;
+  }
+
+  #finds(provider: JwtProvider): boolean {
+    return this.#state.call.claims !== undefined && looksThere(provider, this.#state.headers);
+  }
+
   #verifies(name: string, audiences: readonly string[] | undefined): boolean {
-    const provider = Object.hasOwn(this.#config.providers, name) ? this.#config.providers[name] : undefined;
+    const provider = this.#provider(name);
     const { claims } = this.#state.call;
-    if (provider === undefined || claims === undefined) return false;
-    if (!accepts(provider, audiences ?? provider.audiences, claims)) return false;
+    if (provider === undefined || claims === undefined || !this.#finds(provider)) return false;
+    if (provider.issuer !== '' && issuerOf(claims) !== provider.issuer) return false;
+    const { subjects } = provider;
+    if (subjects !== undefined && !matchesString(subjects, String(claims['sub'] ?? ''))) return false;
+    if (!isFor(audiences ?? provider.audiences, claims)) {
+      this.isForAnother = true;
+      return false;
+    }
     this.#keep(provider, claims);
     return true;
   }
 
   #keep(provider: JwtProvider, claims: JsonObject): void {
-    const { metadata } = this.#state;
+    const { metadata, headers } = this.#state;
     if (provider.payloadInMetadata !== '') {
       const kept = metadata.get(FILTER) ?? {};
       metadata.set(FILTER, { ...kept, [provider.payloadInMetadata]: normalized(provider, claims) });
     }
+    if (!provider.forward && usesDefaultPlace(provider)) headers.remove('authorization');
     for (const { headerName, claimName } of provider.claimToHeaders) {
       const value = claims[claimName];
       if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
-        this.#state.headers.set(headerName, String(value));
+        headers.set(headerName, String(value));
       }
     }
     if (provider.clearRouteCache) chooseRoute(this.#evaluation, this.#state);
   }
 }
 
-function accepts(provider: JwtProvider, audiences: readonly string[], claims: JsonObject): boolean {
-  if (provider.issuer !== '' && issuerOf(claims) !== provider.issuer) return false;
-  if (provider.subjects !== undefined && !matchesString(provider.subjects, String(claims['sub'] ?? '')))
-    return false;
+/** Without places of its own a provider looks where tokens are by custom, and there the caller's token is. */
+function usesDefaultPlace({ fromHeaders, fromParams, fromCookies }: JwtProvider): boolean {
+  return fromHeaders.length + fromParams.length + fromCookies.length === 0;
+}
+
+function looksThere(provider: JwtProvider, headers: RequestHeaders): boolean {
+  if (usesDefaultPlace(provider)) return true;
+  const parameters = queryParameters(headers.path);
+  return (
+    provider.fromHeaders.some(({ name, valuePrefix }) => headers.get(name)?.includes(valuePrefix) === true) ||
+    provider.fromParams.some((name) => parameters.has(name)) ||
+    provider.fromCookies.some((name) =>
+      headers.values('cookie').some((cookie) => cookie.includes(`${name}=`)),
+    )
+  );
+}
+
+function isFor(audiences: readonly string[], claims: JsonObject): boolean {
   const audience = claims['aud'] ?? [];
   const own = Array.isArray(audience) ? audience : [audience];
   return audiences.length === 0 || audiences.some((one) => own.includes(one));
