@@ -22,6 +22,7 @@ import {
   WORKLOAD_ADDRESS,
 } from './simulation-mesh.ts';
 import type { RigCall } from './simulation-rig.ts';
+import type { Token } from './simulation-tokens.ts';
 import {
   createTestAuthority,
   type TestAuthority,
@@ -49,7 +50,13 @@ export async function createIdentities(authority: TestAuthority): Promise<readon
   ]);
 }
 
-type Side = 'outbound' | 'inbound' | 'gateway';
+/** Who may be calling. */
+export interface Clients {
+  readonly identities: readonly Identity[];
+  readonly tokens: readonly Token[];
+}
+
+export type Side = 'outbound' | 'inbound' | 'gateway';
 
 const PATHS = [
   '/',
@@ -76,13 +83,13 @@ const FIRST_PORT = 1024;
 
 export class CallDraw {
   readonly #draw: Draw;
-  readonly #identities: readonly Identity[];
+  readonly #clients: Clients;
   readonly #matches: readonly (readonly [hosts: readonly string[], match: HTTPMatchRequestJson])[];
   #groups = 0;
 
-  constructor(draw: Draw, identities: readonly Identity[], manifests: readonly Manifest[]) {
+  constructor(draw: Draw, clients: Clients, manifests: readonly Manifest[]) {
     this.#draw = draw;
-    this.#identities = identities;
+    this.#clients = clients;
     this.#matches = manifests.flatMap(matchesOf);
   }
 
@@ -105,7 +112,7 @@ export class CallDraw {
     const protocol = draw.one<CallProtocol>(['http/1.1', 'http/1.1', 'http/1.1', 'http/2', 'tcp']);
     const place = this.#place(side, protocol);
     const sourceAddress = side === 'outbound' ? WORKLOAD_ADDRESS : draw.one(SOURCES);
-    const identity = draw.chance(0.75) ? draw.one(this.#identities) : undefined;
+    const identity = draw.chance(0.75) ? draw.one(this.#clients.identities) : undefined;
     const tls = this.#speaksTls(side, place.port) ? this.#tls(side, protocol, identity) : undefined;
     const connection = { sourceAddress, sourcePort, ...place, protocol, tls };
     return { connection, identity: tls === undefined ? undefined : identity };
@@ -164,8 +171,10 @@ export class CallDraw {
     const anything = this.#anything(side);
     const own = connection.tls === undefined ? 'http' : 'https';
     const scheme = connection.protocol === 'http/2' ? own : '';
-    const headers = [...(fitted?.headers ?? anything.headers), ...this.#extraHeaders()];
-    return { ...anything, ...fitted, scheme, headers };
+    const token = draw.chance(0.45) ? draw.one(this.#clients.tokens) : undefined;
+    const bearer = token === undefined ? [] : [['authorization', `Bearer ${token.text}`] as const];
+    const headers = [...(fitted?.headers ?? anything.headers), ...this.#extraHeaders(), ...bearer];
+    return { ...anything, ...fitted, scheme, headers, claims: token?.claims };
   }
 
   #anything(side: Side): CallRequest {
@@ -197,9 +206,8 @@ export class CallDraw {
     for (const [name, matcher] of Object.entries(match.queryParams ?? {})) {
       path += `${path.includes('?') ? '&' : '?'}${name}=${sample('query', matcher)}`;
     }
-    const headers = Object.entries(match.headers ?? {}).map(
-      ([name, matcher]) => [name, sample('headers', matcher)] as const,
-    );
+    const named = Object.entries(match.headers ?? {}).filter(([name]) => !name.startsWith('@'));
+    const headers = named.map(([name, matcher]) => [name, sample('headers', matcher)] as const);
     const host = draw.one(hosts).replace('*', draw.one(['x', 'deep.er']));
     const authority = draw.chance(0.5) ? host : `${host}:${port}`;
     return {

@@ -1,6 +1,7 @@
 /** Random objects of security.istio.io over the fixed mesh: what decides who may call. */
 import type { Draw } from './simulation-draw.ts';
 import type { Manifest } from './simulation-mesh.ts';
+import { ISSUER } from './simulation-tokens.ts';
 
 type Plain = Readonly<Record<string, unknown>>;
 
@@ -42,6 +43,24 @@ export class PolicyDraw {
     ];
   }
 
+  /** Tokens are checked in most meshes. */
+  requestAuthentications(jwks: string): readonly Manifest[] {
+    const draw = this.#draw;
+    if (!draw.chance(0.8)) return [];
+    const rule = {
+      issuer: ISSUER,
+      jwks,
+      ...draw.some(0.3, {
+        audiences: ['api'],
+        forwardOriginalToken: true,
+        outputClaimToHeaders: [{ header: 'x-b', claim: 'sub' }],
+        fromHeaders: [{ name: 'x-token', prefix: 'token ' }],
+      }),
+    };
+    const selector = { matchLabels: this.#labels };
+    return [security('RequestAuthentication', 'tokens', { selector, jwtRules: [rule] })];
+  }
+
   authorizationPolicies(): readonly Manifest[] {
     const draw = this.#draw;
     const count = draw.one([0, 1, 2, 3]);
@@ -79,6 +98,8 @@ export class PolicyDraw {
       { notIpBlocks: ['127.66.0.1'] },
       { remoteIpBlocks: ['127.67.0.0/16', '192.0.2.0/24'] },
       { principals: ['*'], ipBlocks: ['127.0.0.0/8'] },
+      { requestPrincipals: [draw.one([`${ISSUER}/alice`, `${ISSUER}/*`, '*'])] },
+      { notRequestPrincipals: ['*'] },
     ]);
   }
 
@@ -108,6 +129,10 @@ export class PolicyDraw {
       { key: 'source.principal', values: [draw.one(PRINCIPALS)] },
       { key: 'destination.port', values: ['7001', '8080'] },
       { key: 'destination.ip', values: ['127.77.0.0/16'] },
+      { key: 'request.auth.claims[groups]', values: [draw.one(['dev', 'op*', 'none'])] },
+      { key: 'request.auth.claims[nested][role]', values: ['admin'] },
+      { key: 'request.auth.claims[scope]', notValues: ['write'] },
+      { key: 'request.auth.audiences', values: ['api'] },
       { key: 'connection.sni', values: ['*.example.com'] },
     ]);
   }

@@ -45,6 +45,9 @@ const LOG_FIELDS = {
 /** A line of the access log; null where Envoy has nothing to say. */
 export type LogLine = Readonly<Record<keyof typeof LOG_FIELDS, string | number | null>>;
 
+/** Ports of the listeners behind iptables. */
+export type CapturePorts = Readonly<Record<HopCall['direction'], number>>;
+
 /** A call, the connection that it shares with others of the same number, and the key of its certificate. */
 export interface RigCall extends HopCall {
   readonly group: number;
@@ -64,6 +67,7 @@ export class SimulationRig implements AsyncDisposable {
   readonly #folder: string;
   #address = '';
   #loads = 0;
+  #capture: CapturePorts | undefined;
 
   private constructor(feed: EnvoyFeed, folder: string) {
     this.#feed = feed;
@@ -88,8 +92,9 @@ export class SimulationRig implements AsyncDisposable {
     };
   }
 
-  /** Gives Envoy the configuration of a proxy. */
-  async load(snapshot: ProxySnapshot): Promise<void> {
+  /** Gives Envoy the configuration of a proxy. Captured traffic comes in at its ports; a gateway has none of them. */
+  async load(snapshot: ProxySnapshot, capture?: CapturePorts): Promise<void> {
+    this.#capture = capture;
     this.#loads++;
     const [block, last] = [Math.floor(this.#loads / 250), this.#loads % 250];
     this.#address = `127.190.${block}.${last + 1}`;
@@ -122,20 +127,7 @@ export class SimulationRig implements AsyncDisposable {
   }
 
   #door(direction: HopCall['direction'], port: number, certificate: WorkloadCertificate | undefined) {
-    const ports = this.#ports;
-    const captured = direction === 'outbound' ? ports.outbound : ports.inbound;
-    return { address: this.#address, port: captured ?? port, certificate };
-  }
-
-  readonly #ports: { outbound: number | undefined; inbound: number | undefined } = {
-    outbound: undefined,
-    inbound: undefined,
-  };
-
-  /** Captured traffic comes in at these ports; a gateway has none of them. */
-  captures(outbound: number | undefined, inbound: number | undefined): void {
-    this.#ports.outbound = outbound;
-    this.#ports.inbound = inbound;
+    return { address: this.#address, port: this.#capture?.[direction] ?? port, certificate };
   }
 
   async #readTruth(calls: readonly RigCall[], answers: readonly Answer[]): Promise<readonly Truth[]> {

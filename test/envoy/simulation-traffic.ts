@@ -8,6 +8,8 @@ type Plain = Readonly<Record<string, unknown>>;
 export interface Binding {
   readonly gateways: readonly string[];
   readonly hosts: readonly string[];
+  /** Routes ask for claims of tokens, too. */
+  readonly byClaims: boolean;
 }
 
 export const MESH_HOSTS: readonly string[] = [
@@ -23,6 +25,7 @@ export const GATEWAY_HOSTS: readonly string[] = ['one.example.com', '*.two.examp
 export class TrafficDraw {
   readonly #draw: Draw;
   #names = 0;
+  #byClaims = false;
 
   constructor(draw: Draw) {
     this.#draw = draw;
@@ -31,6 +34,7 @@ export class TrafficDraw {
   /** One to four VirtualServices for different hosts, with their delegates. */
   virtualServices(binding: Binding): readonly Manifest[] {
     const draw = this.#draw;
+    this.#byClaims = binding.byClaims;
     const hosts = binding.hosts.filter(() => draw.chance(0.7));
     const delegate = this.#name('delegate');
     const roots = hosts.map((host, i) => {
@@ -43,6 +47,8 @@ export class TrafficDraw {
         tls: this.#streams([{ port: 9443, sniHosts: [host] }]),
       });
     });
+    // A delegate is bound nowhere itself.
+    this.#byClaims = false;
     return [...roots, virtualService(delegate, { http: this.#rules(1 + draw.int(2)) })];
   }
 
@@ -112,14 +118,14 @@ export class TrafficDraw {
   }
 
   #rules(count: number): readonly Plain[] {
-    return Array.from({ length: count }, () => this.#rule());
+    return Array.from({ length: count }, (_rule, i) => this.#rule(i === count - 1 && this.#draw.chance(0.4)));
   }
 
-  #rule(): Plain {
+  #rule(takesAll: boolean): Plain {
     const draw = this.#draw;
-    const match = Array.from({ length: draw.one([0, 1, 1, 1, 2]) }, () => this.#match());
+    const match = Array.from({ length: takesAll ? 0 : draw.one([1, 1, 2]) }, () => this.#match());
     const rule = { name: this.#name('r'), ...(match.length === 0 ? {} : { match }) };
-    const faulty = draw.chance(0.2) ? { fault: this.#fault() } : {};
+    const faulty = draw.chance(0.4) ? { fault: this.#fault() } : {};
     const kind = draw.one(['route', 'route', 'route', 'redirect', 'answer']);
     if (kind === 'redirect') {
       const takesPrefixes =
@@ -138,7 +144,11 @@ export class TrafficDraw {
 
   #match(): Plain {
     const draw = this.#draw;
-    const header = (): Plain => ({ [draw.one(['end-user', 'x-b'])]: draw.one(HEADER_MATCHES).match });
+    const claim = { '@request.auth.claims.groups': { exact: 'dev' } };
+    const header = (): Plain =>
+      this.#byClaims && draw.chance(0.4)
+        ? claim
+        : { [draw.one(['end-user', 'x-b'])]: draw.one(HEADER_MATCHES).match };
     const uri = draw.one(URI_MATCHES).match;
     const match = draw.some(0.25, {
       headers: header(),
@@ -164,7 +174,7 @@ export class TrafficDraw {
   }
 
   #destination(): Plain {
-    const host = this.#draw.one(['a', 'a', 'a', 'b', 'c', 'd.shop.svc.cluster.local', 'ghost']);
+    const host = this.#draw.one(['a', 'a', 'a', 'b', 'c', 'd.shop.svc.cluster.local', 'ghost', 'ghost']);
     const hasSubset = (host === 'a' || host === 'b') && this.#draw.chance(0.4);
     return {
       host,
@@ -184,27 +194,34 @@ export class TrafficDraw {
 
   #options(): Plain {
     const draw = this.#draw;
-    return draw.some(0.2, {
-      rewrite: draw.one<Plain>([
-        { uri: '/z' },
-        { uri: '/' },
-        { authority: 'z.example.com' },
-        { uri: '/long/er/', authority: 'y.example.com' },
-        { uriRegexRewrite: { match: '/(a|v)([^/]*)', rewrite: '/re\\2/\\1' } },
-        { uriRegexRewrite: { match: 'x*', rewrite: '-' } },
-      ]),
-      timeout: '9s',
-      retries: { attempts: 3, retryOn: 'connect-failure' },
-      mirror: { host: 'b', port: { number: 8080 } },
-      corsPolicy: {
-        allowOrigins: [
-          draw.one([{ exact: 'https://ok.example.com' }, { regex: 'https://ok.*' }, { exact: '*' }]),
-        ],
-        allowMethods: ['GET'],
-        ...draw.some(0.5, { unmatchedPreflights: draw.one(['IGNORE', 'FORWARD']) }),
-      },
-      headers: { request: { set: { 'x-rule': '%%' } } },
-    });
+    return {
+      ...draw.some(0.5, { corsPolicy: this.#cors() }),
+      ...draw.some(0.3, {
+        rewrite: draw.one<Plain>([
+          { uri: '/z' },
+          { uri: '/' },
+          { authority: 'z.example.com' },
+          { uri: '/long/er/', authority: 'y.example.com' },
+          { uriRegexRewrite: { match: '/(a|v)([^/]*)', rewrite: '/re\\2/\\1' } },
+          { uriRegexRewrite: { match: 'x*', rewrite: '-' } },
+        ]),
+        timeout: '9s',
+        retries: { attempts: 3, retryOn: 'connect-failure' },
+        mirror: { host: 'b', port: { number: 8080 } },
+        headers: { request: { set: { 'x-rule': '%%' } } },
+      }),
+    };
+  }
+
+  #cors(): Plain {
+    const draw = this.#draw;
+    return {
+      allowOrigins: [
+        draw.one([{ exact: 'https://ok.example.com' }, { regex: 'https://ok.*' }, { exact: '*' }]),
+      ],
+      allowMethods: ['GET'],
+      ...draw.some(0.5, { unmatchedPreflights: draw.one(['IGNORE', 'FORWARD']) }),
+    };
   }
 
   #fault(): Plain {
@@ -238,8 +255,11 @@ export class TrafficDraw {
   }
 
   #streams(match: readonly Plain[]): readonly Plain[] {
-    if (!this.#draw.chance(0.5)) return [];
-    const to = (): Plain => ({ host: this.#draw.one(['a', 'b', 'c', 'ghost']), port: { number: 9000 } });
+    if (!this.#draw.chance(0.7)) return [];
+    const to = (): Plain => ({
+      host: this.#draw.one(['a', 'b', 'c', 'ghost', 'ghost']),
+      port: { number: 9000 },
+    });
     const route = this.#draw.chance(0.5)
       ? [{ destination: to() }]
       : [
