@@ -13,6 +13,9 @@ export interface Manifest {
   readonly [field: string]: unknown;
 }
 
+/** Tests that run at the same time listen on addresses of their own. */
+export const BLOCK: number = 1 + (process.pid % 250);
+
 /** A service port with the name that says what it speaks. */
 export interface ServedPort {
   readonly name: string;
@@ -35,17 +38,17 @@ export const SERVICES: readonly {
   readonly address: string;
   readonly pods: readonly string[];
 }[] = [
-  { name: 'a', namespace: 'default', address: '127.88.0.1', pods: ['127.77.0.1', '127.77.0.2'] },
-  { name: 'b', namespace: 'default', address: '127.88.0.2', pods: ['127.77.0.3'] },
+  { name: 'a', namespace: 'default', address: '127.88.0.1', pods: [podAddress(1), podAddress(2)] },
+  { name: 'b', namespace: 'default', address: '127.88.0.2', pods: [podAddress(3)] },
   { name: 'c', namespace: 'default', address: '127.88.0.3', pods: [] },
-  { name: 'd', namespace: 'shop', address: '127.88.0.4', pods: ['127.77.0.4'] },
+  { name: 'd', namespace: 'shop', address: '127.88.0.4', pods: [podAddress(4)] },
 ];
 
 export const ENTRY_ADDRESS = '127.88.0.9';
-export const ENTRY_POD = '127.77.0.5';
+export const ENTRY_POD: string = podAddress(5);
 /** Belongs to no service; something listens there at the ports of services. */
-export const UNKNOWN_ADDRESS = '127.99.0.1';
-export const WORKLOAD_ADDRESS = '127.77.9.9';
+export const UNKNOWN_ADDRESS: string = `127.99.${BLOCK}.1`;
+export const WORKLOAD_ADDRESS: string = podAddress(9);
 export const GATEWAY_ADDRESS = '127.77.8.8';
 /** A port of the workload that no service names. */
 export const UNSERVED_PORT = 7009;
@@ -61,6 +64,10 @@ export const GATEWAY: ProxyFacts = {
   type: 'router',
   labels: { istio: 'gw' },
 };
+
+function podAddress(last: number): string {
+  return `127.77.${BLOCK}.${last}`;
+}
 
 /** Namespaces, services, slices and pods. */
 export function fixedManifests(): readonly Manifest[] {

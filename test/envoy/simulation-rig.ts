@@ -17,6 +17,7 @@ import { packAny } from '#xds/encode.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { EnvoyFeed } from '../support/envoy-feed.ts';
 import { envoyPath } from './agent-fixture.ts';
+import { BLOCK } from './simulation-mesh.ts';
 import { type Answer, CallClient } from './simulation-client.ts';
 import type { TestAuthority, WorkloadCertificate } from './workload-certificates.ts';
 
@@ -96,8 +97,7 @@ export class SimulationRig implements AsyncDisposable {
   async load(snapshot: ProxySnapshot, capture?: CapturePorts): Promise<void> {
     this.#capture = capture;
     this.#loads++;
-    const [block, last] = [Math.floor(this.#loads / 250), this.#loads % 250];
-    this.#address = `127.190.${block}.${last + 1}`;
+    this.#address = `127.${190 + Math.floor(this.#loads / 250)}.${BLOCK}.${1 + (this.#loads % 250)}`;
     writeFileSync(this.#logFile(), '');
     await this.#feed.accept(snapshot, (listener) => openDoor(listener, this.#address));
   }

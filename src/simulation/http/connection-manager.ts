@@ -71,7 +71,7 @@ function preparePath(
 ): Verdict | undefined {
   const original = headers.path;
   if (!original.startsWith('/') && original !== '*') {
-    return badRequest(evaluation, 'path does not begin with a slash', 'http1.invalid_url');
+    return badRequest(evaluation, 'path does not begin with a slash', 'http1.codec_error');
   }
   const normalized = normalizePath(manager, original);
   if (normalized.kind === 'refused') {

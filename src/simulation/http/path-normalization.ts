@@ -38,7 +38,7 @@ export function normalizePath(settings: Settings, original: string): NormalizedP
     if (canonical === undefined) return { kind: 'refused' };
     path = canonical;
   }
-  if (settings.mergeSlashes) path = path.replace(/\/{2,}/g, '/');
+  if (settings.mergeSlashes && path.includes('//')) path = mergeSlashes(path);
   const redirects = hasEscaped && action === EscapedSlashes.UNESCAPE_AND_REDIRECT;
   return { kind: redirects ? 'redirect' : 'path', path: path + query };
 }
@@ -46,45 +46,60 @@ export function normalizePath(settings: Settings, original: string): NormalizedP
 /** Characters that are decoded where they come escaped. */
 const UNRESERVED = /[0-9A-Za-z\-._~]/;
 /** Characters that are escaped where they come bare. */
-const ESCAPED = /[\x00-\x20"<>[\]^`{|}\x7f]/;
+const ESCAPED = /[\x00-\x20"<>^`{|}\x7f]/;
 
-/** Dot segments resolved, unreserved characters decoded, others escaped; undefined for a path that Envoy refuses. */
+/** Of a path of slashes alone two are left. */
+function mergeSlashes(path: string): string {
+  const segments = path.split('/').filter((segment) => segment !== '');
+  return `/${segments.join('/')}${path.endsWith('/') ? '/' : ''}`;
+}
+
+/**
+ * Dot segments resolved, unreserved characters decoded, others escaped; undefined for a path that Envoy refuses. Dots count also
+ * with parameters behind them (`..;x`), but then not when they are escaped.
+ */
 function canonicalPath(path: string): string | undefined {
   const segments: string[] = [];
-  let rest = path.replace(/^[/\\]/, '');
-  for (;;) {
-    const end = rest.search(/[/\\]/);
-    const raw = end < 0 ? rest : rest.slice(0, end);
-    const isLast = end < 0;
-    const segment = canonicalSegment(raw);
+  let last = '';
+  for (const raw of path.replace(/^[/\\]/, '').split(/[/\\]/)) {
+    const dots = /^(\.{1,2});/.exec(raw)?.[1];
+    const segment = dots ?? canonicalSegment(raw);
     if (segment === undefined) return undefined;
     if (segment === '..') segments.pop();
     else if (segment !== '.') segments.push(segment);
-    // A dot segment at the end leaves the slash before it.
-    if (isLast) return `/${segments.join('/')}${endsOpen(segment, segments) ? '/' : ''}`;
-    rest = rest.slice(end + 1);
+    last = segment;
   }
-}
-
-function endsOpen(last: string, segments: readonly string[]): boolean {
-  return (last === '.' || last === '..') && segments.length > 0;
+  // A dot segment at the end leaves the slash before it.
+  const endsOpen = (last === '.' || last === '..') && segments.length > 0;
+  return `/${segments.join('/')}${endsOpen ? '/' : ''}`;
 }
 
 function canonicalSegment(raw: string): string | undefined {
   let result = '';
+  let barePercent = -1;
   for (let i = 0; i < raw.length; i++) {
     const character = raw[i] as string;
-    const escape = character === '%' ? /^%([0-9a-f]{2})/i.exec(raw.slice(i))?.[1] : undefined;
+    const escape = character === '%' ? /^%([0-9a-f]{2})/i.exec(raw.slice(i, i + 3))?.[1] : undefined;
     if (escape !== undefined) {
       const decoded = String.fromCharCode(Number.parseInt(escape, 16));
       if (decoded === '\0') return undefined;
-      result += UNRESERVED.test(decoded) ? decoded : `%${escape}`;
       i += 2;
+      result = UNRESERVED.test(decoded)
+        ? withoutNewEscape(result + decoded, barePercent, raw[i + 1] ?? '')
+        : `${result}%${escape}`;
     } else if (ESCAPED.test(character)) {
       result += `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
     } else {
+      if (character === '%') barePercent = result.length;
       result += character;
     }
   }
   return result;
+}
+
+/** A percent sign that was none of an escape must not become one by what was decoded behind it. */
+function withoutNewEscape(text: string, barePercent: number, next: string): string {
+  const tail = barePercent < 0 ? '' : text.slice(barePercent);
+  const whole = tail.length === 2 ? tail + next : tail;
+  return /^%[0-9a-f]{2}$/i.test(whole) ? `${text.slice(0, barePercent)}%25${tail.slice(1)}` : text;
 }
