@@ -24,7 +24,7 @@ export class SimulationApp implements AsyncDisposable {
 
   /** Listens on one more address. */
   async listen(address: string, port: number): Promise<void> {
-    const listener = createTcpServer((socket) => this.#serve(socket));
+    const listener = createTcpServer((socket) => this.serve(socket));
     this.#listeners.push(listener);
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
@@ -32,7 +32,8 @@ export class SimulationApp implements AsyncDisposable {
     });
   }
 
-  #serve(socket: Socket): void {
+  /** Serves a connection that somebody else took. */
+  serve(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => socket.destroy());

@@ -17,8 +17,8 @@ import { packAny } from '#xds/encode.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { EnvoyFeed } from '../support/envoy-feed.ts';
 import { envoyPath } from './agent-fixture.ts';
-import { BLOCK } from './simulation-mesh.ts';
 import { type Answer, CallClient } from './simulation-client.ts';
+import { ownAddress } from './static-envoy.ts';
 import type { TestAuthority, WorkloadCertificate } from './workload-certificates.ts';
 
 /** Header that tells calls apart in the log. */
@@ -67,7 +67,6 @@ export class SimulationRig implements AsyncDisposable {
   readonly #feed: EnvoyFeed;
   readonly #folder: string;
   #address = '';
-  #loads = 0;
   #capture: CapturePorts | undefined;
 
   private constructor(feed: EnvoyFeed, folder: string) {
@@ -75,8 +74,9 @@ export class SimulationRig implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  static async start(): Promise<SimulationRig> {
-    const feed = await EnvoyFeed.start(await envoyPath());
+  /** Starts Envoy with a certificate for the SPIFFE id, of a CA that it may share with another rig. */
+  static async start(spiffeId?: string, authority?: TestAuthority): Promise<SimulationRig> {
+    const feed = await EnvoyFeed.start(await envoyPath(), spiffeId, authority);
     return new SimulationRig(feed, mkdtempSync(join(tmpdir(), 'lateen-simulation-')));
   }
 
@@ -96,8 +96,7 @@ export class SimulationRig implements AsyncDisposable {
   /** Gives Envoy the configuration of a proxy. Captured traffic comes in at its ports; a gateway has none of them. */
   async load(snapshot: ProxySnapshot, capture?: CapturePorts): Promise<void> {
     this.#capture = capture;
-    this.#loads++;
-    this.#address = `127.${190 + Math.floor(this.#loads / 250)}.${BLOCK}.${1 + (this.#loads % 250)}`;
+    this.#address = ownAddress();
     writeFileSync(this.#logFile(), '');
     await this.#feed.accept(snapshot, (listener) => openDoor(listener, this.#address));
   }
@@ -112,6 +111,17 @@ export class SimulationRig implements AsyncDisposable {
     };
     await Promise.all(Array.from({ length: PARALLEL_CONNECTIONS }, worker));
     return this.#readTruth(calls, answers);
+  }
+
+  /** Where captured connections of a direction come in. */
+  door(direction: HopCall['direction']): { readonly address: string; readonly port: number } {
+    return { address: this.#address, port: this.#capture?.[direction] ?? 0 };
+  }
+
+  /** All that Envoy has logged since it was loaded. */
+  logLines(): readonly LogLine[] {
+    const lines = readFileSync(this.#logFile(), 'utf8').split('\n').slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as LogLine);
   }
 
   async #runGroup(group: readonly (readonly [number, RigCall])[], answers: Answer[]): Promise<void> {
@@ -135,10 +145,10 @@ export class SimulationRig implements AsyncDisposable {
     let quietSinceMs = performance.now();
     let size = -1;
     for (;;) {
-      const text = readFileSync(this.#logFile(), 'utf8');
-      if (text.length !== size) quietSinceMs = performance.now();
-      size = text.length;
-      const truth = matchLog(calls, answers, text);
+      const lines = this.logLines();
+      if (lines.length !== size) quietSinceMs = performance.now();
+      size = lines.length;
+      const truth = matchLog(calls, answers, lines);
       const isWhole = truth.every(({ answer, log }) => answer.kind === 'closed' || log !== undefined);
       const isQuiet = performance.now() - quietSinceMs > LOG_QUIET_MS;
       if ((isWhole && isQuiet) || performance.now() > endMs) return truth;
@@ -157,11 +167,14 @@ export class SimulationRig implements AsyncDisposable {
 }
 
 /** Requests by their header, connections by the port that they seem to come from. */
-function matchLog(calls: readonly RigCall[], answers: readonly Answer[], text: string): readonly Truth[] {
+function matchLog(
+  calls: readonly RigCall[],
+  answers: readonly Answer[],
+  lines: readonly LogLine[],
+): readonly Truth[] {
   const byCall = new Map<string, LogLine>();
   const byPort = new Map<string, LogLine>();
-  for (const line of text.split('\n').slice(0, -1)) {
-    const log = JSON.parse(line) as LogLine;
+  for (const log of lines) {
     if (log.call === null) byPort.set(String(log.from).split(':').at(-1) ?? '', log);
     else byCall.set(String(log.call), log);
   }

@@ -96,10 +96,14 @@ export class EnvoyFeed implements AsyncDisposable {
     this.#grpc.stream(SDS_METHOD, (stream, peer) => this.#sds.serveSotw(stream, peer));
   }
 
-  /** Starts Envoy with nothing but where to ask. */
-  static async start(envoyPath: string): Promise<EnvoyFeed> {
-    const authority = await createTestAuthority();
-    const { key, chain } = await authority.issue(SPIFFE_ID, {
+  /** Starts Envoy with nothing but where to ask; it is who it is told, by a CA of its own unless it shares one. */
+  static async start(
+    envoyPath: string,
+    spiffeId: string = SPIFFE_ID,
+    shared?: TestAuthority,
+  ): Promise<EnvoyFeed> {
+    const authority = shared ?? (await createTestAuthority());
+    const { key, chain } = await authority.issue(spiffeId, {
       CN: 'app',
     });
     const feed = new EnvoyFeed(authority, { root: authority.root, key, chain });
