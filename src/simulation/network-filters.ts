@@ -2,8 +2,9 @@
  * The network filters of a chain, in order, each until one takes the connection: the HTTP connection manager or the TCP
  * proxy, as a rule. Source: envoy source/extensions/filters/network/{rbac,tcp_proxy,sni_cluster}.
  */
-import { isMessage, type Message } from '@bufbuild/protobuf';
+import { isMessage, type JsonObject, type Message } from '@bufbuild/protobuf';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { ExtAuthzSchema } from '#proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.ts';
 import { HttpConnectionManagerSchema } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { type RBAC, RBACSchema } from '#proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts';
 import { ConfigSchema as SetFilterStateSchema } from '#proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
@@ -18,9 +19,13 @@ import { chooseEndpoints } from './endpoints.ts';
 import type { Evaluation } from './evaluation.ts';
 import { runConnectionManager } from './http/connection-manager.ts';
 import type { HttpConnection } from './http/request-state.ts';
-import { causeOfPolicy, decide } from './rbac.ts';
+import { matchesMetadata } from './match/value.ts';
+import { causeOfPolicy, decide, shadowMetadata } from './rbac.ts';
 import { openAny } from './resources.ts';
 import type { Verdict } from './simulated-call.ts';
+
+/** Also where Envoy keeps what RBAC filters found, whatever their names. */
+const RBAC_FILTER = 'envoy.filters.network.rbac';
 
 /** Runs the filters. */
 export function runNetworkFilters(
@@ -29,6 +34,7 @@ export function runNetworkFilters(
   connection: HttpConnection,
   request: CallRequest | undefined,
 ): Verdict {
+  const metadata = new Map<string, JsonObject>();
   let cluster: string | undefined;
   let denied: Verdict | undefined;
   for (const { name, configType } of filters) {
@@ -42,7 +48,11 @@ export function runNetworkFilters(
       const verdict = runTcpProxy(evaluation, config, connection, cluster);
       return verdict.kind === 'tcp' ? (denied ?? verdict) : verdict;
     } else if (isMessage(config, RBACSchema)) {
-      denied ??= runRbac(evaluation, name, config, connection);
+      denied ??= runRbac(evaluation, config, connection, metadata);
+    } else if (isMessage(config, ExtAuthzSchema)) {
+      const { filterEnabledMetadata: mark } = config;
+      const isAsked = mark === undefined || matchesMetadata(mark, metadata);
+      if (isAsked) evaluation.notEvaluated('network-filter', name, 'what the external authorizer answers');
     } else if (isMessage(config, SniClusterSchema)) {
       cluster = connection.facts.serverName || undefined;
     } else {
@@ -60,24 +70,33 @@ function passBy(evaluation: Evaluation, name: string, config: Message): void {
 
 function runRbac(
   evaluation: Evaluation,
-  name: string,
   config: RBAC,
   { connection, facts, peer }: HttpConnection,
+  metadata: Map<string, JsonObject>,
 ): Verdict | undefined {
-  if (config.matcher !== undefined) evaluation.notEvaluated('network-filter', name, 'matcher tree');
-  if (config.rules === undefined) return undefined;
+  if (config.matcher !== undefined || config.shadowMatcher !== undefined) {
+    evaluation.notEvaluated('network-filter', RBAC_FILTER, 'matcher tree');
+  }
   const subject = {
     connection,
     serverName: facts.serverName,
     peer,
     remoteAddress: connection.sourceAddress,
     headers: undefined,
-    metadata: new Map(),
+    metadata,
   };
+  if (config.shadowRules !== undefined) {
+    const found = shadowMetadata(
+      config.shadowRulesStatPrefix,
+      decide(evaluation, config.shadowRules, subject),
+    );
+    metadata.set(RBAC_FILTER, { ...metadata.get(RBAC_FILTER), ...found });
+  }
+  if (config.rules === undefined) return undefined;
   const { isAllowed, policy } = decide(evaluation, config.rules, subject);
   const matched = policy === undefined ? 'no policy matches' : `policy ${policy} matches`;
   const causes = policy === undefined ? [] : causeOfPolicy(policy);
-  evaluation.note('network-filter', name, `${matched}: ${isAllowed ? 'goes on' : 'closed'}`, causes);
+  evaluation.note('network-filter', RBAC_FILTER, `${matched}: ${isAllowed ? 'goes on' : 'closed'}`, causes);
   return isAllowed ? undefined : { kind: 'tcp-denied', policy: policy ?? '' };
 }
 

@@ -2,6 +2,7 @@
  * Envoy's RBAC rules over a connection or request: which policy matches, and what follows from it.
  * Source: envoy source/extensions/filters/common/rbac/{engine_impl,matchers}.cc.
  */
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Cause } from '#base/cause.ts';
 import { sortedBy } from '#base/bytes-order.ts';
 import type { PathMatcher } from '#proto/envoy/type/matcher/v3/path_pb.ts';
@@ -48,6 +49,12 @@ export function decide(evaluation: Evaluation, rules: RBAC, subject: RbacSubject
   const isMatch = matched !== undefined;
   const isAllowed = rules.action === RBAC_Action.LOG || isMatch === (rules.action === RBAC_Action.ALLOW);
   return { isAllowed, policy: matched };
+}
+
+/** What Envoy keeps of a decision that is only looked at. Source: envoy rbac/engine.h DynamicMetadataKeys. */
+export function shadowMetadata(prefix: string, { isAllowed, policy }: RbacDecision): JsonObject {
+  const result = { [`${prefix}shadow_engine_result`]: isAllowed ? 'allowed' : 'denied' };
+  return policy === undefined ? result : { ...result, [`${prefix}shadow_effective_policy_id`]: policy };
 }
 
 /** The object behind a policy's name, `ns[NAMESPACE]-policy[NAME]-rule[N]`. */

@@ -114,6 +114,11 @@ export interface Outcome {
   readonly verdict: Verdict;
 }
 
+/** True when nothing on the way was unknown to the simulator: then Envoy does exactly this. */
+export function isCertain({ steps }: Outcome): boolean {
+  return steps.every(({ isEvaluated }) => isEvaluated);
+}
+
 /** All ways; the probabilities add up to 1. */
 export interface SimulatedCall {
   readonly outcomes: readonly Outcome[];

@@ -16,12 +16,10 @@ import { type RigCall, SimulationRig } from './simulation-rig.ts';
 const MODES = ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
 const PATHS_PER_MODE = process.env['LATEEN_LONG'] === '1' ? 5_000 : 300;
 const MOST_PIECES = 7;
-const PIECES = [
-  ...['/', '/', '/', '//', '\\', '.', '..', '/./', '/../', '%2e', '%2E%2e', '.%2e'],
-  ...['%2f', '%2F', '%5c', '%5C', '%252f', 'a', 'B', '%61', '%7E', '~', '%zz', '%', '%0', '%00'],
-  ...[';p=1', '"', '<', '>', '|', '^', '`', '{', '}', '[', ']', '!', '*', "'", '(', '@', ':', '=', '+', ','],
-  ...['%20', '%C3%A9', '?', '?q=%2f../..', '#f', '#', '?a#b', '&'],
-];
+const PIECES =
+  `/ / / // \\ . .. /./ /../ %2e %2E%2e .%2e %2f %2F %5c %5C %252f a B %61 %7E ~ %zz % %0 %00 ;p=1 " < > | ^ \` { } [ ] ! * ' ( @ : = + , %20 %C3%A9 ? ?q=%2f../.. #f # ?a#b &`.split(
+    ' ',
+  );
 
 let rig: SimulationRig;
 let app: SimulationApp;

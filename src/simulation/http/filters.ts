@@ -5,33 +5,28 @@
 import { isMessage, type Message } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { CorsPolicySchema, CorsSchema } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
+import { ExtAuthzSchema } from '#proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts';
 import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { FilterConfigSchema as GrpcStatsSchema } from '#proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
 import { HeaderMutationSchema } from '#proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
 import { JwtAuthenticationSchema } from '#proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
-import {
-  type RBAC,
-  RBACPerRouteSchema,
-  RBACSchema,
-} from '#proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
+import { RBACSchema } from '#proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { ConfigSchema as SetFilterStateSchema } from '#proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { Evaluation } from '../evaluation.ts';
-import { causeOfPolicy, decide } from '../rbac.ts';
 import { decodeExtension, openAny } from '../resources.ts';
 import type { Verdict } from '../simulated-call.ts';
+import { rbacConfig, runExternalAuthorization, runRbac } from './authorization.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { runCors } from './cors.ts';
 import { runFault } from './fault.ts';
 import { runHeaderMutation } from './header-mutation.ts';
 import { runJwt } from './jwt.ts';
 import { type PerRoute, perRoute } from './per-route.ts';
-import { type RequestState, rbacSubject } from './request-state.ts';
-import { localStatus, routeOf, runRouter } from './router.ts';
+import type { RequestState } from './request-state.ts';
+import { runRouter } from './router.ts';
 import { runSetFilterState } from './set-filter-state.ts';
-
-const FORBIDDEN = 403;
 
 /** Runs the filters. */
 export function runHttpFilters(evaluation: Evaluation, state: RequestState): Verdict {
@@ -77,6 +72,7 @@ function runFilter(
 function runQuietly(evaluation: Evaluation, state: RequestState, name: string, config: Message): undefined {
   if (isMessage(config, HeaderMutationSchema)) runHeaderMutation(state, config);
   else if (isMessage(config, SetFilterStateSchema)) runSetFilterState(state, config);
+  else if (isMessage(config, ExtAuthzSchema)) runExternalAuthorization(evaluation, state, name, config);
   else if (!isMessage(config, GrpcStatsSchema))
     evaluation.notEvaluated('http-filter', name, config.$typeName);
 }
@@ -86,31 +82,4 @@ function configOf(evaluation: Evaluation, { name, configType }: HttpFilter): Any
   if (configType.case !== 'configDiscovery') return undefined;
   const entry = evaluation.snapshot.extensions.get(name);
   return entry === undefined ? configType.value.defaultConfig : decodeExtension(entry.resource).typedConfig;
-}
-
-function rbacConfig(config: RBAC, { configs }: PerRoute): RBAC | undefined {
-  const specific = configs.find((message) => isMessage(message, RBACPerRouteSchema));
-  return specific === undefined ? config : specific.rbac;
-}
-
-function runRbac(
-  evaluation: Evaluation,
-  state: RequestState,
-  name: string,
-  config: RBAC | undefined,
-): Verdict | undefined {
-  if (config?.matcher !== undefined) evaluation.notEvaluated('http-filter', name, 'matcher tree');
-  if (config?.rules === undefined) return undefined;
-  const { isAllowed, policy } = decide(evaluation, config.rules, rbacSubject(state));
-  const matched = policy === undefined ? 'no policy matches' : `policy ${policy} matches`;
-  const causes = policy === undefined ? [] : causeOfPolicy(policy);
-  evaluation.note('http-filter', name, `${matched}: ${isAllowed ? 'goes on' : 'denied'}`, causes);
-  if (isAllowed) return undefined;
-  return {
-    kind: 'denied',
-    status: localStatus(state, FORBIDDEN),
-    details: `rbac_access_denied_matched_policy[${policy ?? 'none'}]`,
-    route: routeOf(state)?.name ?? '',
-    policy: policy ?? '',
-  };
 }
