@@ -14,7 +14,7 @@ import { ProxyProtocolSchema } from '#proto/envoy/extensions/filters/listener/pr
 import { TlsInspectorSchema } from '#proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
 import type { CallConnection } from './call.ts';
 import type { Evaluation } from './evaluation.ts';
-import { foldAscii } from './match/string.ts';
+import { foldAscii } from '#simulation/match/string.ts';
 import { openAny } from './resources.ts';
 
 /** What filter chains are matched on, beside the addresses. */

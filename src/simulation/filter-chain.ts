@@ -13,8 +13,8 @@ import {
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { CallConnection } from './call.ts';
 import type { ConnectionFacts } from './connection.ts';
-import { inCidr } from './match/address.ts';
-import { foldAscii } from './match/string.ts';
+import { inCidr } from '#simulation/match/address.ts';
+import { foldAscii } from '#simulation/match/string.ts';
 
 /** A connection as chains see it. */
 interface Candidate {

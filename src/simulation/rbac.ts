@@ -17,11 +17,11 @@ import {
 import type { CallConnection } from './call.ts';
 import type { Evaluation } from './evaluation.ts';
 import type { RequestHeaders } from './headers.ts';
-import { inCidr } from './match/address.ts';
-import { matchesHeader } from './match/header.ts';
-import { matchesTemplate, withoutQuery } from './match/path.ts';
-import { matchesString } from './match/string.ts';
-import { type FilterMetadata, matchesMetadata } from './match/value.ts';
+import { inCidr } from '#simulation/match/address.ts';
+import { matchesHeader } from '#simulation/match/header.ts';
+import { matchesTemplate, withoutQuery } from '#simulation/match/path.ts';
+import { matchesString } from '#simulation/match/string.ts';
+import { type FilterMetadata, matchesMetadata } from '#simulation/match/value.ts';
 import type { Peer } from './tls.ts';
 
 /** What rules look at. */

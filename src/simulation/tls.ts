@@ -15,7 +15,7 @@ import {
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import type { ClientCertificate, ClientTls } from './call.ts';
 import type { Evaluation } from './evaluation.ts';
-import { matchesString } from './match/string.ts';
+import { matchesString } from '#simulation/match/string.ts';
 import { openAny } from './resources.ts';
 
 /** What the proxy knows of a client after the handshake. */

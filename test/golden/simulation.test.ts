@@ -151,7 +151,7 @@ it('where somebody else is asked, the answer is not known', () => {
 
 it('chance has its share', () => {
   deepStrictEqual(
-    told('GET', '/slow').filter((line) => /^[0-9]|fault/.test(line)),
+    told('GET', '/slow').filter((line) => /^[0-9]|filters.http.fault/.test(line)),
     [
       '0.25 fault-abort at client',
       'client http-filter envoy.filters.http.fault: aborts with 503 <VirtualService reviews>',

@@ -5,10 +5,10 @@
 import type { ExtAuthz } from '#proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts';
 import { type RBAC, RBACPerRouteSchema } from '#proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts';
 import { isMessage } from '@bufbuild/protobuf';
-import type { Evaluation } from '../evaluation.ts';
-import { matchesMetadata } from '../match/value.ts';
-import { causeOfPolicy, decide, type RbacDecision, shadowMetadata } from '../rbac.ts';
-import type { Verdict } from '../simulated-call.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import { matchesMetadata } from '#simulation/match/value.ts';
+import { causeOfPolicy, decide, type RbacDecision, shadowMetadata } from '#simulation/rbac.ts';
+import type { Verdict } from '#simulation/simulated-call.ts';
 import type { PerRoute } from './per-route.ts';
 import { type RequestState, rbacSubject } from './request-state.ts';
 import { localStatus, routeOf } from './router.ts';

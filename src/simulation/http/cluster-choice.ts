@@ -1,5 +1,5 @@
 /** The cluster of a route: named, chosen by weight, or named by a header. Chosen once per request, when first needed. */
-import type { Evaluation } from '../evaluation.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
 import type { ChosenCluster, RequestState } from './request-state.ts';
 
 const DEFAULT_WEIGHT = 1;

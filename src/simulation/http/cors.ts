@@ -3,11 +3,11 @@
  * Source: envoy source/extensions/filters/http/cors/cors_filter.cc.
  */
 import type { CorsPolicy } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
-import type { RequestHeaders } from '../headers.ts';
-import { matchesString } from '../match/string.ts';
-import { causeOfRoute, fractionWeights } from '../route/route-selection.ts';
-import type { Verdict } from '../simulated-call.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
+import { matchesString } from '#simulation/match/string.ts';
+import { causeOfRoute, fractionWeights } from '#simulation/route/route-selection.ts';
+import type { Verdict } from '#simulation/simulated-call.ts';
 import type { RequestState } from './request-state.ts';
 import { routeOf } from './router.ts';
 

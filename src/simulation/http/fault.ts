@@ -4,12 +4,12 @@
  */
 import type { HTTPFault } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import type { FractionalPercent } from '#proto/envoy/type/v3/percent_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
-import { matchesHeader } from '../match/header.ts';
-import { durationMs } from '../message-values.ts';
-import { isGrpc } from '../route/route-match.ts';
-import { causeOfRoute, fractionWeights } from '../route/route-selection.ts';
-import type { Verdict } from '../simulated-call.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import { matchesHeader } from '#simulation/match/header.ts';
+import { durationMs } from '#simulation/message-values.ts';
+import { isGrpc } from '#simulation/route/route-match.ts';
+import { causeOfRoute, fractionWeights } from '#simulation/route/route-selection.ts';
+import type { Verdict } from '#simulation/simulated-call.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { routeOf } from './router.ts';
 import type { RequestState } from './request-state.ts';

@@ -14,9 +14,9 @@ import { RBACSchema } from '#proto/envoy/extensions/filters/http/rbac/v3/rbac_pb
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import { ConfigSchema as SetFilterStateSchema } from '#proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
-import { decodeExtension, openAny } from '../resources.ts';
-import type { Verdict } from '../simulated-call.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import { decodeExtension, openAny } from '#simulation/resources.ts';
+import type { Verdict } from '#simulation/simulated-call.ts';
 import { rbacConfig, runExternalAuthorization, runRbac } from './authorization.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { runCors } from './cors.ts';

@@ -1,6 +1,6 @@
 /** Envoy's header mutation filter, on requests. Source: envoy source/common/http/header_mutation.cc. */
 import type { HeaderMutation } from '#proto/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.ts';
-import { matchesString } from '../match/string.ts';
+import { matchesString } from '#simulation/match/string.ts';
 import { addHeader } from './header-operations.ts';
 import type { RequestState } from './request-state.ts';
 

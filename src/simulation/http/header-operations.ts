@@ -6,7 +6,7 @@ import {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction as AppendAction,
 } from '#proto/envoy/config/core/v3/base_pb.ts';
-import type { RequestHeaders } from '../headers.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
 
 /** What each of cluster, route, virtual host and table may say. */
 export interface HeaderOperations {

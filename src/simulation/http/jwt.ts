@@ -9,12 +9,12 @@ import type {
   JwtProvider,
   JwtRequirement,
 } from '#proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
-import type { RequestHeaders } from '../headers.ts';
-import { queryParameters } from '../match/header.ts';
-import { matchesString } from '../match/string.ts';
-import { matchesRoute } from '../route/route-match.ts';
-import type { Verdict } from '../simulated-call.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
+import { queryParameters } from '#simulation/match/header.ts';
+import { matchesString } from '#simulation/match/string.ts';
+import { matchesRoute } from '#simulation/route/route-match.ts';
+import type { Verdict } from '#simulation/simulated-call.ts';
 import { isPreflight } from './cors.ts';
 import type { RequestState } from './request-state.ts';
 import { chooseRoute } from './route-choice.ts';

@@ -2,7 +2,7 @@
 import { isMessage, type Message } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { FilterConfigSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import { openAny } from '../resources.ts';
+import { openAny } from '#simulation/resources.ts';
 import type { RequestState } from './request-state.ts';
 
 /** What is said of a filter for this route, most specific first. */

@@ -4,7 +4,7 @@ import {
   RedirectAction_RedirectResponseCode as Code,
   type RouteMatch,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import type { RequestHeaders } from '../headers.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
 import { rewritePath } from './rewrite.ts';
 
 const STATUS: Readonly<Record<Code, number>> = {

@@ -3,12 +3,12 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import type { HttpConnectionManager } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
-import type { CallConnection, CallRequest } from '../call.ts';
-import type { ConnectionFacts } from '../connection.ts';
-import type { RequestHeaders } from '../headers.ts';
-import type { RbacSubject } from '../rbac.ts';
-import type { RouteSelection } from '../route/route-selection.ts';
-import type { Peer } from '../tls.ts';
+import type { CallConnection, CallRequest } from '#simulation/call.ts';
+import type { ConnectionFacts } from '#simulation/connection.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
+import type { RbacSubject } from '#simulation/rbac.ts';
+import type { RouteSelection } from '#simulation/route/route-selection.ts';
+import type { Peer } from '#simulation/tls.ts';
 
 /** What a connection has come to when its HTTP begins. */
 export interface HttpConnection {

@@ -1,10 +1,10 @@
 /** Paths and hosts as routes rewrite them. Source: envoy source/common/router/config_impl.cc finalizePathHeader, rewritePathHeader. */
 import type { RouteAction, RouteMatch } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import type { RegexMatchAndSubstitute } from '#proto/envoy/type/matcher/v3/regex_pb.ts';
-import type { Evaluation } from '../evaluation.ts';
-import type { RequestHeaders } from '../headers.ts';
-import { withoutQuery } from '../match/path.ts';
-import { replaceAll } from '../match/regex.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
+import { withoutQuery } from '#simulation/match/path.ts';
+import { replaceAll } from '#simulation/match/regex.ts';
 
 /** How a path is rewritten, as routes and redirects have it. */
 export interface PathRewrite {

@@ -1,6 +1,6 @@
 /** The route of a request, found when its headers are ready, and again when a filter says that it may have changed. */
-import type { Evaluation } from '../evaluation.ts';
-import { causeOfRoute, selectRoute } from '../route/route-selection.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import { causeOfRoute, selectRoute } from '#simulation/route/route-selection.ts';
 import type { RequestState } from './request-state.ts';
 
 /** Finds the route for the headers as they are now. */

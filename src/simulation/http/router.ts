@@ -7,13 +7,13 @@ import {
   type RouteAction,
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import { findCluster, noteCluster } from '../cluster.ts';
-import { chooseEndpoints } from '../endpoints.ts';
-import type { Evaluation } from '../evaluation.ts';
-import { durationMs } from '../message-values.ts';
-import { isGrpc } from '../route/route-match.ts';
-import { causeOfRoute, fractionWeights } from '../route/route-selection.ts';
-import type { RouteFacts, Verdict } from '../simulated-call.ts';
+import { findCluster, noteCluster } from '#simulation/cluster.ts';
+import { chooseEndpoints } from '#simulation/endpoints.ts';
+import type { Evaluation } from '#simulation/evaluation.ts';
+import { durationMs } from '#simulation/message-values.ts';
+import { isGrpc } from '#simulation/route/route-match.ts';
+import { causeOfRoute, fractionWeights } from '#simulation/route/route-selection.ts';
+import type { RouteFacts, Verdict } from '#simulation/simulated-call.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { applyHeaderOperations } from './header-operations.ts';
 import { httpsLocation, redirectLocation, redirectStatus } from './redirect.ts';

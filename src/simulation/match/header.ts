@@ -6,7 +6,7 @@ import type {
   HeaderMatcher,
   QueryParameterMatcher,
 } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import type { RequestHeaders } from '../headers.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
 import { matchesRegex } from './regex.ts';
 import { matchesString } from './string.ts';
 

@@ -6,7 +6,7 @@ import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extensio
 import { UriTemplateMatchConfigSchema } from '#proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts';
 import { MetadataMatcherSchema } from '#proto/envoy/type/matcher/v3/metadata_pb.ts';
 import { packAny } from '#xds/encode.ts';
-import { RequestHeaders } from '../headers.ts';
+import { RequestHeaders } from '#simulation/headers.ts';
 import { matchesHeader, queryParameters } from './header.ts';
 import { matchesTemplate } from './path.ts';
 import { matchesMetadata } from './value.ts';

@@ -4,7 +4,7 @@ import type { TypedExtensionConfig } from '#proto/envoy/config/core/v3/extension
 import { UriTemplateMatchConfigSchema } from '#proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.ts';
 import { isMessage } from '@bufbuild/protobuf';
 import { RE2JS } from 're2js';
-import { openAny } from '../resources.ts';
+import { openAny } from '#simulation/resources.ts';
 
 /** The path up to its query or fragment. */
 export function withoutQuery(path: string): string {

@@ -1,11 +1,11 @@
 /** Whether a route takes a request. Source: envoy source/common/router/config_impl.cc RouteEntryImplBase::matchRoute. */
 import type { RouteMatch } from '#proto/envoy/config/route/v3/route_components_pb.ts';
-import type { RequestHeaders } from '../headers.ts';
-import { matchesHeader, matchesQuery, queryParameters } from '../match/header.ts';
-import { matchesTemplate, withoutQuery } from '../match/path.ts';
-import { matchesRegex } from '../match/regex.ts';
-import { foldAscii } from '../match/string.ts';
-import { type FilterMetadata, matchesMetadata } from '../match/value.ts';
+import type { RequestHeaders } from '#simulation/headers.ts';
+import { matchesHeader, matchesQuery, queryParameters } from '#simulation/match/header.ts';
+import { matchesTemplate, withoutQuery } from '#simulation/match/path.ts';
+import { matchesRegex } from '#simulation/match/regex.ts';
+import { foldAscii } from '#simulation/match/string.ts';
+import { type FilterMetadata, matchesMetadata } from '#simulation/match/value.ts';
 
 /** What routes look at. */
 export interface RouteSubject {

@@ -13,7 +13,7 @@ import {
   type FractionalPercent,
   FractionalPercent_DenominatorType,
 } from '#proto/envoy/type/v3/percent_pb.ts';
-import type { Chance } from '../chance.ts';
+import type { Chance } from '#simulation/chance.ts';
 import { matchesRoute, type RouteSubject } from './route-match.ts';
 import { findVirtualHost } from './virtual-host.ts';
 

@@ -5,7 +5,7 @@
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { VirtualHost } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
-import { foldAscii } from '../match/string.ts';
+import { foldAscii } from '#simulation/match/string.ts';
 
 interface HostIndex {
   readonly exact: ReadonlyMap<string, VirtualHost>;
