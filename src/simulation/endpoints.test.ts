@@ -20,6 +20,7 @@ const SNAPSHOT = {
   nameTable: NOTHING,
   secrets: NOTHING,
   extensions: NOTHING,
+  secretsOwner: '',
 };
 const PROXY = { name: 'p', snapshot: SNAPSHOT, spiffeId: '', addresses: [] };
 const CONNECTION = {

@@ -18,7 +18,7 @@ const FIRST_SEED = Number(process.env['LATEEN_SEED'] ?? 1);
 const MESHES = IS_LONG ? 110 : 11;
 const CALLS_PER_MESH = 190;
 const REPEATS = 1_000;
-const REPEATED_CALLS = IS_LONG ? 20 : 4;
+const REPEATED_CALLS = IS_LONG ? 20 : 3;
 const SHOWN = 10;
 /** Each must come up in at least this share of the calls. */
 const LEAST_SHARE = 0.02;

@@ -121,7 +121,7 @@ export class EnvoyFeed implements AsyncDisposable {
     const secrets = this.#secretsFor(snapshot);
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
     const listeners = preparedListeners(snapshot.listeners, prepare);
-    await this.#reach({ ...snapshot, listeners, secrets });
+    await this.#reach({ ...snapshot, listeners, secrets, secretsOwner: SPIFFE_ID });
   }
 
   async #reach(snapshot: ProxySnapshot): Promise<void> {
