@@ -1,8 +1,15 @@
 /**
- * Where a request goes by a route configuration: Envoy's documented rules, on proto JSON (lowerCamel). Evaluates what the
- * suite router asks for; a stock Envoy does the same in test/envoy.
+ * Where a request goes by a route configuration, in the form of the suite router: the simulator's matchers find the route, and what
+ * the route says is read from its proto JSON (lowerCamel).
  */
-import { RE2JS } from 're2js';
+import { toJson } from '@bufbuild/protobuf';
+import { RouteSchema, type Route } from '#proto/envoy/config/route/v3/route_components_pb.ts';
+import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
+import { envoyRegistry } from '#proto/registry.gen.ts';
+import { RequestHeaders } from '#simulation/headers.ts';
+import { type PathRewrite, rewritePath } from '#simulation/http/rewrite.ts';
+import { selectRoute } from '#simulation/route/route-selection.ts';
+import type { RouteSubject } from '#simulation/route/route-match.ts';
 
 type Plain = Readonly<Record<string, unknown>>;
 
@@ -19,22 +26,43 @@ export interface RouterRequest {
 export type RouterOutcome = Readonly<Record<string, unknown>>;
 
 /** The route configuration's answer to one request. */
-export function evaluateRequest(table: Plain, request: RouterRequest): RouterOutcome {
-  const host = findVirtualHost(table, request.host);
-  if (host === undefined) return { outcome: 'not_found' };
-  if (host['requireTls'] === 'ALL' && (request.scheme ?? 'http') === 'http') {
+export function evaluateRequest(routes: RouteConfiguration, request: RouterRequest): RouterOutcome {
+  // No table has runtime fractions; what they ask counts as yes.
+  const selection = selectRoute(routes, subjectOf(request), { pick: () => 0 });
+  if (selection.kind === 'tls-redirect') {
     return {
       outcome: 'redirect',
       redirect: { code: 301, scheme: 'https', host: request.host, path: request.path },
     };
   }
-  const route = listOf(host['routes']).find((item) => matches(plain(item['match']), request));
-  if (route === undefined) return { outcome: 'not_found' };
-  const direct = route['directResponse'];
-  if (direct !== undefined) return { ...directOutcome(plain(direct)), ...headerOperations(route) };
-  if (route['redirect'] !== undefined)
-    return { outcome: 'redirect', redirect: redirectOutcome(route, request) };
-  return routeOutcome(route, request);
+  if (selection.kind === 'none') return { outcome: 'not_found' };
+  const { route } = selection;
+  const json = toJson(RouteSchema, route, { registry: envoyRegistry() }) as Plain;
+  const direct = json['directResponse'];
+  if (direct !== undefined) return { ...directOutcome(plain(direct)), ...headerOperations(json) };
+  return route.action.case === 'redirect'
+    ? { outcome: 'redirect', redirect: redirectOutcome(route, json, request) }
+    : routeOutcome(route, json, request);
+}
+
+/** Nothing but a filter sets metadata, and none runs here. */
+function subjectOf({ host, method, path, headers = {}, scheme = 'http' }: RouterRequest): RouteSubject {
+  return {
+    headers: new RequestHeaders([
+      [':method', method],
+      [':authority', host],
+      [':path', path],
+      [':scheme', scheme],
+      ['x-forwarded-proto', scheme],
+      ...Object.entries(headers),
+    ]),
+    metadata: new Map(),
+    isTls: scheme === 'https',
+    hasClientCertificate: false,
+    onUnknown(what) {
+      throw new Error(`not evaluated: ${what}`);
+    },
+  };
 }
 
 function directOutcome({ status, body }: Plain): RouterOutcome {
@@ -47,85 +75,6 @@ function directOutcome({ status, body }: Plain): RouterOutcome {
   });
 }
 
-/** Domain precedence: exact, `*.suffix`, `prefix.*`, `*`; of two patterns the longer. */
-function findVirtualHost(table: Plain, authority: string): Plain | undefined {
-  const lower = authority.toLowerCase();
-  const host = table['ignorePortInHostMatching'] === true ? lower.replace(/:\d+$/, '') : lower;
-  let best: { readonly host: Plain; readonly rank: number } | undefined;
-  for (const candidate of listOf(table['virtualHosts'])) {
-    for (const domain of candidate['domains'] as readonly string[]) {
-      const rank = domainRank(domain.toLowerCase(), host);
-      if (rank > (best?.rank ?? 0)) best = { host: candidate, rank };
-    }
-  }
-  return best?.host;
-}
-
-const MAX_HOST = 1000;
-
-function domainRank(domain: string, host: string): number {
-  if (domain === '*') return 1;
-  if (domain === host) return 3 * MAX_HOST;
-  if (host.length < domain.length) return 0;
-  if (domain.startsWith('*') && host.endsWith(domain.slice(1))) return 2 * MAX_HOST + domain.length;
-  return domain.endsWith('*') && host.startsWith(domain.slice(0, -1)) ? MAX_HOST + domain.length : 0;
-}
-
-function matches(match: Plain, request: RouterRequest): boolean {
-  const [path = '', query = ''] = request.path.split('?');
-  if (!matchesPath(match, path)) return false;
-  const headers = new Map(
-    Object.entries(request.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
-  );
-  headers.set(':method', request.method).set(':authority', request.host).set(':path', request.path);
-  headers.set(':scheme', request.scheme ?? 'http');
-  if (!listOf(match['headers']).every((header) => matchesHeader(header, headers))) return false;
-  // Nothing but a filter sets metadata, and none runs here.
-  if (listOf(match['dynamicMetadata']).some((item) => item['invert'] !== true)) return false;
-  const parameters = new URLSearchParams(query);
-  return listOf(match['queryParameters']).every((item) => {
-    const value = parameters.get(String(item['name']));
-    return (
-      value !== null && (item['presentMatch'] === true || matchesText(plain(item['stringMatch']), value))
-    );
-  });
-}
-
-function matchesPath(match: Plain, path: string): boolean {
-  const fold = (text: unknown): string =>
-    match['caseSensitive'] === false ? String(text).toLowerCase() : String(text);
-  const { path: exact, prefix, pathSeparatedPrefix: separated, safeRegex } = match;
-  if (exact !== undefined) return fold(path) === fold(exact);
-  if (prefix !== undefined) return fold(path).startsWith(fold(prefix));
-  if (separated !== undefined)
-    return fold(path) === fold(separated) || fold(path).startsWith(`${fold(separated)}/`);
-  return safeRegex === undefined || RE2JS.matches(String(plain(safeRegex)['regex']), path);
-}
-
-function matchesHeader(header: Plain, headers: ReadonlyMap<string, string>): boolean {
-  const isEmptyWhenMissing = header['treatMissingHeaderAsEmpty'] === true;
-  const value = headers.get(String(header['name']).toLowerCase()) ?? (isEmptyWhenMissing ? '' : undefined);
-  const { presentMatch } = header;
-  if (presentMatch === undefined && value === undefined) return false;
-  const isMatch =
-    presentMatch === undefined
-      ? matchesText(plain(header['stringMatch']), value ?? '')
-      : (value !== undefined) === presentMatch;
-  return isMatch !== (header['invertMatch'] === true);
-}
-
-function matchesText(
-  { exact, prefix, suffix, contains, safeRegex, ignoreCase }: Plain,
-  text: string,
-): boolean {
-  const fold = (part: unknown): string => (ignoreCase === true ? String(part).toLowerCase() : String(part));
-  if (exact !== undefined) return fold(text) === fold(exact);
-  if (prefix !== undefined) return fold(text).startsWith(fold(prefix));
-  if (suffix !== undefined) return fold(text).endsWith(fold(suffix));
-  if (contains !== undefined) return fold(text).includes(fold(contains));
-  return safeRegex !== undefined && RE2JS.matches(String(plain(safeRegex)['regex']), text);
-}
-
 const REDIRECT_CODES: Readonly<Record<string, number>> = {
   FOUND: 302,
   SEE_OTHER: 303,
@@ -133,9 +82,14 @@ const REDIRECT_CODES: Readonly<Record<string, number>> = {
   PERMANENT_REDIRECT: 308,
 };
 
-function redirectOutcome(route: Plain, request: RouterRequest): RouterOutcome {
-  const redirect = plain(route['redirect']);
-  const rewritten = rewrittenPath(route, redirect, request.path);
+function redirectOutcome(route: Route, json: Plain, request: RouterRequest): RouterOutcome {
+  const redirect = plain(json['redirect']);
+  const specifier = route.action.case === 'redirect' ? route.action.value.pathRewriteSpecifier : undefined;
+  const rewrite = {
+    prefixRewrite: specifier?.case === 'prefixRewrite' ? specifier.value : '',
+    regexRewrite: specifier?.case === 'regexRewrite' ? specifier.value : undefined,
+  };
+  const rewritten = rewritePath(route.match, rewrite, request.path);
   const path = (redirect['pathRedirect'] as string | undefined) ?? rewritten;
   return definedOf({
     code: REDIRECT_CODES[String(redirect['responseCode'])] ?? 301,
@@ -146,8 +100,9 @@ function redirectOutcome(route: Plain, request: RouterRequest): RouterOutcome {
   });
 }
 
-function routeOutcome(route: Plain, request: RouterRequest): RouterOutcome {
-  const action = plain(route['route']);
+function routeOutcome(route: Route, json: Plain, request: RouterRequest): RouterOutcome {
+  const action = plain(json['route']);
+  const rewrite: PathRewrite = route.action.case === 'route' ? route.action.value : { prefixRewrite: '' };
   const weighted = plain(action['weightedClusters'])['clusters'];
   const clusters =
     weighted === undefined
@@ -155,7 +110,7 @@ function routeOutcome(route: Plain, request: RouterRequest): RouterOutcome {
       : listOf(weighted).map(weightedCluster);
   const retry = action['retryPolicy'] === undefined ? undefined : plain(action['retryPolicy']);
   const timeout = action['timeout'] === '0s' ? undefined : action['timeout'];
-  const filters = plain(route['typedPerFilterConfig']);
+  const filters = plain(json['typedPerFilterConfig']);
   return definedOf({
     outcome: 'route',
     clusters,
@@ -163,12 +118,12 @@ function routeOutcome(route: Plain, request: RouterRequest): RouterOutcome {
     retryOn: retry?.['retryOn'],
     timeout,
     hostRewrite: action['hostRewriteLiteral'],
-    rewrittenPath: rewrittenPath(route, action, request.path),
+    rewrittenPath: rewritePath(route.match, rewrite, request.path),
     mirrors: action['requestMirrorPolicies'] === undefined ? undefined : mirrorsOf(action),
     fault: filterConfig(filters['envoy.filters.http.fault']),
     cors: filterConfig(filters['envoy.filters.http.cors']),
     hashPolicy: action['hashPolicy'] === undefined ? undefined : snakeCase(action['hashPolicy']),
-    ...headerOperations(route),
+    ...headerOperations(json),
   });
 }
 
@@ -222,25 +177,6 @@ function snakeCase(value: unknown): unknown {
     snakeCase(item),
   ]);
   return Object.fromEntries(named);
-}
-
-function rewrittenPath(route: Plain, action: Plain, full: string): string | undefined {
-  const [path = '', ...query] = full.split('?');
-  const tail = query.length === 0 ? '' : `?${query.join('?')}`;
-  const { prefixRewrite, regexRewrite } = action;
-  if (prefixRewrite !== undefined) {
-    const { path: exact, prefix, pathSeparatedPrefix } = plain(route['match']);
-    const cut = String(exact ?? prefix ?? pathSeparatedPrefix ?? '').length;
-    return `${String(prefixRewrite)}${path.slice(cut)}${tail}`;
-  }
-  if (regexRewrite === undefined) return undefined;
-  const { pattern, substitution } = plain(regexRewrite);
-  const replacement = String(substitution)
-    .replaceAll('$', '\\$')
-    .replace(/\\(\d)/g, '$$$1');
-  return `${RE2JS.compile(String(plain(pattern)['regex']))
-    .matcher(path)
-    .replaceAll(replacement)}${tail}`;
 }
 
 function definedOf(fields: Plain): Plain {

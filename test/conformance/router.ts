@@ -4,6 +4,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodeRoutes } from '#simulation/resources.ts';
+import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import { type MeshFixture, meshFixture } from '../support/mesh-fixture.ts';
 import { type CaseInputs, readCase } from './case-inputs.ts';
 import { findDifferences } from './difference.ts';
@@ -57,17 +59,17 @@ export const ROUTER: Suite = {
 
 function casesOf(dir: string, table: RouterTable): readonly ConformanceCase[] {
   const inputs = readCase(join(dir, 'xds', 'cases', table.case));
-  let routes: Readonly<Record<string, Plain>> | undefined;
+  let routes: ProxySnapshot['routes'] | undefined;
   return table.requests.map(({ routeConfig, request, expect }, index) => ({
     name: `${table.case}-${table.proxy}-${index}`,
     tags: inputs.tags,
     needs: inputs.needs.filter((need) => need !== 'security' && need !== 'telemetry'),
     run() {
-      routes ??= connected(inputs).snapshot(table.proxy).routes;
-      const own = routes[routeConfig];
+      routes ??= connected(inputs).entries(table.proxy).routes;
+      const own = routes.get(routeConfig);
       if (own === undefined)
         return expect['outcome'] === 'not_found' ? [] : [`no route configuration ${routeConfig}`];
-      const got = evaluateRequest(own, request);
+      const got = evaluateRequest(decodeRoutes(own.resource), request);
       const found: string[] = [];
       const where = `${routeConfig} ${request.method} ${request.host}${request.path}`;
       for (const field of FIELDS) findDifferences(`${where} ${field}`, expect[field], got[field], found);

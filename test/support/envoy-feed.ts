@@ -17,7 +17,7 @@ import { silentLogger } from '#base/logger.ts';
 import { ok } from '#base/result.ts';
 import { seededRng } from '#base/rng.ts';
 import { emptyMap, mapOf, type PersistentMap } from '#collections/persistent-map.ts';
-import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { type Listener, ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { SecretSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { encodeResource } from '#xds/encode.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
@@ -33,11 +33,23 @@ const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
 const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
 const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/default';
 const LIMIT_MS = 15_000;
+/** The flags of the agent's bootstrap that requests can tell. */
+const RUNTIME = {
+  're2.max_program_size.error_level': 32768,
+  'envoy.reloadable_features.http_reject_path_with_fragment': false,
+};
+
+/** Makes listeners what a test can reach; the default takes their sockets away. */
+export type ListenerPreparation = (listener: Listener) => void;
 
 /** How an Envoy differs from one that only tries configuration. */
 export interface FeedOptions {
   /** Port of a DNS server on 127.0.0.1; by default names are not looked up. */
   readonly dnsPort?: number;
+  /** Who it is. */
+  readonly spiffeId?: string;
+  /** The CA of its certificate; one of its own by default. */
+  readonly authority?: TestAuthority;
 }
 
 interface Certificates {
@@ -58,6 +70,8 @@ interface Holdings {
 
 export class EnvoyFeed implements AsyncDisposable {
   readonly nacks: NackEvent[] = [];
+  /** Signs what Envoy shows, and what it accepts. */
+  readonly authority: TestAuthority;
   readonly #ads: AdsServer;
   readonly #sds: AdsServer;
   readonly #source: FakeSource = new FakeSource();
@@ -71,6 +85,7 @@ export class EnvoyFeed implements AsyncDisposable {
   readonly #options: FeedOptions;
 
   private constructor(certificates: Certificates, options: FeedOptions) {
+    this.authority = certificates.authority;
     this.#certificates = certificates;
     this.#options = options;
     const clock = systemClock();
@@ -97,18 +112,13 @@ export class EnvoyFeed implements AsyncDisposable {
 
   /** Starts Envoy with nothing but where to ask. */
   static async start(envoyPath: string, options: FeedOptions = {}): Promise<EnvoyFeed> {
-    const authority = await createTestAuthority();
-    const { key, chain } = await authority.issue(SPIFFE_ID, {
+    const authority = options.authority ?? (await createTestAuthority());
+    const { key, chain } = await authority.issue(options.spiffeId ?? SPIFFE_ID, {
       CN: 'app',
     });
     const feed = new EnvoyFeed({ authority, key, chain }, options);
     await feed.#spawn(envoyPath);
     return feed;
-  }
-
-  /** The CA of the certificates that secrets hold. */
-  get authority(): TestAuthority {
-    return this.#certificates.authority;
   }
 
   /** Body of an admin page. */
@@ -141,14 +151,14 @@ export class EnvoyFeed implements AsyncDisposable {
    * Gives Envoy a snapshot, and waits until all of it is active and acknowledged. Throws when it does not get there, with
    * what Envoy said. What the last snapshot had may stay for a while: the server drains it.
    */
-  async accept(snapshot: ProxySnapshot): Promise<void> {
+  async accept(snapshot: ProxySnapshot, prepare: ListenerPreparation = unbind): Promise<void> {
     // Listeners begin anew each time: one that is updated in place keeps its old version in Envoy's dump.
     await this.#reach(EMPTY);
     const secrets = this.#secretsFor(snapshot);
     this.#secrets.publish({ ...EMPTY, secrets }, NODE_ID);
-    const listeners = unbound(snapshot.listeners);
+    const listeners = preparedListeners(snapshot.listeners, prepare);
     const extensions = withModule(snapshot.extensions, join(this.#folder, 'module.wasm'));
-    await this.#reach({ ...snapshot, listeners, secrets, extensions });
+    await this.#reach({ ...snapshot, listeners, secrets, secretsOwner: SPIFFE_ID, extensions });
   }
 
   async #reach(snapshot: ProxySnapshot): Promise<void> {
@@ -198,6 +208,8 @@ export class EnvoyFeed implements AsyncDisposable {
       '--use-dynamic-base-id',
       '--drain-time-s',
       '1',
+      '--file-flush-interval-msec',
+      '50',
       '--concurrency',
       '1',
       '-l',
@@ -298,12 +310,19 @@ const EMPTY: ProxySnapshot = {
   extensions: NONE,
 };
 
-/** The listeners without sockets: everything else of them is checked. */
-function unbound(listeners: PersistentMap<ResourceEntry>): PersistentMap<ResourceEntry> {
+/** Without its socket everything else of a listener is checked. */
+function unbind(listener: Listener): void {
+  listener.bindToPort = false;
+}
+
+function preparedListeners(
+  listeners: PersistentMap<ResourceEntry>,
+  prepare: ListenerPreparation,
+): PersistentMap<ResourceEntry> {
   return mapOf(
     Array.from(listeners, ([name, { resource, causes }]) => {
       const message = fromBinary(ListenerSchema, resource.bytes);
-      message.bindToPort = false;
+      prepare(message);
       const encoded = encodeResource(ListenerSchema, message, TYPE_LISTENER, name, resource.references);
       return [name, { resource: encoded, causes }] as const;
     }),
@@ -352,6 +371,7 @@ function bootstrap(port: number, dnsPort: number): unknown {
   });
   return {
     node: { id: NODE_ID, cluster: 'app.default' },
+    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     typed_dns_resolver_config: {
       name: 'envoy.network.dns_resolver.cares',

@@ -8,16 +8,19 @@ import { WasmSchema as NetworkWasmSchema } from '#proto/envoy/extensions/filters
 import { encodeResource, packAny } from '#xds/encode.ts';
 import { type ResourceEntry, TYPE_EXTENSION } from '#xds/resource.ts';
 
-/** All configurations with that module in them. */
+/** Configurations of Wasm with that module in them; others as they are. */
 export function withModule(
   extensions: PersistentMap<ResourceEntry>,
   filename: string,
 ): PersistentMap<ResourceEntry> {
   return mapOf(
-    Array.from(extensions, ([name, { resource, causes }]) => {
+    Array.from(extensions, ([name, entry]) => {
+      const { resource, causes } = entry;
       const config = fromBinary(TypedExtensionConfigSchema, resource.bytes);
-      const isHttp = config.typedConfig?.typeUrl.endsWith(HttpWasmSchema.typeName) === true;
-      const schema = isHttp ? HttpWasmSchema : NetworkWasmSchema;
+      const schema = [HttpWasmSchema, NetworkWasmSchema].find(
+        ({ typeName }) => config.typedConfig?.typeUrl.endsWith(typeName) === true,
+      );
+      if (schema === undefined) return [name, entry];
       const wasm = fromBinary(schema, config.typedConfig?.value ?? new Uint8Array());
       const vm = wasm.config?.vm;
       if (vm?.case === 'vmConfig') {
