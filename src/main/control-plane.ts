@@ -18,6 +18,7 @@ import { type CertificateAuthority, openCertificateAuthority } from '#ca/certifi
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type {
   ControlPlane,
@@ -131,6 +132,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       const wanted = new Set(refs.map(objectKey));
       const all = [...referenceWarnings(objects.all()), ...findingsOf(mesh)];
       return all.filter(({ resource }) => resource !== undefined && wanted.has(objectKey(resource)));
+    },
+    configure(meshConfig) {
+      mesh.meshConfig.set(MESH_KEY, meshConfig);
+      driver.poke();
     },
     findings: () => findingsOf(mesh),
     setReplica(replica) {

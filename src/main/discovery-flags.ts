@@ -14,6 +14,7 @@ export interface DiscoveryFlags {
   readonly monitoringAddr: string;
   readonly configDir: string;
   readonly meshConfig: string;
+  readonly networksConfig: string;
   readonly registries: readonly string[];
   readonly domain: string;
   readonly clusterID: string;
@@ -27,7 +28,6 @@ export interface DiscoveryFlags {
 
 /** Istio's flags that have no meaning for this control plane, with what they take. */
 const WITHOUT_EFFECT: readonly string[] = [
-  '--networksConfig <file>',
   '--clusterAliases <aliases>',
   '--caCertFile <file>',
   '--tlsCertFile <file>',
@@ -61,6 +61,7 @@ export function withDiscoveryFlags(command: Command): Command {
     .option('--monitoringAddr <address>', 'Prometheus metrics', ':15014')
     .option('--configDir <folder>', 'folder of YAML files to serve', '')
     .option('--meshConfig <file>', 'mesh config file', './etc/istio/config/mesh')
+    .option('--networksConfig <file>', 'mesh networks file', './etc/istio/config/meshNetworks')
     .option('--registries <list>', 'platform service registries', 'Kubernetes')
     .option('--domain <domain>', 'DNS domain of services', 'cluster.local')
     .option('--clusterID <name>', 'name of this cluster', 'Kubernetes')
@@ -88,6 +89,7 @@ export function discoveryFlags(options: Readonly<Record<string, unknown>>): Disc
     monitoringAddr: text('monitoringAddr'),
     configDir: text('configDir'),
     meshConfig: text('meshConfig'),
+    networksConfig: text('networksConfig'),
     registries: text('registries').split(',').filter(Boolean),
     domain: text('domain'),
     clusterID: text('clusterID'),

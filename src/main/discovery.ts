@@ -3,10 +3,7 @@
  * order in which they can be useful and closed the other way round. Ready means: all sources have been read and their
  * mesh computed.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { defaultMeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
-import { parseDocuments } from '#api/yaml-documents.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { AsyncScope } from '#base/disposable.ts';
@@ -20,6 +17,8 @@ import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
+import { NamespaceFilter } from '#sources/namespace-filter.ts';
+import type { SourceBatch } from '#sources/object-sink.ts';
 import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
@@ -29,6 +28,7 @@ import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
+import { MeshSettings } from './mesh-settings.ts';
 import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
@@ -44,17 +44,17 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   const clock = systemClock();
   const log = openLog(flags, clock);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
-  const meshConfig = readMeshConfig(flags.meshConfig, log);
-  const meshOptions = meshOptionsOf(flags, meshConfig, log);
-  const mesh = createMesh(meshOptions);
   const scope = new AsyncScope();
+  const settings = scope.add(openSettings(flags, clock, log));
+  const meshOptions = meshOptionsOf(flags, settings.config, log);
+  const mesh = createMesh(meshOptions);
   scope.add(logFindings(mesh, log.scope('config')));
   try {
     const readiness = new Readiness();
     const state = { isComputed: false };
     const isComputed = (): boolean => state.isComputed;
     readiness.add('configuration', isComputed);
-    const authority = await openAuthority(flags, meshConfig, log);
+    const authority = await openAuthority(flags, settings.config, log);
     if (authority !== undefined) scope.add(authority);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
@@ -64,17 +64,25 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
     const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness, isComputed };
     const door = await openDoors(parts, scope);
-    if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
+    const folderObjects =
+      flags.configDir === ''
+        ? undefined
+        : await openFolder(flags.configDir, { mesh, settings, heldBack, log });
+    if (folderObjects !== undefined) scope.add(folderObjects);
     const cluster = followCluster({
       flags,
       mesh,
-      meshConfig,
+      meshConfig: settings.config,
       heldBack,
       clock,
       log,
       metrics: metrics.registry,
     });
     if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
+    settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
+      folderObjects?.filter.select(discoverySelectors);
+      cluster?.source.select(discoverySelectors);
+    });
     const computed = computeFirst(mesh, cluster, keySets).then(() => {
       state.isComputed = true;
       log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
@@ -182,27 +190,45 @@ function addCluster({ source, waitingFor }: KubeFeed, readiness: Readiness): voi
   readiness.add('kubernetes', () => source.state.isReady, waitingFor);
 }
 
-async function followFolder(
-  folder: string,
-  mesh: Mesh,
-  heldBack: HeldBackController,
-  log: Logger,
-): Promise<FilesSource> {
-  const source = new FilesSource({
-    folder,
-    clock: systemClock(),
-    defaultNamespace: 'default',
-    sink: {
-      apply(batch) {
-        heldBack.applying(batch);
-        mesh.objects.apply(batch);
-        mesh.driver.poke();
-        for (const diagnostic of batch.diagnostics) log.scope('config').warn(printDiagnostic(diagnostic));
-      },
+/** The objects of a folder, but for those of namespaces that mesh config leaves out. */
+interface FolderObjects extends Disposable {
+  readonly filter: NamespaceFilter;
+}
+
+interface FolderParts {
+  readonly mesh: Mesh;
+  readonly settings: MeshSettings;
+  readonly heldBack: HeldBackController;
+  readonly log: Logger;
+}
+
+async function openFolder(folder: string, parts: FolderParts): Promise<FolderObjects> {
+  const { mesh, settings, heldBack, log } = parts;
+  const sink = {
+    apply(batch: SourceBatch): void {
+      heldBack.applying(batch);
+      mesh.objects.apply(batch);
+      mesh.driver.poke();
+      for (const diagnostic of batch.diagnostics) log.scope('config').warn(printDiagnostic(diagnostic));
     },
-  });
+  };
+  const filter = new NamespaceFilter(sink, settings.config.discoverySelectors ?? []);
+  const clock = systemClock();
+  const source = new FilesSource({ folder, clock, defaultNamespace: 'default', sink: filter });
   await source.start();
-  return source;
+  return { filter, [Symbol.dispose]: () => source[Symbol.dispose]() };
+}
+
+function openSettings(flags: DiscoveryFlags, clock: Clock, log: Logger): MeshSettings {
+  return new MeshSettings({
+    meshConfigFile: flags.meshConfig,
+    networksFile: flags.networksConfig,
+    namespace: flags.namespace,
+    revision: process.env['REVISION'] ?? '',
+    sharedConfigMap: process.env['SHARED_MESH_CONFIG'] ?? '',
+    clock,
+    log: log.scope('meshconfig'),
+  });
 }
 
 function listenOn<K extends 'plain' | 'secure'>(door: K, flag: string): { [P in K]?: HostPort } {
@@ -236,18 +262,6 @@ async function openAuthority(
   });
   if (!authority.ok) throw new Error(authority.error);
   return authority.value;
-}
-
-/** The mesh config file over Istio's defaults; a missing file means the defaults. */
-function readMeshConfig(file: string, log: Logger): MeshConfigJson {
-  const base = defaultMeshConfig();
-  if (file === '' || !existsSync(file)) return base;
-  const [document] = parseDocuments(readFileSync(file, 'utf8'), file);
-  if (document === undefined) return base;
-  const parsed = parseMeshConfig(document.value);
-  const found = document.diagnostic === undefined ? parsed.diagnostics : [document.diagnostic];
-  for (const diagnostic of found) log.warn(printDiagnostic(diagnostic));
-  return parsed.config;
 }
 
 /** `default:info,ads:debug` or a bare level. */

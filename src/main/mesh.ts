@@ -2,6 +2,7 @@
  * The mesh in memory: engine, source collections and the graph behind them, with a driver that computes what changed.
  * No network, no files; pilot-discovery, the standalone runner and the tests all start here.
  */
+import { type MeshNetworks, NO_NETWORKS } from '#api/mesh-networks.ts';
 import { ObjectCollections } from '#api/object-collections.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import type { Engine, SourceCollection } from '#collections/collection.ts';
@@ -33,6 +34,8 @@ export interface Mesh {
   readonly objects: ObjectCollections;
   readonly heldBack: SourceCollection<HeldBack>;
   readonly meshConfig: SourceCollection<MeshConfigJson>;
+  /** One value under MESH_KEY, as mesh config. */
+  readonly meshNetworks: SourceCollection<MeshNetworks>;
   readonly proxies: SourceCollection<Proxy>;
   readonly replicas: SourceCollection<LocalReplica>;
   readonly keySets: SourceCollection<KeySetState>;
@@ -49,6 +52,7 @@ export function createMesh(options: MeshOptions): Mesh {
   const objects = new ObjectCollections(engine);
   const heldBack = engine.source<HeldBack>('heldBack');
   const meshConfig = engine.source<MeshConfigJson>('meshConfig', { equals: deepEqual });
+  const meshNetworks = engine.source<MeshNetworks>('meshNetworks', { equals: deepEqual });
   const proxies = engine.source<Proxy>('proxies');
   const replicas = engine.source<LocalReplica>('localReplicas');
   const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
@@ -58,6 +62,7 @@ export function createMesh(options: MeshOptions): Mesh {
     objects: (kind) => objects.of(kind),
     heldBack,
     meshConfig,
+    meshNetworks,
     proxies,
     localReplicas: replicas,
     keySets,
@@ -69,7 +74,8 @@ export function createMesh(options: MeshOptions): Mesh {
   });
   meshConfig.set(MESH_KEY, options.meshConfig);
   secretAccess.set(EVERYBODY, { isAllowed: true });
+  meshNetworks.set(MESH_KEY, NO_NETWORKS);
   const driver = new EngineDriver(engine);
-  const sources = { objects, heldBack, meshConfig, proxies, replicas, keySets, secretAccess, demands };
-  return { engine, driver, ...sources, graph };
+  const values = { meshConfig, meshNetworks, keySets, secretAccess, demands };
+  return { engine, driver, objects, heldBack, proxies, replicas, ...values, graph };
 }

@@ -21,6 +21,7 @@ export interface SupervisorOptions {
   readonly controlPlane: ControlPlane;
   readonly block: AddressBlock;
   readonly around: ReplicaSurroundings;
+  /** At the start. */
   readonly meshConfig: MeshConfig;
   /** Folder of the file that an object stands in. */
   readonly folderOf: (ref: ObjectRef) => string;
@@ -36,12 +37,16 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #rollouts = new Map<string, WorkloadRollout>();
   readonly #changeListeners = new Set<() => void>();
+  #meshConfig: MeshConfig;
+  #objects: readonly MeshObject<LocalWorkloadSpec>[] = [];
+  #proxyConfigs: readonly MeshObject<ProxyConfigSpec>[] = [];
   readonly #startFailures = new Map<Replica, string>();
   #trim: Disposable | undefined;
   #isStopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#meshConfig = options.meshConfig;
     this.#scheduleTrim();
   }
 
@@ -57,15 +62,27 @@ export class Supervisor {
     objects: readonly MeshObject<LocalWorkloadSpec>[],
     proxyConfigs: readonly MeshObject<ProxyConfigSpec>[],
   ): void {
+    this.#objects = objects;
+    this.#proxyConfigs = proxyConfigs;
+    this.#apply();
+  }
+
+  /** Takes another mesh config: what its proxies are started with may be different now. */
+  configure(meshConfig: MeshConfig): void {
+    this.#meshConfig = meshConfig;
+    this.#apply();
+  }
+
+  #apply(): void {
     if (this.#isStopping) return;
-    const desired = new Map(objects.map((object) => [objectKey(object), object]));
+    const desired = new Map(this.#objects.map((object) => [objectKey(object), object]));
     for (const [key, rollout] of this.#rollouts) {
       if (!desired.has(key)) rollout.update(undefined);
     }
     for (const [key, object] of desired) {
       const rollout = this.#rollouts.get(key) ?? this.#addRollout(key);
       const workingDir = this.#workingDirOf(object);
-      rollout.update({ object, workingDir, proxyConfig: this.#proxyConfigOf(object, proxyConfigs) });
+      rollout.update({ object, workingDir, proxyConfig: this.#proxyConfigOf(object) });
     }
   }
 
@@ -104,11 +121,9 @@ export class Supervisor {
     return isAbsolute(workingDir) ? workingDir : resolve(folder, workingDir);
   }
 
-  #proxyConfigOf(
-    { namespace, spec }: MeshObject<LocalWorkloadSpec>,
-    objects: readonly MeshObject<ProxyConfigSpec>[],
-  ): MeshProxyConfig {
-    const { defaultConfig: meshDefault, rootNamespace } = this.#options.meshConfig;
+  #proxyConfigOf({ namespace, spec }: MeshObject<LocalWorkloadSpec>): MeshProxyConfig {
+    const { defaultConfig: meshDefault, rootNamespace } = this.#meshConfig;
+    const objects = this.#proxyConfigs;
     const annotation = ownProxyConfig(spec.annotations).part;
     return effectiveProxyConfig(
       { meshDefault, rootNamespace, objects },

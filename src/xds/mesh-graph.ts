@@ -4,6 +4,7 @@
  * tests and the simulator, and two graphs fed alike come to the same bytes.
  */
 import type { ConfigMapSpec } from '#api/config-map.ts';
+import type { MeshNetworks } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SecretSpec } from '#api/secret.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
@@ -55,6 +56,8 @@ export interface MeshGraphSources {
   readonly objects: <S>(kind: string) => Collection<MeshObject<S>>;
   readonly heldBack: Collection<HeldBack>;
   readonly meshConfig: Collection<MeshConfigJson>;
+  /** One value under MESH_KEY; nothing without. */
+  readonly meshNetworks?: Collection<MeshNetworks>;
   readonly proxies: SourceCollection<Proxy>;
   readonly localReplicas: Collection<LocalReplica>;
   /** Outcome of fetching `wantedKeySets`, under their keys. */
