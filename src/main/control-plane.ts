@@ -93,6 +93,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     metrics: metrics.registry,
     version: VERSION,
     readiness: new Readiness(),
+    hasDebugPages: true,
     log: log.scope('http'),
   });
   return controlPlane({ mesh, door, doors, authority: authority.value, heldBack, keySets });

@@ -19,6 +19,7 @@ import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
 import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
@@ -40,13 +41,17 @@ export interface Discovery {
 }
 
 /** Opens everything. Errors: rejects with a text for people; what was opened until then is closed again. */
-export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
+export async function openDiscovery(
+  flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
+): Promise<Discovery> {
   const clock = systemClock();
   const log = openLog(flags, clock);
+  for (const warning of environment.warnings) log.warn(warning);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
   const scope = new AsyncScope();
-  const settings = scope.add(openSettings(flags, clock, log));
-  const meshOptions = meshOptionsOf(flags, settings.config, log);
+  const settings = scope.add(openSettings(flags, environment, clock, log));
+  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
   const mesh = createMesh(meshOptions);
   scope.add(logFindings(mesh, log.scope('config')));
   try {
@@ -54,7 +59,7 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     const state = { isComputed: false };
     const isComputed = (): boolean => state.isComputed;
     readiness.add('configuration', isComputed);
-    const authority = await openAuthority(flags, settings.config, log);
+    const authority = await openAuthority(flags, environment, settings.config, log);
     if (authority !== undefined) scope.add(authority);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
@@ -62,27 +67,23 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     );
     const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
     const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
-    const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness, isComputed };
-    const door = await openDoors(parts, scope);
-    const folderObjects =
-      flags.configDir === ''
-        ? undefined
-        : await openFolder(flags.configDir, { mesh, settings, heldBack, log });
-    if (folderObjects !== undefined) scope.add(folderObjects);
-    const cluster = followCluster({
+    const parts: DoorParts = {
       flags,
+      environment,
       mesh,
-      meshConfig: settings.config,
-      heldBack,
       clock,
       log,
-      metrics: metrics.registry,
-    });
-    if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
-    settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
-      folderObjects?.filter.select(discoverySelectors);
-      cluster?.source.select(discoverySelectors);
-    });
+      authority,
+      heldBack,
+      metrics,
+      readiness,
+      isComputed,
+    };
+    const door = await openDoors(parts, scope);
+    const cluster = await openSources(
+      { flags, mesh, settings, heldBack, clock, log, metrics, readiness },
+      scope,
+    );
     const computed = computeFirst(mesh, cluster, keySets).then(() => {
       state.isComputed = true;
       log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
@@ -96,9 +97,36 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   return { close: () => scope[Symbol.asyncDispose]() };
 }
 
+/** What the mesh is fed from. */
+interface SourceParts {
+  readonly flags: DiscoveryFlags;
+  readonly mesh: Mesh;
+  readonly settings: MeshSettings;
+  readonly heldBack: HeldBackController;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MeshMetrics;
+  readonly readiness: Readiness;
+}
+
+/** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
+async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeFeed | undefined> {
+  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness } = parts;
+  const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
+  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log };
+  const cluster = followCluster({ ...shared, metrics: metrics.registry });
+  if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
+  settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
+    folder?.filter.select(discoverySelectors);
+    cluster?.source.select(discoverySelectors);
+  });
+  return cluster;
+}
+
 /** What the network side is opened over. */
 interface DoorParts {
   readonly flags: DiscoveryFlags;
+  readonly environment: DiscoveryEnvironment;
   readonly mesh: Mesh;
   readonly clock: Clock;
   readonly log: Logger;
@@ -112,7 +140,7 @@ interface DoorParts {
 
 /** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
 async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> {
-  const { flags, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
+  const { flags, environment, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -135,6 +163,7 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     metrics: metrics.registry,
     version: VERSION,
     readiness,
+    hasDebugPages: environment.hasDebugPages,
     log: log.scope('http'),
   });
   scope.add(doors);
@@ -160,11 +189,17 @@ function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | und
   return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
 }
 
-function meshOptionsOf(flags: DiscoveryFlags, meshConfig: MeshConfigJson, log: Logger): MeshOptions {
+function meshOptionsOf(
+  flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
+  meshConfig: MeshConfigJson,
+  log: Logger,
+): MeshOptions {
   return {
     meshConfig,
     clusterId: flags.clusterID,
     clusterDomain: flags.domain,
+    flags: environment.flags,
     onError: (collection, key, error) =>
       log.error('derivation failed', { collection, key, error: String(error) }),
   };
@@ -195,14 +230,7 @@ interface FolderObjects extends Disposable {
   readonly filter: NamespaceFilter;
 }
 
-interface FolderParts {
-  readonly mesh: Mesh;
-  readonly settings: MeshSettings;
-  readonly heldBack: HeldBackController;
-  readonly log: Logger;
-}
-
-async function openFolder(folder: string, parts: FolderParts): Promise<FolderObjects> {
+async function openFolder(folder: string, parts: SourceParts): Promise<FolderObjects> {
   const { mesh, settings, heldBack, log } = parts;
   const sink = {
     apply(batch: SourceBatch): void {
@@ -219,13 +247,18 @@ async function openFolder(folder: string, parts: FolderParts): Promise<FolderObj
   return { filter, [Symbol.dispose]: () => source[Symbol.dispose]() };
 }
 
-function openSettings(flags: DiscoveryFlags, clock: Clock, log: Logger): MeshSettings {
+function openSettings(
+  flags: DiscoveryFlags,
+  { revision, sharedMeshConfig }: DiscoveryEnvironment,
+  clock: Clock,
+  log: Logger,
+): MeshSettings {
   return new MeshSettings({
     meshConfigFile: flags.meshConfig,
     networksFile: flags.networksConfig,
     namespace: flags.namespace,
-    revision: process.env['REVISION'] ?? '',
-    sharedConfigMap: process.env['SHARED_MESH_CONFIG'] ?? '',
+    revision,
+    sharedConfigMap: sharedMeshConfig,
     clock,
     log: log.scope('meshconfig'),
   });
@@ -246,16 +279,22 @@ function addressOf(flag: string): HostPort | undefined {
 /** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. */
 async function openAuthority(
   flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
   meshConfig: MeshConfigJson,
   log: Logger,
 ): Promise<CertificateAuthority | undefined> {
-  if (process.env['ENABLE_CA_SERVER'] === 'false' || flags.secureGRPCAddr === '') return undefined;
+  if (!environment.hasCertificateAuthority || flags.secureGRPCAddr === '') return undefined;
+  const { defaultCertificateTtlMs, maxCertificateTtlMs } = environment;
   const authority = await openCertificateAuthority({
     folder: join(stateFolder(), 'ca'),
-    pluggedInFolder: process.env['ROOT_CA_DIR'] ?? './etc/cacerts',
+    pluggedInFolder: environment.rootCaFolder,
     trustDomain: meshConfig.trustDomain ?? 'cluster.local',
     trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: defaultSignerOptions,
+    signer: {
+      ...defaultSignerOptions,
+      ...(defaultCertificateTtlMs === undefined ? {} : { defaultTtlMs: defaultCertificateTtlMs }),
+      ...(maxCertificateTtlMs === undefined ? {} : { maxTtlMs: maxCertificateTtlMs }),
+    },
     tokenVerifiers: [],
     clock: systemClock(),
     log: log.scope('ca'),

@@ -393,6 +393,6 @@ test('a Gateway API rewrite to "/" cuts the matched prefix off and leaves one sl
 
 test('mirrors get the suffix of Envoy where that is asked for', () => {
   const { route } = built({ ...TO_A, mirror: { host: 'm' } }, { shadowSuffix: true });
-  const [mirror] = (route as { requestMirrorPolicies: readonly JsonObject[] }).requestMirrorPolicies;
+  const [mirror] = (route as JsonObject)['requestMirrorPolicies'] as readonly JsonObject[];
   deepStrictEqual(mirror?.['disableShadowHostSuffixAppend'] ?? false, false);
 });
