@@ -28,7 +28,7 @@ export interface DiscoveryFlags {
 }
 
 /** Istio's flags that have no meaning for this control plane, with what they take. */
-const WITHOUT_EFFECT: readonly string[] = [
+export const FLAGS_WITHOUT_EFFECT: readonly string[] = [
   '--clusterAliases <aliases>',
   '--caCertFile <file>',
   '--tlsCertFile <file>',
@@ -77,7 +77,7 @@ export function withDiscoveryFlags(command: Command): Command {
       'default:info',
     )
     .option('--log_as_json [enabled]', 'log lines as JSON');
-  for (const flags of WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
+  for (const flags of FLAGS_WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
   return command;
 }
 
@@ -87,7 +87,7 @@ export function discoveryFlags(
   environment: Pick<DiscoveryEnvironment, 'clusterId' | 'namespace'>,
 ): DiscoveryFlags {
   const text = (name: string): string => String(options[name] ?? '');
-  const known = new Set(WITHOUT_EFFECT.map((flag) => new Option(flag).attributeName()));
+  const known = new Set(FLAGS_WITHOUT_EFFECT.map((flag) => new Option(flag).attributeName()));
   return {
     httpAddr: text('httpAddr'),
     httpsAddr: text('httpsAddr'),

@@ -40,13 +40,13 @@ COMPLIANCE_POLICY | | never | FIPS and post-quantum policies are not built; igno
 DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | no | debug pages answer callers on this machine only
 DEFAULT_WORKLOAD_CERT_TTL | 24h | yes | life of certificates whose caller asks for none
 DISABLE_SHADOW_HOST_SUFFIX | true | yes | mirrored requests keep their host name
-DISABLE_TRACK_REMAINING_CB_METRICS | true | no | Envoy's gauges of what circuit breakers have left stay off
-ENABLE_100_CONTINUE_HEADERS | true | no | 100 Continue is always passed on
+DISABLE_TRACK_REMAINING_CB_METRICS | true | yes | Envoy's gauges of what circuit breakers have left are off
+ENABLE_100_CONTINUE_HEADERS | true | yes | 100 Continue of an application is passed on
 ENABLE_CA_SERVER | true | yes | without it there is no certificate authority and no TLS port
 ENABLE_CLUSTER_TRUST_BUNDLE_API | false | no | ClusterTrustBundles are not read yet
 ENABLE_DEBUG_ENDPOINT_AUTH | true | no | debug pages answer callers on this machine only
 ENABLE_DEBUG_ON_HTTP | true | yes | whether there are debug pages
-ENABLE_ENHANCED_DESTINATIONRULE_MERGE | true | no | rules merge with regard to exportTo, always
+ENABLE_ENHANCED_DESTINATIONRULE_MERGE | true | yes | DestinationRules merge with regard to exportTo
 ENABLE_GATEWAY_API_INFERENCE_EXTENSION | false | no | Gateway API is not built yet
 ENABLE_GATEWAY_API_MANUAL_DEPLOYMENT | true | no | Gateway API is not built yet
 ENABLE_HCM_INTERNAL_NETWORKS | false | no | several networks are not built yet
@@ -54,7 +54,7 @@ ENABLE_INGRESS_WAYPOINT_ROUTING | true | no | ambient is not built yet
 ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES | false | no | ambient is not built yet
 ENABLE_LAZY_SIDECAR_EVALUATION | true | no | scopes are made for connected proxies only, always
 ENABLE_LEADER_ELECTION | true | no | nothing is written to a cluster yet
-ENABLE_LOCALITY_WEIGHTED_LB_CONFIG | false | no | localities are weighted where a rule distributes or fails over
+ENABLE_LOCALITY_WEIGHTED_LB_CONFIG | false | yes | localities are weighted in every cluster
 ENABLE_MCS_AUTO_EXPORT | false | no | multi-cluster services are not built
 ENABLE_MCS_CLUSTER_LOCAL | false | no | multi-cluster services are not built
 ENABLE_MCS_HOST | false | no | multi-cluster services are not built
@@ -62,7 +62,7 @@ ENABLE_MCS_SERVICE_DISCOVERY | false | no | multi-cluster services are not built
 ENABLE_MULTICLUSTER_HEADLESS | true | no | several clusters are not built yet
 ENABLE_NATIVE_SIDECARS | auto | no | nothing is injected yet
 ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY | true | no | Gateway API is not built yet
-ENABLE_TLS_ON_SIDECAR_INGRESS | false | no | TLS of a Sidecar's ingress listener is not served
+ENABLE_TLS_ON_SIDECAR_INGRESS | false | yes | TLS of a Sidecar's ingress listener counts
 ENABLE_VTPROTOBUF | true | no | a library of Go
 ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS | false | no | ambient is not built yet
 ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
@@ -76,7 +76,7 @@ INJECT_ENABLED | true | no | nothing is injected yet
 ISTIOD_CUSTOM_HOST | | no | the control plane's certificate shows Istio's own names only
 ISTIO_AGENT_ENABLE_WASM_REMOTE_LOAD_CONVERSION | true | no | decided by the agent
 ISTIO_DELTA_XDS | true | no | clients choose between delta and state of the world
-ISTIO_DUAL_STACK | false | no | one family per proxy, the first that it names
+ISTIO_DUAL_STACK | false | yes | proxies with addresses of both families use both
 ISTIO_ENABLE_CONTROLLER_QUEUE_METRICS | false | no | there are no such queues
 ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS | false | no | one family per proxy
 ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | no | requests are limited in size by the server itself
@@ -94,7 +94,7 @@ KUBERNETES_SERVICE_HOST | | yes | where the API server is, in a pod
 K_REVISION | | no | a name that one platform sets
 LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES | false | no | Telemetry is not built yet
 LOCAL_CLUSTER_SECRET_WATCHER | false | no | several clusters are not built yet
-MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP | 1 | no | always one
+MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP | 1 | yes | connections that a listener takes at once; 0: as many as there are
 MAX_WORKLOAD_CERT_TTL | 2160h | yes | longest life of a certificate
 MCS_API_GROUP | multicluster.x-k8s.io | no | multi-cluster services are not built
 MCS_API_VERSION | v1alpha1 | no | multi-cluster services are not built
@@ -102,10 +102,10 @@ METRICS_LOCALHOST_ACCESS_ONLY | false | no | --monitoringAddr says who can ask f
 MUTEX_PROFILE_FRACTION | 1000 | no | Go's profiler
 PILOT_AGENT_MERGE_ENVOY_STATS | true | no | decided by the agent
 PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | no | Envoy's own limit holds
-PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE | false | no | a Sidecar's ingress listeners stand in the place of services'
+PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE | false | yes | ports of services are served beside a Sidecar's ingress listeners
 PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet
-PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | no | endpoints that are not ready are sent as Istio does by default
+PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | yes | endpoints that are not ready are sent, unless panic might use them
 PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | no | nothing is written to a cluster yet
 PILOT_CERT_PROVIDER | istiod | never | the control plane's certificate comes from the built-in authority only
 PILOT_CONVERT_SIDECAR_SCOPE_CONCURRENCY | 1 | no | a matter of speed in Go
@@ -114,8 +114,8 @@ PILOT_DEBOUNCE_AFTER | 100ms | no | pushes wait as long as the work behind them 
 PILOT_DEBOUNCE_MAX | 10s | no | pushes wait as long as the work behind them takes, not for a fixed time
 PILOT_DISABLE_MX_ALPN | false | no | istio-peer-exchange is never offered
 PILOT_DNS_CARES_UDP_MAX_QUERIES | 100 | no | Envoy's own setting holds
-PILOT_DNS_JITTER_DURATION | 100ms | no | always 100ms
-PILOT_DRAINING_LABEL | istio.io/draining | no | always that label
+PILOT_DNS_JITTER_DURATION | 100ms | yes | look-ups of many proxies are spread over this time
+PILOT_DRAINING_LABEL | istio.io/draining | yes | the label of endpoints that take no new sessions
 PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN | true | yes | names with a dot at their end are routed too
 PILOT_ENABLE_AGENTGATEWAY | false | no | another data plane
 PILOT_ENABLE_ALPHA_GATEWAY_API | false | no | Gateway API is not built yet
@@ -127,28 +127,28 @@ PILOT_ENABLE_CA_CRL | true | no | revocation lists are not distributed yet
 PILOT_ENABLE_CDS_CACHE | true | no | everything generated is shared, always
 PILOT_ENABLE_CROSS_CLUSTER_WORKLOAD_ENTRY | true | no | several clusters are not built yet
 PILOT_ENABLE_EDS_DEBOUNCE | true | no | pushes wait as long as the work behind them takes
-PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES | false | no | headless services keep the original destination
+PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES | false | yes | headless services are balanced like others
 PILOT_ENABLE_GATEWAY_API | true | no | Gateway API is not built yet
 PILOT_ENABLE_GATEWAY_API_COPY_LABELS_ANNOTATIONS | true | no | Gateway API is not built yet
 PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER | true | no | Gateway API is not built yet
 PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER | true | no | Gateway API is not built yet
 PILOT_ENABLE_GATEWAY_API_STATUS | true | no | Gateway API is not built yet
 PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER | false | no | TCP of headless services has a listener per endpoint
-PILOT_ENABLE_IP_AUTOALLOCATE | true | no | no addresses are given to ServiceEntries yet
-PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES | true | no | Services select WorkloadEntries, always
+PILOT_ENABLE_IP_AUTOALLOCATE | true | yes | hosts of ServiceEntries without addresses get some
+PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES | true | yes | selectors of Services select WorkloadEntries too
 PILOT_ENABLE_METADATA_EXCHANGE | true | no | who calls is known by certificate and headers (decision 003)
-PILOT_ENABLE_MONGO_FILTER | true | no | bytes of databases are passed on as they are
+PILOT_ENABLE_MONGO_FILTER | true | yes | ports of protocol Mongo are understood, for statistics
 PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | no | one external authorizer per workload
-PILOT_ENABLE_MYSQL_FILTER | false | no | bytes of databases are passed on as they are
+PILOT_ENABLE_MYSQL_FILTER | false | no | stock Envoy has no such filter
 PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nothing is written to a cluster yet
-PILOT_ENABLE_PERSISTENT_SESSION_FILTER | false | no | persistent sessions are not built yet
-PILOT_ENABLE_QUIC_LISTENERS | false | no | gateways do not listen on UDP yet
+PILOT_ENABLE_PERSISTENT_SESSION_FILTER | false | yes | sessions stay with an endpoint where labels of a Service ask for it
+PILOT_ENABLE_QUIC_LISTENERS | false | yes | HTTPS servers of gateways speak HTTP/3 too, where the Service has the UDP port
 PILOT_ENABLE_RDS_CACHE | true | no | everything generated is shared, always
-PILOT_ENABLE_REDIS_FILTER | false | no | bytes of databases are passed on as they are
+PILOT_ENABLE_REDIS_FILTER | false | yes | ports of protocol Redis are understood, and requests are sent one by one
 PILOT_ENABLE_REMOTE_CREDENTIALS_CONTROLLER | true | no | several clusters are not built yet
 PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION | true | no | virtual hosts are shared between tables instead
 PILOT_ENABLE_SENDING_HBONE | false | no | ambient is not built yet
-PILOT_ENABLE_SERVICEENTRY_SELECT_PODS | true | no | ServiceEntries select pods, always
+PILOT_ENABLE_SERVICEENTRY_SELECT_PODS | true | yes | selectors of ServiceEntries select pods too
 PILOT_ENABLE_SIDECAR_LISTENING_HBONE | false | no | ambient is not built yet
 PILOT_ENABLE_TELEMETRY_LABEL | true | no | metrics need the labels
 PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION | true | no | nothing registers itself yet
@@ -160,15 +160,15 @@ PILOT_ENVOY_FILTER_STATS | false | no | there are no such metrics
 PILOT_FILTER_GATEWAY_CLUSTER_CONFIG | false | no | gateways see all clusters of their scope
 PILOT_GATEWAY_API_CONTROLLER_NAME | istio.io/gateway-controller | no | Gateway API is not built yet
 PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME | istio | no | Gateway API is not built yet
-PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | no | always 15s
+PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | yes | how long a TLS handshake at a gateway may take
 PILOT_HBONE_INITIAL_CONNECTION_WINDOW_SIZE | | no | ambient is not built yet
 PILOT_HBONE_INITIAL_STREAM_WINDOW_SIZE | | no | ambient is not built yet
-PILOT_HTTP10 | false | no | HTTP/1.0 is not served
+PILOT_HTTP10 | false | yes | HTTP/1.0 is served, not only to proxies that ask for it
 PILOT_IGNORE_RESOURCES | | no | all kinds are read
 PILOT_INCLUDE_RESOURCES | | no | all kinds are read
 PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS | | no | several clusters are not built yet
-PILOT_IP_AUTOALLOCATE_IPV4_PREFIX | 240.240.0.0/16 | no | no addresses are given to ServiceEntries yet
-PILOT_IP_AUTOALLOCATE_IPV6_PREFIX | 2001:2::/48 | no | no addresses are given to ServiceEntries yet
+PILOT_IP_AUTOALLOCATE_IPV4_PREFIX | 240.240.0.0/16 | yes | the range of such addresses
+PILOT_IP_AUTOALLOCATE_IPV6_PREFIX | 2001:2::/48 | yes | the range of such addresses
 PILOT_JWT_ENABLE_REMOTE_JWKS | false | no | the control plane fetches key sets
 PILOT_JWT_PUB_KEY_REFRESH_INTERVAL | 20m | no | key sets are refreshed in a rhythm of their own
 PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itself
@@ -176,15 +176,15 @@ PILOT_MULTICLUSTER_KUBECONFIG_PATH | | no | several clusters are not built yet
 PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API | true | no | Gateway API is not built yet
 PILOT_MX_ADDITIONAL_LABELS | | no | Telemetry is not built yet
 PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME | cni.istio.io/not-ready | no | nothing is written to a cluster yet
-PILOT_PERSISTENT_SESSION_HEADER_LABEL | istio.io/persistent-session-header | no | persistent sessions are not built yet
-PILOT_PERSISTENT_SESSION_LABEL | istio.io/persistent-session | no | persistent sessions are not built yet
+PILOT_PERSISTENT_SESSION_HEADER_LABEL | istio.io/persistent-session-header | yes | the label that asks for sessions by header
+PILOT_PERSISTENT_SESSION_LABEL | istio.io/persistent-session | yes | the label that asks for sessions by cookie
 PILOT_PREFER_SENDING_HBONE | false | no | ambient is not built yet
 PILOT_PUSH_THROTTLE | 0 | no | what is pushed is shared; nothing needs throttling
 PILOT_REMOTE_CLUSTER_TIMEOUT | 30s | no | several clusters are not built yet
-PILOT_SCOPE_GATEWAY_TO_NAMESPACE | false | no | Gateways select workloads of all namespaces
-PILOT_SEND_UNHEALTHY_ENDPOINTS | false | no | endpoints that are not ready are sent as Istio does by default
+PILOT_SCOPE_GATEWAY_TO_NAMESPACE | false | yes | Gateways select workloads of their own namespace only
+PILOT_SEND_UNHEALTHY_ENDPOINTS | false | yes | endpoints that are not ready are always sent, and panic is off
 PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
-PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | no | sidecars do not take the peer's address for the client's
+PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
 PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | no | peers of other trust domains are refused, always
 PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
 PILOT_TRACE_SAMPLING | 1 | no | tracing is not built yet

@@ -11,7 +11,7 @@ import type { ProxyConfigSpec } from '#api/proxy-config.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { effectiveProxyConfig } from '#model/proxy-config.ts';
 import type { AddressBlock } from './address-block.ts';
-import { ownProxyConfig } from './agent-environment.ts';
+import { mergesMetrics, ownProxyConfig } from './agent-environment.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { Replica, type ReplicaSurroundings } from './replica.ts';
 import { explainSystemError } from './system-error.ts';
@@ -81,8 +81,12 @@ export class Supervisor {
     }
     for (const [key, object] of desired) {
       const rollout = this.#rollouts.get(key) ?? this.#addRollout(key);
-      const workingDir = this.#workingDirOf(object);
-      rollout.update({ object, workingDir, proxyConfig: this.#proxyConfigOf(object) });
+      rollout.update({
+        object,
+        workingDir: this.#workingDirOf(object),
+        proxyConfig: this.#proxyConfigOf(object),
+        mergesMetrics: mergesMetrics(object.spec.annotations, this.#meshConfig.enablePrometheusMerge),
+      });
     }
   }
 
@@ -133,7 +137,7 @@ export class Supervisor {
 
   #startReplica(desired: DesiredWorkload, number: number, onChange: () => void): Replica {
     const { block, around, controlPlane } = this.#options;
-    const { object, workingDir, proxyConfig } = desired;
+    const { object, ...start } = desired;
     const { namespace, name: workload } = object;
     const { serviceAccount } = object.spec;
     const addresses = block.allocate();
@@ -142,8 +146,7 @@ export class Supervisor {
         object,
         replica: number,
         addresses,
-        workingDir,
-        proxyConfig,
+        ...start,
         issueToken: () => controlPlane.issueToken({ namespace, serviceAccount, workload, replica: number }),
         onChange: () => {
           if (!replica.isStopping) this.#report(replica);
