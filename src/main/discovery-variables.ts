@@ -30,11 +30,11 @@ BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token 
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
 CA_TRUSTED_NODE_ACCOUNTS | | never | would let an account ask for certificates of others; not built
 CERT_SIGNER_DOMAIN | | never | certificates come from the built-in authority only
-CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | the root is not rotated by itself
+CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane watches its root
 CITADEL_SELF_SIGNED_CA_CERT_TTL | 87600h | no | the root lives for ten years
 CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
-CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is not rotated by itself
-CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE | 20 | no | the root is not rotated by itself
+CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is looked at every few seconds
+CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE | 20 | no | the root is replaced in the last fifth of its life
 CLUSTER_ID | Kubernetes | yes | name of the cluster, where --clusterID does not say it
 COMPLIANCE_POLICY | | never | FIPS and post-quantum policies are not built; ignoring one would break a promise
 DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | no | debug pages answer callers on this machine only
