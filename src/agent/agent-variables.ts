@@ -24,10 +24,10 @@ CA_ROOT_CA | | yes | file of the roots by which the authority is known
 CLOUD_PLATFORM | | no | the node does not describe its platform
 CREDENTIAL_FETCHER_TYPE | JWT | never | the identity is proven by a token in a file only
 CREDENTIAL_IDENTITY_PROVIDER | GoogleComputeEngine | no | only other kinds of proof need it
-DISABLE_ENVOY | false | never | agents without an Envoy are not built
-DNS_FORWARD_PARALLEL | false | no | DNS is not captured yet
-DNS_FORWARD_TIMEOUT | 5s | no | DNS is not captured yet
-DNS_PROXY_ADDR | localhost:15053 | no | DNS is not captured yet
+DISABLE_ENVOY | false | yes | no Envoy is started: the agent serves a gRPC library
+DNS_FORWARD_PARALLEL | false | yes | all name servers are asked at once
+DNS_FORWARD_TIMEOUT | 5s | yes | how long a name server may take
+DNS_PROXY_ADDR | localhost:15053 | yes | where captured DNS is answered
 DRY_RUN_FILE_PATH | | no | of Istio's iptables program
 ECC_CURVE | P256 | no | keys are ECDSA P-256, or RSA where a size is given
 ECC_SIGNATURE_ALGORITHM | | no | keys are ECDSA P-256, or RSA where a size is given
@@ -45,7 +45,7 @@ FILE_MOUNTED_CERTS | false | no | PROV_CERT names certificates in files
 GCP_METADATA | | no | the node does not describe its platform
 GCP_QUOTA_PROJECT | | no | the node does not describe its platform
 GCP_ZONE | | no | the node does not describe its platform
-GRPC_XDS_BOOTSTRAP | etc/istio/proxy/grpc-bootstrap.json | no | proxyless clients are not set up by the agent yet
+GRPC_XDS_BOOTSTRAP | etc/istio/proxy/grpc-bootstrap.json | yes | file that leads gRPC libraries to the agent
 HOST_IP | | no | addresses in tracers are written out
 HTTP_STRIP_FRAGMENT_FROM_PATH_UNSAFE_IF_DISABLED | true | never | fragments never reach a route unseen
 INBOUND_INTERCEPTION_MODE | | no | of Istio's iptables program
@@ -64,7 +64,7 @@ ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE | | no | of Istio's iptables program
 ISTIO_PROMETHEUS_ANNOTATIONS | | yes | where the application's own metrics are
 JWT_POLICY | third-party-jwt | never | tokens are bound to their audience
 MINIMUM_DRAIN_DURATION | 5s | no | draining ends after terminationDrainDuration
-OUTPUT_CERTS | | never | keys are not written to disk
+OUTPUT_CERTS | | yes | folder in which gRPC libraries find key and certificate
 PEER_METADATA_DISCOVERY | false | no | who calls is known by certificate and headers
 PKCS8_KEY | false | no | keys never leave the agent's memory
 POD_NAME | | yes | the workload's instance
