@@ -233,6 +233,8 @@ class OptionReader {
       drainDurationMs: this.config.drainDurationMs,
       terminationDrainDurationMs: this.config.terminationDrainDurationMs,
       concurrency: this.#concurrency(),
+      fileFlushIntervalMs: this.config.fileFlushIntervalMs,
+      fileFlushMinSizeKib: this.config.fileFlushMinSizeKib,
       logLevel: levels.find((level) => !level.includes(':')) ?? 'warning',
       componentLogLevel: this.#flags.proxyComponentLogLevel ?? components,
     };

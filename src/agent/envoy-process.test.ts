@@ -32,6 +32,8 @@ function makeProcess(name: string, script: string, change: Partial<EnvoySettings
     drainDurationMs: 1000,
     terminationDrainDurationMs: 0,
     concurrency: 1,
+    fileFlushIntervalMs: 1000,
+    fileFlushMinSizeKib: 0,
     logLevel: 'warning',
     componentLogLevel: '',
     ...change,

@@ -29,6 +29,10 @@ export interface EnvoySettings {
   readonly terminationDrainDurationMs: number;
   /** Worker threads; 0: one per core. */
   readonly concurrency: number;
+  /** How long access logs are kept in memory at most. */
+  readonly fileFlushIntervalMs: number;
+  /** How much of them, in KiB; 0: Envoy's own limit. */
+  readonly fileFlushMinSizeKib: number;
   readonly logLevel: string;
   /** `component:level` pairs; '' for none. */
   readonly componentLogLevel: string;
@@ -55,7 +59,11 @@ export function envoyArguments(settings: EnvoySettings): readonly string[] {
     ['--drain-time-s', String(Math.ceil(settings.drainDurationMs / 1000))],
     ['--drain-strategy', 'immediate'],
     ['--local-address-ip-version', settings.addressFamily],
-    ['--file-flush-interval-msec', '1000'],
+    ['--file-flush-interval-msec', String(settings.fileFlushIntervalMs)],
+    [
+      '--file-flush-min-size-kb',
+      settings.fileFlushMinSizeKib > 0 ? String(settings.fileFlushMinSizeKib) : '',
+    ],
     ['-l', settings.logLevel],
     ['--component-log-level', settings.componentLogLevel],
     ['--concurrency', settings.concurrency > 0 ? String(settings.concurrency) : ''],

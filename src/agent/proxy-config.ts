@@ -22,6 +22,9 @@ export interface ProxyConfig {
   readonly terminationDrainDurationMs: number;
   /** Worker threads; 0 means one per core, undefined means not set. */
   readonly concurrency: number | undefined;
+  readonly fileFlushIntervalMs: number;
+  /** 0: Envoy's own. */
+  readonly fileFlushMinSizeKib: number;
   readonly proxyMetadata: ReadonlyMap<string, string>;
   readonly runtimeValues: ReadonlyMap<string, string>;
   readonly extraStatTags: readonly string[];
@@ -59,6 +62,8 @@ export function parseProxyConfig(text: string): Result<ParsedProxyConfig, string
     drainDurationMs: fields.duration('drainDuration', 45_000),
     terminationDrainDurationMs: fields.duration('terminationDrainDuration', 5000),
     concurrency: raw['concurrency'] === undefined ? undefined : fields.count('concurrency', 2),
+    fileFlushIntervalMs: fields.duration('fileFlushInterval', 1000),
+    fileFlushMinSizeKib: fields.count('fileFlushMinSizeKb', 0),
     proxyMetadata: fields.texts('proxyMetadata'),
     runtimeValues: fields.texts('runtimeValues'),
     extraStatTags: fields.list('extraStatTags'),

@@ -10,6 +10,8 @@ const STRICT_NAME = /^[-_A-Za-z0-9]+$/;
 const PROBE_NAME = /^[-A-Za-z0-9]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the characters that a header value may not have
 const FORBIDDEN_IN_VALUE = /[\u0000-\u0008\u000a-\u001f\u007f]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what ends a header, which Envoy refuses anywhere in one
+const BREAKS_LINE = /[\u0000\r\n]/;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([':method', ':scheme', ':authority', ':path', ':status']);
 const JWT_CLAIM_PREFIX = '@request.auth.claims';
 
@@ -40,6 +42,13 @@ export function isAuthorityHeader(name: string): boolean {
 export function checkMatchHeaderName(name: string, path: string, findings: Findings): void {
   if (isJwtClaimHeader(name) || PSEUDO_HEADERS.has(name) || TOKEN.test(name)) return;
   findings.add('LTN2050', path, { header: show(name) });
+}
+
+/** A text that becomes (a part of) a header: without line breaks, or Envoy refuses it. */
+export function checkHeaderText(text: string | undefined, path: string, findings: Findings): void {
+  if (!BREAKS_LINE.test(text ?? '')) return;
+  const cure = 'Remove the line break.';
+  findings.add('LTN2034', path, { value: show(text), problem: 'a header cannot hold a line break', cure });
 }
 
 /** A header name of letters, digits, "-" and "_" only. */
@@ -80,7 +89,7 @@ export function checkHeaderOperations(
 }
 
 function checkChangeable(name: string, mayBeAuthority: boolean, path: string, findings: Findings): void {
-  if (name === '') findings.add('LTN2050', path, { header: show(name) });
+  if (name === '' || BREAKS_LINE.test(name)) findings.add('LTN2050', path, { header: show(name) });
   else if (
     (name.startsWith(':') || isAuthorityHeader(name)) &&
     !(mayBeAuthority && isAuthorityHeader(name))

@@ -11,7 +11,7 @@ import {
   checkRegex,
 } from './field-rules.ts';
 import { type Findings, show } from './findings.ts';
-import { checkCorsHeaderName } from './header-rules.ts';
+import { checkCorsHeaderName, checkHeaderText } from './header-rules.ts';
 import { checkStringMatchRegex } from './string-match-rules.ts';
 import { suggest } from './suggestion.ts';
 import type { CorsPolicy, HttpFaultInjection, HttpRetry, HttpRewrite, HttpRoute } from './virtual-service.ts';
@@ -89,6 +89,9 @@ const NAMED_STATUSES: readonly (readonly [number, number])[] = [
 
 type DirectResponse = NonNullable<HttpRoute['directResponse']>;
 
+/** 0 stands for 301. */
+const REDIRECT_CODES: readonly number[] = [0, 301, 302, 303, 307, 308];
+
 /** Source: validateHTTPRedirect. */
 export function checkRedirect(route: HttpRoute, path: string, findings: Findings): void {
   const redirect = route.redirect;
@@ -112,7 +115,15 @@ export function checkRedirect(route: HttpRoute, path: string, findings: Findings
   }
   if (redirectCode !== 0 && (redirectCode < 300 || redirectCode > 399)) {
     findings.add('LTN2032', `${at}.redirectCode`, { value: String(redirectCode), min: '300', max: '399' });
+  } else if (!REDIRECT_CODES.includes(redirectCode)) {
+    findings.add('LTN2034', `${at}.redirectCode`, {
+      value: String(redirectCode),
+      problem: 'Envoy redirects with 301, 302, 303, 307 and 308 only',
+      cure: 'Write one of these.',
+    });
   }
+  for (const field of ['uri', 'prefixRewrite', 'authority'] as const)
+    checkHeaderText(redirect[field], `${at}.${field}`, findings);
   if (scheme !== '' && scheme !== 'http' && scheme !== 'https') {
     findings.add('LTN2034', `${at}.scheme`, {
       value: show(scheme),
@@ -153,6 +164,8 @@ export function checkRewrite(rewrite: HttpRewrite | undefined, path: string, fin
   if (uri === '' && regex === undefined && authority === '') {
     findings.add('LTN2039', path, { fields: 'uri, uriRegexRewrite and authority' });
   }
+  checkHeaderText(uri, `${path}.uri`, findings);
+  checkHeaderText(authority, `${path}.authority`, findings);
   if (regex === undefined) return;
   const at = `${path}.uriRegexRewrite`;
   if ((regex.match ?? '') === '') findings.missing(at, 'match');

@@ -89,7 +89,9 @@ function checkMatch(match: HttpMatch, path: string, findings: Findings): void {
   checkStringMatch(match.method, `${path}.method`, findings);
   checkStringMatch(match.authority, `${path}.authority`, findings);
   for (const name of Object.keys(match.queryParams ?? {})) {
-    checkStringMatch(match.queryParams?.[name], fieldPath(`${path}.queryParams`, name), findings);
+    const at = fieldPath(`${path}.queryParams`, name);
+    if (name === '') findings.add('LTN2035', at, { field: 'the name of a query parameter' });
+    checkStringMatch(match.queryParams?.[name], at, findings);
   }
   if ((match.port ?? 0) !== 0) checkPort(match.port, `${path}.port`, findings);
   checkMatchLabels(match.sourceLabels, `${path}.sourceLabels`, findings);

@@ -84,6 +84,9 @@ function checkSniHost(host: string, spec: VirtualServiceSpec, path: string, find
     findings.add('LTN2103', path, { host: show(host) });
 }
 
+/** Envoy adds weights up in 32 bits. */
+const MAX_TOTAL_WEIGHT = 2 ** 32 - 1;
+
 /** Destinations and their weights; of several at least one must have a weight. */
 export function checkWeights(
   destinations: readonly WeightedDestination[],
@@ -99,6 +102,9 @@ export function checkWeights(
     total += item.weight ?? 0;
   }
   if (destinations.length > 1 && total === 0) findings.add('LTN2101', path);
+  if (total > MAX_TOTAL_WEIGHT) {
+    findings.add('LTN2032', path, { value: String(total), min: '0', max: String(MAX_TOTAL_WEIGHT) });
+  }
 }
 
 /** Host, subset and port of a destination; absent is fine here. */

@@ -114,6 +114,31 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       'LTN2052 http[0].headers.request.add.x',
     ],
     [
+      'what Envoy has no redirect for',
+      'hosts: [a]\nhttp: [{redirect: {uri: /x, redirectCode: 304}}]',
+      'LTN2034 http[0].redirect.redirectCode',
+    ],
+    [
+      'line breaks in what becomes a header',
+      'hosts: [a]\nhttp: [{rewrite: {uri: "/a\\nb", authority: "c\\rd"}, headers: {request: {set: {"e\\nf": x}, remove: ["g\\nh"]}}, route: [{destination: {host: a}}]}]',
+      'LTN2050 http[0].headers.request.set["e\\nf"]',
+      'LTN2050 http[0].headers.request.remove[0]',
+      'LTN2034 http[0].rewrite.uri',
+      'LTN2034 http[0].rewrite.authority',
+    ],
+    [
+      'a query parameter without a name',
+      'hosts: [a]\nhttp: [{match: [{queryParams: {"": {exact: x}}}], route: [{destination: {host: a}}]}]',
+      'LTN2035 http[0].match[0].queryParams[""]',
+    ],
+    [
+      'weights beyond 32 bits, and negative ones',
+      'hosts: [a]\nhttp: [{route: [{destination: {host: a}, weight: 2147483647}, {destination: {host: b}, weight: 2147483647}, {destination: {host: c}, weight: 2147483647}]}, {match: [{port: 1}], route: [{destination: {host: a}, weight: -1}, {destination: {host: b}, weight: 2}]}]',
+      'LTN2032 http[0].route',
+      'LTN2033 http[1].route[0].weight',
+      'IST0130 http[1]',
+    ],
+    [
       'a fault without content',
       'hosts: [a]\nhttp: [{fault: {}, route: [{destination: {host: a}}]}]',
       'LTN2039 http[0].fault',

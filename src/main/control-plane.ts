@@ -12,12 +12,13 @@ import { referenceWarnings } from '#api/reference-check.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, LogLevels } from '#base/logger.ts';
-import { objectKey } from '#base/object-ref.ts';
+import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type {
   ControlPlane,
@@ -93,6 +94,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     metrics: metrics.registry,
     version: VERSION,
     readiness: new Readiness(),
+    hasDebugPages: true,
     log: log.scope('http'),
   });
   return controlPlane({ mesh, door, doors, authority: authority.value, heldBack, keySets });
@@ -128,10 +130,10 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       onChange(objectsOf(mesh, kind));
       return mesh.engine.watch(objects.of(kind), () => onChange(objectsOf(mesh, kind)));
     },
-    warnings(refs) {
-      const wanted = new Set(refs.map(objectKey));
-      const all = [...referenceWarnings(objects.all()), ...findingsOf(mesh)];
-      return all.filter(({ resource }) => resource !== undefined && wanted.has(objectKey(resource)));
+    warnings: (refs) => warningsOf(mesh, refs),
+    configure(meshConfig) {
+      mesh.meshConfig.set(MESH_KEY, meshConfig);
+      driver.poke();
     },
     findings: () => findingsOf(mesh),
     setReplica(replica) {
@@ -169,6 +171,12 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
 
 function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
   return { pem: () => rotation.rootsPem, watch: (changed) => rotation.watch(changed) };
+}
+
+function warningsOf(mesh: Mesh, refs: readonly ObjectRef[]): readonly Diagnostic[] {
+  const wanted = new Set(refs.map(objectKey));
+  const all = [...referenceWarnings(mesh.objects.all()), ...findingsOf(mesh)];
+  return all.filter(({ resource }) => resource !== undefined && wanted.has(objectKey(resource)));
 }
 
 function findingsOf(mesh: Mesh): Diagnostic[] {

@@ -21,6 +21,7 @@ export interface DiscoveryDoorOptions {
   readonly metrics: MetricRegistry;
   readonly version: string;
   readonly readiness: Readiness;
+  readonly hasDebugPages: boolean;
   readonly log: Logger;
 }
 
@@ -39,7 +40,7 @@ export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise
     readyRoute(readiness),
     { path: '/metrics', access: 'open', answer: page },
     { path: '/version', access: 'open', answer: () => textAnswer(200, `${version}\n`) },
-    ...debugRoutes(debugSource(options)),
+    ...(options.hasDebugPages ? debugRoutes(debugSource(options)) : []),
   ];
   const doors: HttpDoor[] = [];
   const open = async (address: HostPort | undefined): Promise<number> => {

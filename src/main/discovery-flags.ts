@@ -4,6 +4,7 @@
  */
 import { Command, Option } from 'commander';
 import { parseDurationMs } from '#base/duration.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 
 /** Where the control plane listens and what it reads. An address is `host:port` or `:port`; '' turns the door off. */
 export interface DiscoveryFlags {
@@ -14,6 +15,7 @@ export interface DiscoveryFlags {
   readonly monitoringAddr: string;
   readonly configDir: string;
   readonly meshConfig: string;
+  readonly networksConfig: string;
   readonly registries: readonly string[];
   readonly domain: string;
   readonly clusterID: string;
@@ -26,8 +28,7 @@ export interface DiscoveryFlags {
 }
 
 /** Istio's flags that have no meaning for this control plane, with what they take. */
-const WITHOUT_EFFECT: readonly string[] = [
-  '--networksConfig <file>',
+export const FLAGS_WITHOUT_EFFECT: readonly string[] = [
   '--clusterAliases <aliases>',
   '--caCertFile <file>',
   '--tlsCertFile <file>',
@@ -61,25 +62,32 @@ export function withDiscoveryFlags(command: Command): Command {
     .option('--monitoringAddr <address>', 'Prometheus metrics', ':15014')
     .option('--configDir <folder>', 'folder of YAML files to serve', '')
     .option('--meshConfig <file>', 'mesh config file', './etc/istio/config/mesh')
+    .option('--networksConfig <file>', 'mesh networks file', './etc/istio/config/meshNetworks')
     .option('--registries <list>', 'platform service registries', 'Kubernetes')
     .option('--domain <domain>', 'DNS domain of services', 'cluster.local')
-    .option('--clusterID <name>', 'name of this cluster', 'Kubernetes')
+    .option('--clusterID <name>', 'name of this cluster (default: CLUSTER_ID, else Kubernetes)')
     .option('--kubeconfig <file>', 'Kubernetes credentials', '')
-    .option('-n, --namespace <namespace>', "the control plane's own namespace", 'istio-system')
+    .option(
+      '-n, --namespace <namespace>',
+      "the control plane's own namespace (default: POD_NAMESPACE, else istio-system)",
+    )
     .option(
       '--log_output_level <levels>',
       'debug, info, warn or error; scope:level pairs as in Istio',
       'default:info',
     )
     .option('--log_as_json [enabled]', 'log lines as JSON');
-  for (const flags of WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
+  for (const flags of FLAGS_WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
   return command;
 }
 
-/** Reads parsed options into the record. */
-export function discoveryFlags(options: Readonly<Record<string, unknown>>): DiscoveryFlags {
+/** Reads parsed options into the record; what they leave open the environment may say. */
+export function discoveryFlags(
+  options: Readonly<Record<string, unknown>>,
+  environment: Pick<DiscoveryEnvironment, 'clusterId' | 'namespace'>,
+): DiscoveryFlags {
   const text = (name: string): string => String(options[name] ?? '');
-  const known = new Set(WITHOUT_EFFECT.map((flag) => new Option(flag).attributeName()));
+  const known = new Set(FLAGS_WITHOUT_EFFECT.map((flag) => new Option(flag).attributeName()));
   return {
     httpAddr: text('httpAddr'),
     httpsAddr: text('httpsAddr'),
@@ -88,11 +96,12 @@ export function discoveryFlags(options: Readonly<Record<string, unknown>>): Disc
     monitoringAddr: text('monitoringAddr'),
     configDir: text('configDir'),
     meshConfig: text('meshConfig'),
+    networksConfig: text('networksConfig'),
     registries: text('registries').split(',').filter(Boolean),
     domain: text('domain'),
-    clusterID: text('clusterID'),
+    clusterID: text('clusterID') || environment.clusterId || 'Kubernetes',
     kubeconfig: text('kubeconfig'),
-    namespace: text('namespace'),
+    namespace: text('namespace') || environment.namespace || 'istio-system',
     logLevel: text('log_output_level'),
     logAsJson: options['log_as_json'] !== undefined && options['log_as_json'] !== 'false',
     withoutEffect: Object.keys(options).filter((name) => known.has(name)),

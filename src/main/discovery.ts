@@ -3,10 +3,7 @@
  * order in which they can be useful and closed the other way round. Ready means: all sources have been read and their
  * mesh computed.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { defaultMeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
-import { parseDocuments } from '#api/yaml-documents.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { AsyncScope } from '#base/disposable.ts';
@@ -20,6 +17,9 @@ import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
+import { NamespaceFilter } from '#sources/namespace-filter.ts';
+import type { SourceBatch } from '#sources/object-sink.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
@@ -29,6 +29,7 @@ import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
+import { MeshSettings } from './mesh-settings.ts';
 import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
@@ -40,21 +41,25 @@ export interface Discovery {
 }
 
 /** Opens everything. Errors: rejects with a text for people; what was opened until then is closed again. */
-export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
+export async function openDiscovery(
+  flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
+): Promise<Discovery> {
   const clock = systemClock();
   const log = openLog(flags, clock);
+  for (const warning of environment.warnings) log.warn(warning);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
-  const meshConfig = readMeshConfig(flags.meshConfig, log);
-  const meshOptions = meshOptionsOf(flags, meshConfig, log);
-  const mesh = createMesh(meshOptions);
   const scope = new AsyncScope();
+  const settings = scope.add(openSettings(flags, environment, clock, log));
+  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
+  const mesh = createMesh(meshOptions);
   scope.add(logFindings(mesh, log.scope('config')));
   try {
     const readiness = new Readiness();
     const state = { isComputed: false };
     const isComputed = (): boolean => state.isComputed;
     readiness.add('configuration', isComputed);
-    const authority = await openAuthority(flags, meshConfig, log);
+    const authority = await openAuthority(flags, environment, settings.config, log);
     if (authority !== undefined) scope.add(authority);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
@@ -62,19 +67,23 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
     );
     const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
     const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
-    const parts: DoorParts = { flags, mesh, clock, log, authority, heldBack, metrics, readiness, isComputed };
-    const door = await openDoors(parts, scope);
-    if (flags.configDir !== '') scope.add(await followFolder(flags.configDir, mesh, heldBack, log));
-    const cluster = followCluster({
+    const parts: DoorParts = {
       flags,
+      environment,
       mesh,
-      meshConfig,
-      heldBack,
       clock,
       log,
-      metrics: metrics.registry,
-    });
-    if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
+      authority,
+      heldBack,
+      metrics,
+      readiness,
+      isComputed,
+    };
+    const door = await openDoors(parts, scope);
+    const cluster = await openSources(
+      { flags, mesh, settings, heldBack, clock, log, metrics, readiness },
+      scope,
+    );
     const computed = computeFirst(mesh, cluster, keySets).then(() => {
       state.isComputed = true;
       log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
@@ -88,9 +97,36 @@ export async function openDiscovery(flags: DiscoveryFlags): Promise<Discovery> {
   return { close: () => scope[Symbol.asyncDispose]() };
 }
 
+/** What the mesh is fed from. */
+interface SourceParts {
+  readonly flags: DiscoveryFlags;
+  readonly mesh: Mesh;
+  readonly settings: MeshSettings;
+  readonly heldBack: HeldBackController;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MeshMetrics;
+  readonly readiness: Readiness;
+}
+
+/** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
+async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeFeed | undefined> {
+  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness } = parts;
+  const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
+  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log };
+  const cluster = followCluster({ ...shared, metrics: metrics.registry });
+  if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
+  settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
+    folder?.filter.select(discoverySelectors);
+    cluster?.source.select(discoverySelectors);
+  });
+  return cluster;
+}
+
 /** What the network side is opened over. */
 interface DoorParts {
   readonly flags: DiscoveryFlags;
+  readonly environment: DiscoveryEnvironment;
   readonly mesh: Mesh;
   readonly clock: Clock;
   readonly log: Logger;
@@ -104,7 +140,7 @@ interface DoorParts {
 
 /** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
 async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> {
-  const { flags, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
+  const { flags, environment, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -127,6 +163,7 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     metrics: metrics.registry,
     version: VERSION,
     readiness,
+    hasDebugPages: environment.hasDebugPages,
     log: log.scope('http'),
   });
   scope.add(doors);
@@ -152,11 +189,17 @@ function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | und
   return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
 }
 
-function meshOptionsOf(flags: DiscoveryFlags, meshConfig: MeshConfigJson, log: Logger): MeshOptions {
+function meshOptionsOf(
+  flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
+  meshConfig: MeshConfigJson,
+  log: Logger,
+): MeshOptions {
   return {
     meshConfig,
     clusterId: flags.clusterID,
     clusterDomain: flags.domain,
+    flags: environment.flags,
     onError: (collection, key, error) =>
       log.error('derivation failed', { collection, key, error: String(error) }),
   };
@@ -182,27 +225,43 @@ function addCluster({ source, waitingFor }: KubeFeed, readiness: Readiness): voi
   readiness.add('kubernetes', () => source.state.isReady, waitingFor);
 }
 
-async function followFolder(
-  folder: string,
-  mesh: Mesh,
-  heldBack: HeldBackController,
-  log: Logger,
-): Promise<FilesSource> {
-  const source = new FilesSource({
-    folder,
-    clock: systemClock(),
-    defaultNamespace: 'default',
-    sink: {
-      apply(batch) {
-        heldBack.applying(batch);
-        mesh.objects.apply(batch);
-        mesh.driver.poke();
-        for (const diagnostic of batch.diagnostics) log.scope('config').warn(printDiagnostic(diagnostic));
-      },
+/** The objects of a folder, but for those of namespaces that mesh config leaves out. */
+interface FolderObjects extends Disposable {
+  readonly filter: NamespaceFilter;
+}
+
+async function openFolder(folder: string, parts: SourceParts): Promise<FolderObjects> {
+  const { mesh, settings, heldBack, log } = parts;
+  const sink = {
+    apply(batch: SourceBatch): void {
+      heldBack.applying(batch);
+      mesh.objects.apply(batch);
+      mesh.driver.poke();
+      for (const diagnostic of batch.diagnostics) log.scope('config').warn(printDiagnostic(diagnostic));
     },
-  });
+  };
+  const filter = new NamespaceFilter(sink, settings.config.discoverySelectors ?? []);
+  const clock = systemClock();
+  const source = new FilesSource({ folder, clock, defaultNamespace: 'default', sink: filter });
   await source.start();
-  return source;
+  return { filter, [Symbol.dispose]: () => source[Symbol.dispose]() };
+}
+
+function openSettings(
+  flags: DiscoveryFlags,
+  { revision, sharedMeshConfig }: DiscoveryEnvironment,
+  clock: Clock,
+  log: Logger,
+): MeshSettings {
+  return new MeshSettings({
+    meshConfigFile: flags.meshConfig,
+    networksFile: flags.networksConfig,
+    namespace: flags.namespace,
+    revision,
+    sharedConfigMap: sharedMeshConfig,
+    clock,
+    log: log.scope('meshconfig'),
+  });
 }
 
 function listenOn<K extends 'plain' | 'secure'>(door: K, flag: string): { [P in K]?: HostPort } {
@@ -220,34 +279,28 @@ function addressOf(flag: string): HostPort | undefined {
 /** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. */
 async function openAuthority(
   flags: DiscoveryFlags,
+  environment: DiscoveryEnvironment,
   meshConfig: MeshConfigJson,
   log: Logger,
 ): Promise<CertificateAuthority | undefined> {
-  if (process.env['ENABLE_CA_SERVER'] === 'false' || flags.secureGRPCAddr === '') return undefined;
+  if (!environment.hasCertificateAuthority || flags.secureGRPCAddr === '') return undefined;
+  const { defaultCertificateTtlMs, maxCertificateTtlMs } = environment;
   const authority = await openCertificateAuthority({
     folder: join(stateFolder(), 'ca'),
-    pluggedInFolder: process.env['ROOT_CA_DIR'] ?? './etc/cacerts',
+    pluggedInFolder: environment.rootCaFolder,
     trustDomain: meshConfig.trustDomain ?? 'cluster.local',
     trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: defaultSignerOptions,
+    signer: {
+      ...defaultSignerOptions,
+      ...(defaultCertificateTtlMs === undefined ? {} : { defaultTtlMs: defaultCertificateTtlMs }),
+      ...(maxCertificateTtlMs === undefined ? {} : { maxTtlMs: maxCertificateTtlMs }),
+    },
     tokenVerifiers: [],
     clock: systemClock(),
     log: log.scope('ca'),
   });
   if (!authority.ok) throw new Error(authority.error);
   return authority.value;
-}
-
-/** The mesh config file over Istio's defaults; a missing file means the defaults. */
-function readMeshConfig(file: string, log: Logger): MeshConfigJson {
-  const base = defaultMeshConfig();
-  if (file === '' || !existsSync(file)) return base;
-  const [document] = parseDocuments(readFileSync(file, 'utf8'), file);
-  if (document === undefined) return base;
-  const parsed = parseMeshConfig(document.value);
-  const found = document.diagnostic === undefined ? parsed.diagnostics : [document.diagnostic];
-  for (const diagnostic of found) log.warn(printDiagnostic(diagnostic));
-  return parsed.config;
 }
 
 /** `default:info,ads:debug` or a bare level. */

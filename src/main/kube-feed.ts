@@ -68,6 +68,7 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
     rng: systemRng(),
     revision: process.env['REVISION'] || 'default',
     discoverySelectors: meshConfig.discoverySelectors ?? [],
+    systemNamespace: flags.namespace,
     isFollowed: (info: KindInfo) => flags.configDir === '' || !info.group.endsWith('istio.io'),
     sink: {
       apply(batch) {

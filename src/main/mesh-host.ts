@@ -5,8 +5,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { parseDocuments } from '#api/yaml-documents.ts';
-import { systemClock } from '#base/clock.ts';
+import { type Clock, systemClock } from '#base/clock.ts';
 import { hasErrors, printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { systemRng } from '#base/rng.ts';
 import type { HostedMesh, StartMesh } from '#cli/cli-context.ts';
@@ -14,11 +13,13 @@ import { resolveEnvoy } from '#envoy/envoy-provider.ts';
 import { pipConfigFiles } from '#envoy/package-index.ts';
 import { baseEnvironment } from '#standalone/app-environment.ts';
 import { killLeftOvers } from '#standalone/left-overs.ts';
-import { openLocalMesh } from '#standalone/local-mesh.ts';
+import { type LocalMeshConfig, openLocalMesh } from '#standalone/local-mesh.ts';
 import { openMeshFolder } from '#standalone/mesh-folder.ts';
-import { localMeshConfig } from '#standalone/mesh-settings.ts';
+import { localMeshDefaults } from '#standalone/mesh-settings.ts';
 import { STATE_FOLDER_NAME } from '#standalone/state-folder.ts';
 import { explainSystemError, hasCode } from '#standalone/system-error.ts';
+import { MeshConfigLayers } from '#sources/mesh-config-layers.ts';
+import { WatchedFile } from '#sources/watched-file.ts';
 import type { UserFolder } from '#standalone/user-folder.ts';
 import { openControlPlane } from './control-plane.ts';
 
@@ -42,7 +43,7 @@ export async function startMesh(
     const folder = realpathSync(dir);
     const mesh = await openLocalMesh({
       dir: folder,
-      meshConfig: readMeshConfig(meshConfigFile),
+      meshConfig: openMeshConfig(meshConfigFile, clock),
       openControlPlane,
       openFolder: (path, controlPlane) => openMeshFolder(path, controlPlane, clock),
       envoyPath,
@@ -88,11 +89,18 @@ async function provideEnvoy(
   return envoy.value.path;
 }
 
-function readMeshConfig(file: string | undefined): ReturnType<typeof localMeshConfig>['config'] {
-  if (file === undefined) return localMeshConfig(undefined).config;
-  const [document] = parseDocuments(readFileSync(file, 'utf8'), file);
-  const { config, diagnostics } = localMeshConfig(document?.value);
-  const found = [...(document?.diagnostic === undefined ? [] : [document.diagnostic]), ...diagnostics];
+/** Mesh config from the user's file, if any. Errors: throws a text for people when it cannot be used. */
+function openMeshConfig(file: string | undefined, clock: Clock): LocalMeshConfig {
+  const layers = new MeshConfigLayers(localMeshDefaults());
+  if (file === undefined) return { current: layers.config, follow: () => ({ [Symbol.dispose]: () => {} }) };
+  const found = layers.set('own', readFileSync(file, 'utf8'), file);
   if (hasErrors(found)) throw new Error(`mesh config ${file}:\n${found.map(printDiagnostic).join('\n')}`);
-  return config;
+  return {
+    current: layers.config,
+    follow: (onChange) =>
+      new WatchedFile(file, clock, (text) => {
+        const problems = layers.set('own', text, file).map(printDiagnostic);
+        onChange(layers.config, problems);
+      }),
+  };
 }

@@ -26,11 +26,13 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { AgentMetrics } from '#agent/agent-metrics.ts';
 import { parseAgentOptions, type ProxyFlags } from '#agent/agent-options.ts';
+import { AGENT_PREFIXES, AGENT_VARIABLES } from '#agent/agent-variables.ts';
 import { Agent } from '#agent/agent.ts';
 import { callHttp, openHttp } from '#agent/http-call.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
+import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
 import { ISTIO_VERSION, VERSION } from './version.ts';
 
 const usage = `Usage:
@@ -109,6 +111,9 @@ async function runProxy(command: Command): Promise<number> {
     outlierLogPath: command.flag('outlierLogPath'),
   };
   const environment = readEnvironment();
+  const findings = judgeVariables(Object.fromEntries(environment), AGENT_VARIABLES, AGENT_PREFIXES);
+  const { warnings, errors } = printVariableFindings(findings);
+  if (errors.length > 0) throw new UsageError(errors.join('\n'));
   const around = {
     environment,
     hostname: hostname(),
@@ -120,6 +125,7 @@ async function runProxy(command: Command): Promise<number> {
   const options = parseAgentOptions(flags, around);
   if (!options.ok) throw new UsageError(options.error);
   const log = makeLogger(command);
+  for (const warning of warnings) log.warn(warning);
   const metrics = new AgentMetrics(VERSION);
   const agent = new Agent(options.value, { clock: systemClock(), rng: systemRng(), log, metrics });
   return runUntilEnd(agent, log);

@@ -4,6 +4,7 @@
  * Exit codes: 0 stopped as asked, 1 could not start, 2 wrong usage.
  */
 import { Command } from 'commander';
+import { readDiscoveryEnvironment } from './discovery-environment.ts';
 import { discoveryFlags, withDiscoveryFlags } from './discovery-flags.ts';
 import { openDiscovery } from './discovery.ts';
 import { VERSION } from './version.ts';
@@ -12,7 +13,9 @@ const program = new Command('pilot-discovery').description('Lateen control plane
 
 withDiscoveryFlags(program.command('discovery').description('run the control plane')).action(
   async (options) => {
-    const discovery = await openDiscovery(discoveryFlags(options as Record<string, unknown>));
+    const environment = readDiscoveryEnvironment(process.env);
+    const flags = discoveryFlags(options as Record<string, unknown>, environment);
+    const discovery = await openDiscovery(flags, environment);
     const stop = async (): Promise<void> => {
       await discovery.close();
       process.exit(0);

@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_MESH_FLAGS, MESH_FLAG_VARIABLES, readMeshFlags } from './mesh-flags.ts';
+import { DEFAULT_MESH_FLAGS, readMeshFlags } from './mesh-flags.ts';
 
 test('without variables all flags have their defaults', () => {
   deepStrictEqual(readMeshFlags({ PATH: '/bin' }), { flags: DEFAULT_MESH_FLAGS, unreadable: [] });
@@ -8,17 +8,12 @@ test('without variables all flags have their defaults', () => {
   strictEqual(DEFAULT_MESH_FLAGS.gatewayHandshakeTimeoutMs, 15_000);
 });
 
-test('no variable sets two flags', () => {
-  strictEqual(new Set(MESH_FLAG_VARIABLES).size, MESH_FLAG_VARIABLES.length);
-});
-
 const cases: readonly (readonly [keyof typeof DEFAULT_MESH_FLAGS, string, string, unknown])[] = [
   ['http10', 'PILOT_HTTP10', 'true', true],
   ['http10', 'PILOT_HTTP10', '1', true],
-  ['alpnFilter', 'PILOT_ENABLE_ALPN_FILTER', 'F', false],
+  ['mongoFilter', 'PILOT_ENABLE_MONGO_FILTER', 'F', false],
   ['connectionsPerSocketEvent', 'MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '0', 0],
   ['gatewayHandshakeTimeoutMs', 'PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', '1m1.5s', 61_500],
-  ['traceSampling', 'PILOT_TRACE_SAMPLING', '12.5', 12.5],
   ['persistentSessionLabel', 'PILOT_PERSISTENT_SESSION_LABEL', '', ''],
 ];
 
@@ -34,7 +29,6 @@ const refused: readonly (readonly [string, string])[] = [
   ['MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '-1'],
   ['MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '1e3'],
   ['PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', '-1s'],
-  ['PILOT_TRACE_SAMPLING', '101'],
 ];
 
 for (const [variable, text] of refused) {

@@ -18,8 +18,6 @@ const DEFINITIONS = {
   http10: truth('PILOT_HTTP10', false),
   /** A gateway workload takes only Gateways of its own namespace. */
   scopeGatewayToNamespace: truth('PILOT_SCOPE_GATEWAY_TO_NAMESPACE', false),
-  /** Gateways get only the clusters that their routes name. */
-  filterGatewayClusters: truth('PILOT_FILTER_GATEWAY_CLUSTER_CONFIG', false),
   quicListeners: truth('PILOT_ENABLE_QUIC_LISTENERS', false),
   persistentSessions: truth('PILOT_ENABLE_PERSISTENT_SESSION_FILTER', false),
   persistentSessionLabel: word('PILOT_PERSISTENT_SESSION_LABEL', 'istio.io/persistent-session'),
@@ -37,8 +35,6 @@ const DEFINITIONS = {
   ipAutoallocateV6Prefix: word('PILOT_IP_AUTOALLOCATE_IPV6_PREFIX', '2001:2::/48'),
   serviceEntrySelectsPods: truth('PILOT_ENABLE_SERVICEENTRY_SELECT_PODS', true),
   serviceSelectsWorkloadEntries: truth('PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES', true),
-  alpnFilter: truth('PILOT_ENABLE_ALPN_FILTER', true),
-  mysqlFilter: truth('PILOT_ENABLE_MYSQL_FILTER', false),
   redisFilter: truth('PILOT_ENABLE_REDIS_FILTER', false),
   mongoFilter: truth('PILOT_ENABLE_MONGO_FILTER', true),
   sidecarUsesRemoteAddress: truth('PILOT_SIDECAR_USE_REMOTE_ADDRESS', false),
@@ -46,26 +42,17 @@ const DEFINITIONS = {
   /** Names also match with the dot of the root at their end. */
   absoluteDomains: truth('PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN', true),
   edsForHeadlessServices: truth('PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES', false),
-  headlessFilterChains: truth('PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER', false),
   tlsOnSidecarIngress: truth('ENABLE_TLS_ON_SIDECAR_INGRESS', false),
   /** A Sidecar's ingress listeners stand beside those of services instead of in their place. */
   mergeSidecarIngress: truth('PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE', false),
-  pickBestServiceNamespace: truth('PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE', true),
   dualStack: truth('ISTIO_DUAL_STACK', false),
   localityWeightedLb: truth('ENABLE_LOCALITY_WEIGHTED_LB_CONFIG', false),
   enhancedDestinationRuleMerge: truth('ENABLE_ENHANCED_DESTINATIONRULE_MERGE', true),
-  preferDestinationRuleTls: truth('PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES', true),
-  canonicalServiceOfExternals: truth('LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES', false),
-  meshNetworksAreInternal: truth('ENABLE_HCM_INTERNAL_NETWORKS', false),
-  skipTrustDomainCheck: truth('PILOT_SKIP_VALIDATE_TRUST_DOMAIN', false),
   noShadowHostSuffix: truth('DISABLE_SHADOW_HOST_SUFFIX', true),
   noRemainingMetrics: truth('DISABLE_TRACK_REMAINING_CB_METRICS', true),
   connectionsPerSocketEvent: count('MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', 1),
   gatewayHandshakeTimeoutMs: duration('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
-  dnsUdpMaxQueries: count('PILOT_DNS_CARES_UDP_MAX_QUERIES', 100),
   dnsJitterMs: duration('PILOT_DNS_JITTER_DURATION', 100),
-  /** Percent. */
-  traceSampling: percent('PILOT_TRACE_SAMPLING', 1),
 };
 
 /** The value of every flag. Source of names and defaults: istio pilot/pkg/features. */
@@ -75,11 +62,6 @@ export type MeshFlags = {
 
 /** What all flags are when nobody sets one. */
 export const DEFAULT_MESH_FLAGS: MeshFlags = readMeshFlags({}).flags;
-
-/** The variables of all flags. */
-export const MESH_FLAG_VARIABLES: readonly string[] = Object.values(DEFINITIONS).map(
-  ({ variable }) => variable,
-);
 
 /** Reads the flags; a value that cannot be read leaves the default, and its variable is named in `unreadable`. */
 export function readMeshFlags(environment: Readonly<Record<string, string | undefined>>): {
@@ -115,14 +97,6 @@ function word(variable: string, fallback: string): FlagDefinition<string> {
 
 function count(variable: string, fallback: number): FlagDefinition<number> {
   return { variable, fallback, parse: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined) };
-}
-
-function percent(variable: string, fallback: number): FlagDefinition<number> {
-  const parse = (text: string): number | undefined => {
-    const value = /^\d{1,3}(?:\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
-    return value <= 100 ? value : undefined;
-  };
-  return { variable, fallback, parse };
 }
 
 function duration(variable: string, fallback: number): FlagDefinition<number> {

@@ -1,6 +1,7 @@
-/** What routes take from mesh config, as one record: a change of anything else in it touches no route. Keyed 'mesh'. */
+/** What routes take from mesh config and flags, as one record: a change of anything else in it touches no route. Keyed 'mesh'. */
 import type { Collection, Engine } from '#collections/collection.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 
 /** They are refused, sent on to the address that they were going to, or to the one that DNS has for them. */
@@ -13,21 +14,28 @@ export interface RouteFacts {
   readonly unknownHosts: UnknownHosts;
   /** Port of the HTTP proxy listener of every sidecar, 0 for none. */
   readonly httpProxyPort: number;
+  /** Names also match with the dot of the root at their end. */
+  readonly absoluteDomains: boolean;
+  /** Mirrored requests get `-shadow` behind their host, as Envoy alone does it. */
+  readonly shadowSuffix: boolean;
 }
 
 /** Takes the facts out of mesh config; equal facts keep their identity. */
 export function createRouteFacts(
   engine: Engine,
   meshConfig: Collection<MeshConfigJson>,
+  flags: MeshFlags,
 ): Collection<RouteFacts> {
-  return engine.derive('model.routeFacts', meshConfig, (_fetch, mesh) => routeFacts(mesh));
+  return engine.derive('model.routeFacts', meshConfig, (_fetch, mesh) => routeFacts(mesh, flags));
 }
 
 /** The facts of one mesh config; those of an empty one are Istio's defaults. */
-export function routeFacts(mesh: MeshConfigJson): RouteFacts {
+export function routeFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MESH_FLAGS): RouteFacts {
   return {
     defaultRetries: mesh.defaultHttpRetryPolicy,
     unknownHosts: mesh.outboundTrafficPolicy?.mode ?? 'ALLOW_ANY',
     httpProxyPort: mesh.proxyHttpPort ?? 0,
+    absoluteDomains: flags.absoluteDomains,
+    shadowSuffix: !flags.noShadowHostSuffix,
   };
 }

@@ -11,6 +11,7 @@ import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { type Gateway, resolveGateway } from './gateway.ts';
 import { shardOf } from './host-shard.ts';
 import { MESH_KEY } from './mesh-facts.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 import { createRouteFacts, type RouteFacts } from './route-facts.ts';
 import { isWildcardHost } from './service-hostname.ts';
 import { MESH_GATEWAY, type VirtualService } from './virtual-service.ts';
@@ -24,6 +25,7 @@ export interface RouteModelSources {
   readonly meshConfig: Collection<MeshConfigJson>;
   /** DNS domain of the cluster, `cluster.local`. */
   readonly clusterDomain: string;
+  readonly flags?: MeshFlags;
 }
 
 export interface RouteModel {
@@ -84,7 +86,7 @@ export function createRouteModel(sources: RouteModelSources): RouteModel {
   const gateways = engine.derive('model.gateways', sources.gateways, (_fetch, object) =>
     resolveGateway(object),
   );
-  const facts = createRouteFacts(engine, sources.meshConfig);
+  const facts = createRouteFacts(engine, sources.meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS);
   return {
     virtualServices,
     diagnostics,

@@ -89,12 +89,20 @@ const CASES: readonly DomainCase[] = [
 ];
 for (const { title, service: overrides, aliases = [], namespace, domains } of CASES) {
   test(title, () => {
-    deepStrictEqual(
-      serviceDomains(service(overrides), aliases, namespace, '.svc.cluster.local').domains,
-      domains,
-    );
+    const scope = { namespace, clusterSuffix: '.svc.cluster.local', absoluteDomains: true };
+    deepStrictEqual(serviceDomains(service(overrides), aliases, scope).domains, domains);
   });
 }
+
+test('without absolute names no name ends with a dot', () => {
+  const scope = { namespace: 'shop', clusterSuffix: '.svc.cluster.local', absoluteDomains: false };
+  deepStrictEqual(serviceDomains(service({ addresses: [] }), [], scope).domains, [
+    FULL,
+    'a',
+    'a.shop.svc',
+    'a.shop',
+  ]);
+});
 
 test('a virtual host is named after host and port', () => {
   deepStrictEqual(

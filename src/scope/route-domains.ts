@@ -22,21 +22,31 @@ export interface HostDomains {
 
 const UNSPECIFIED_ADDRESS = '0.0.0.0';
 
+/** Who asks by name, and how names are written. */
+export interface DomainScope {
+  /** The client's. */
+  readonly namespace: string;
+  /** `.svc.` and the cluster's domain. */
+  readonly clusterSuffix: string;
+  /** Names with the dot of the root at their end are matched too. */
+  readonly absoluteDomains: boolean;
+}
+
 /**
- * The names of a service for clients of `namespace`: full name, the same with a trailing dot, short forms, aliases,
- * addresses. `clusterSuffix` is `.svc.` and the cluster's domain.
+ * The names of a service for clients of a namespace: full name, the same with a trailing dot, short forms, aliases,
+ * addresses.
  * Source: istio pilot/pkg/networking/core/httproute.go generateVirtualHostDomains, GenerateAltVirtualHosts.
  */
 export function serviceDomains(
   service: Service,
   aliases: readonly string[],
-  namespace: string,
-  clusterSuffix: string,
+  scope: DomainScope,
 ): HostDomains {
+  const { clusterSuffix } = scope;
   const names: string[] = [];
   const alternates: string[] = [];
   for (const hostname of [service.hostname, ...aliases]) {
-    const short = alternateNames(hostname, namespace, clusterSuffix);
+    const short = alternateNames(hostname, scope);
     alternates.push(...short);
     names.push(bracketed(hostname), ...short);
   }
@@ -63,8 +73,11 @@ export function virtualHostName(host: string, port: number): string {
   return `${bracketed(host)}:${port}`;
 }
 
-function alternateNames(hostname: string, namespace: string, clusterSuffix: string): string[] {
-  const names = isAddress(hostname) ? [] : [`${hostname}.`];
+function alternateNames(
+  hostname: string,
+  { namespace, clusterSuffix, absoluteDomains }: DomainScope,
+): string[] {
+  const names = absoluteDomains && !isAddress(hostname) ? [`${hostname}.`] : [];
   if (!hostname.endsWith(clusterSuffix)) return names;
   const qualified = hostname.slice(0, hostname.indexOf('.svc.'));
   const dot = qualified.indexOf('.');

@@ -12,13 +12,15 @@ import { type KubeObject, nameKey } from '#kube/api-resource.ts';
 import type { LabelSelectorJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { project } from './kube-projection.ts';
 import type { SourceBatch } from './object-sink.ts';
-import { isNamespaceSelected, isOfRevision, labelsOf } from './object-selection.ts';
+import { isNamespaceSelected, isOfRevision, type Labels, labelsOf } from './object-selection.ts';
 
 /** Which objects count. */
 export interface KubeSelection {
   readonly revision: string;
-  /** meshConfig.discoverySelectors; empty: all namespaces. */
+  /** meshConfig.discoverySelectors at the start; empty: all namespaces. */
   readonly discoverySelectors: readonly LabelSelectorJson[];
+  /** Of this namespace ConfigMaps are always read: mesh config, with the selectors in it, is one of them. */
+  readonly systemNamespace?: string;
 }
 
 /** What is kept of a kind. */
@@ -36,10 +38,12 @@ interface Held {
 /** Objects in, batches out. */
 export class KubeObjects {
   readonly #selection: KubeSelection;
+  #selectors: readonly LabelSelectorJson[];
   /** Kind -> `namespace/name` -> object as delivered, or about to be. */
   readonly #held = new Map<string, Map<string, Held>>();
   readonly #findings = new Map<string, readonly Diagnostic[]>();
-  readonly #selected = new Set<string>();
+  /** Labels of all namespaces. */
+  readonly #namespaces = new Map<string, Labels>();
   /** Namespaces of which an object was left out. */
   readonly #leftOut = new Set<string>();
   readonly #wanted = new Set<string>();
@@ -50,11 +54,23 @@ export class KubeObjects {
 
   constructor(selection: KubeSelection) {
     this.#selection = selection;
+    this.#selectors = selection.discoverySelectors;
+  }
+
+  /** Takes other discovery selectors; takeWanted then names the namespaces that are to be listed again. */
+  select(selectors: readonly LabelSelectorJson[]): void {
+    this.#selectors = selectors;
+    const held = [...this.#held.values()].flatMap((objects) =>
+      Array.from(objects.values(), ({ object }) => object.namespace),
+    );
+    for (const namespace of new Set([...this.#namespaces.keys(), ...held])) {
+      if (namespace !== '') this.#weigh(namespace);
+    }
   }
 
   /** Adds or replaces an object as the API server has it. */
   put(info: KindInfo, version: string, object: KubeObject): void {
-    if (info.kind === 'Namespace') this.#select(object.metadata.name, labelsOf(object.metadata['labels']));
+    if (info.kind === 'Namespace') this.#name(object.metadata.name, labelsOf(object.metadata['labels']));
     if (!this.#belongs(info, object)) {
       this.delete(info, nameKey(object));
       return;
@@ -68,7 +84,7 @@ export class KubeObjects {
   /** Takes an object away, with its findings. */
   delete(info: KindInfo, key: string): void {
     this.#report(`${info.kind}/${key}`, []);
-    if (info.kind === 'Namespace') this.#deselect(key.slice(1));
+    if (info.kind === 'Namespace') this.#name(key.slice(1), undefined);
     const held = this.#held.get(info.kind)?.get(key);
     if (held === undefined) return;
     this.#held.get(info.kind)?.delete(key);
@@ -147,27 +163,39 @@ export class KubeObjects {
   #belongs(info: KindInfo, object: KubeObject): boolean {
     const { namespace = '', labels } = object.metadata;
     if (info.group.endsWith('istio.io') && !isOfRevision(this.#selection.revision, labels)) return false;
-    if (!info.namespaced || this.#selection.discoverySelectors.length === 0) return true;
-    if (this.#selected.has(namespace)) return true;
+    if (!info.namespaced || this.#isSelected(namespace) || this.#isSystem(info.kind, namespace)) return true;
     this.#leftOut.add(namespace);
     return false;
   }
 
-  #select(namespace: string, labels: Readonly<Record<string, string>>): void {
-    const { discoverySelectors } = this.#selection;
-    if (discoverySelectors.length === 0) return;
-    if (!isNamespaceSelected(discoverySelectors, labels)) this.#deselect(namespace);
-    else if (!this.#selected.has(namespace)) {
-      this.#selected.add(namespace);
-      if (this.#leftOut.delete(namespace)) this.#wanted.add(namespace);
-    }
+  #isSystem(kind: string, namespace: string): boolean {
+    return kind === 'ConfigMap' && namespace === this.#selection.systemNamespace;
   }
 
-  /** Objects of a namespace go with its label, before the API server takes them away, if it does. */
-  #deselect(namespace: string): void {
-    if (!this.#selected.delete(namespace)) return;
+  #isSelected(namespace: string): boolean {
+    if (this.#selectors.length === 0) return true;
+    const labels = this.#namespaces.get(namespace);
+    return labels !== undefined && isNamespaceSelected(this.#selectors, labels);
+  }
+
+  /** A namespace with its labels, or the end of one. Only a change of what it is selected by costs more than itself. */
+  #name(namespace: string, labels: Labels | undefined): void {
+    const before = this.#isSelected(namespace);
+    if (labels === undefined) this.#namespaces.delete(namespace);
+    else this.#namespaces.set(namespace, labels);
+    const after = this.#isSelected(namespace);
+    if (after !== before || (after && this.#leftOut.has(namespace))) this.#weigh(namespace);
+  }
+
+  /** Objects of a namespace come and go with its label; they go before the API server takes them away, if it does. */
+  #weigh(namespace: string): void {
+    if (this.#isSelected(namespace)) {
+      if (this.#leftOut.delete(namespace)) this.#wanted.add(namespace);
+      return;
+    }
     this.#leftOut.add(namespace);
     for (const [kind, objects] of this.#held) {
+      if (this.#isSystem(kind, namespace)) continue;
       for (const [key, { object }] of objects) {
         if (object.namespace !== namespace) continue;
         objects.delete(key);

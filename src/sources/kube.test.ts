@@ -224,6 +224,27 @@ test('discovery selectors choose namespaces, which may change', async () => {
   await server.until(() => isDeepStrictEqual(services(), ['Service out/b']));
 });
 
+test('other discovery selectors let namespaces in and out, and mesh config is read whatever they say', async () => {
+  put('Namespace', '/in', {}, { mesh: 'on' });
+  put('Namespace', '/out', {}, { mesh: 'off' });
+  put('Namespace', '/istio-system', {});
+  for (const namespace of ['in', 'out', 'istio-system']) put('Service', `${namespace}/a`, PORTS);
+  put('ConfigMap', 'istio-system/istio', { data: { mesh: '' } });
+  put('ConfigMap', 'in/c', { data: {} });
+  const source = open({ systemNamespace: 'istio-system' });
+  await source.synced;
+  const inNamespaces = (): readonly string[] =>
+    cluster.names.filter((name) => !name.startsWith('Namespace ')).sort();
+  const mesh = 'ConfigMap istio-system/istio';
+  source.select([{ matchLabels: { mesh: 'on' } }]);
+  deepStrictEqual(inNamespaces(), ['ConfigMap in/c', mesh, 'Service in/a']);
+  source.select([{ matchLabels: { mesh: 'off' } }]);
+  await server.until(() => isDeepStrictEqual(inNamespaces(), [mesh, 'Service out/a']));
+  source.select([]);
+  const all = ['ConfigMap in/c', mesh, 'Service in/a', 'Service istio-system/a', 'Service out/a'];
+  await server.until(() => isDeepStrictEqual(inNamespaces(), all));
+});
+
 test('an API server that is away is waited for, and the state says so', async () => {
   put('Service', 'a/web', PORTS);
   await server.stop();

@@ -112,6 +112,12 @@ export class KubeSource implements Disposable {
     return { isReady: this.#isSynced, problems };
   }
 
+  /** Takes other discovery selectors: what they leave out goes, what they let in is listed. */
+  select(discoverySelectors: KubeSelection['discoverySelectors']): void {
+    this.#objects.select(discoverySelectors);
+    this.#work();
+  }
+
   /** What is kept, by kind. */
   kept(): ReadonlyMap<string, KubeKept> {
     return this.#objects.kept();

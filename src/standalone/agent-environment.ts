@@ -18,6 +18,7 @@ export const ROOT_CERT_PATH = 'var/run/secrets/istio/root-cert.pem';
 /** The name that the control plane's certificate shows. */
 const CONTROL_PLANE_NAME = 'istiod.istio-system.svc';
 const CLUSTER_ID = 'Kubernetes';
+const MERGE_ANNOTATION = 'prometheus.istio.io/merge-metrics';
 
 /** What all agents of a mesh have in common. */
 export interface AgentSurroundings {
@@ -35,6 +36,8 @@ export interface AgentReplica {
   readonly addresses: ReplicaAddresses;
   /** What applies to this workload, of mesh config, ProxyConfig objects and its annotation. */
   readonly proxyConfig: MeshProxyConfig;
+  /** Whether the agent serves the application's metrics beside its own. */
+  readonly mergesMetrics: boolean;
 }
 
 /** Arguments of pilot-agent. */
@@ -46,7 +49,7 @@ export function agentArguments(object: MeshObject<LocalWorkloadSpec>): readonly 
 /** The agent's environment but PATH; proxyMetadata may add variables, and changes none that the runner sets. */
 export function agentEnvironment(
   around: AgentSurroundings,
-  { object, replica, addresses, proxyConfig }: AgentReplica,
+  { object, replica, addresses, proxyConfig, mergesMetrics }: AgentReplica,
 ): ReadonlyMap<string, string> {
   const { name, namespace, spec } = object;
   const isGateway = spec.type === 'gateway';
@@ -78,7 +81,7 @@ export function agentEnvironment(
     ['ISTIO_META_OUTBOUND_ADDRESS', isGateway ? spec.bind : addresses.outbound],
     ['ISTIO_METAJSON_LABELS', JSON.stringify(spec.labels)],
     ['ISTIO_METAJSON_ANNOTATIONS', JSON.stringify(spec.annotations)],
-    ...applicationMetrics(spec.annotations),
+    ...(mergesMetrics ? applicationMetrics(spec.annotations) : []),
   ]);
 }
 
@@ -87,6 +90,15 @@ function ownVariables({ proxyMetadata = {} }: MeshProxyConfig): readonly (readon
   return Object.entries(proxyMetadata).filter(
     ([name, value]) => /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name) && !value.includes('\0'),
   );
+}
+
+/** The workload's own word on merging metrics, else the mesh's. Source: istio pkg/kube/inject enablePrometheusMerge. */
+export function mergesMetrics(
+  annotations: LocalWorkloadSpec['annotations'],
+  ofMesh: boolean | undefined,
+): boolean {
+  const own = annotations[MERGE_ANNOTATION];
+  return own === 'true' || own === 'false' ? own === 'true' : (ofMesh ?? true);
 }
 
 /** Where the application serves metrics of its own, as injection passes it on. */

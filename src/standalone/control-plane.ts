@@ -2,6 +2,7 @@
  * What the mesh on one machine needs of a control plane. main/ makes one and hands it over, so that this layer knows
  * neither how it is built nor how it is served.
  */
+import type { MeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
@@ -53,6 +54,8 @@ export interface ControlPlane {
   warnings(refs: readonly ObjectRef[]): readonly Diagnostic[];
   /** What is wrong with objects as only the whole mesh shows it: as far as some proxy is concerned. */
   findings(): readonly Diagnostic[];
+  /** Puts another mesh config in force. */
+  configure(meshConfig: MeshConfig): void;
   setReplica(replica: LocalReplica): void;
   removeReplica(namespace: string, workload: string, replica: number): void;
   issueToken(request: WorkloadTokenRequest): Promise<string>;

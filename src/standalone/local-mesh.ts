@@ -29,10 +29,17 @@ import { openStateFolder, type StateFolder } from './state-folder.ts';
 import { Supervisor } from './supervisor.ts';
 import type { UserFolder } from './user-folder.ts';
 
+/** Mesh config at the start, and what becomes of it. */
+export interface LocalMeshConfig {
+  readonly current: MeshConfig;
+  /** Calls after each change of its text, with what is in force then and what was wrong with the text. */
+  follow(onChange: (config: MeshConfig, problems: readonly string[]) => void): Disposable;
+}
+
 export interface LocalMeshOptions {
   /** Absolute. */
   readonly dir: string;
-  readonly meshConfig: MeshConfig;
+  readonly meshConfig: LocalMeshConfig;
   readonly openControlPlane: OpenControlPlane;
   readonly openFolder: (dir: string, controlPlane: ControlPlane) => Promise<ObjectFolder>;
   readonly envoyPath: string;
@@ -80,7 +87,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     controlPlane,
     block,
     around: surroundings(options, controlPlane, state, events),
-    meshConfig: options.meshConfig,
+    meshConfig: options.meshConfig.current,
     folderOf: (ref) => dirname(folder.locate(ref)?.file ?? `${options.dir}/.`),
   });
   scope.defer(() => supervisor.stop());
@@ -96,13 +103,14 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     edges,
     askDown: down.resolve,
     clock: options.clock,
-    httpProxyPort: httpProxyPortOf(options.meshConfig),
-    trustDomain: options.meshConfig.trustDomain,
+    httpProxyPort: httpProxyPortOf(options.meshConfig.current),
+    trustDomain: options.meshConfig.current.trustDomain,
   });
   const socket = options.userFolder.socketPath(state.socket);
   scope.use(await openControlDoor(socket, handlers));
   scope.use(options.userFolder.register({ dir: options.dir, pid: process.pid, socket }));
   for (const watch of watchWorkloads(controlPlane, supervisor)) scope.use(watch);
+  scope.use(followMeshConfig(options, { controlPlane, supervisor, events }));
   const owned = scope.move();
   return {
     dir: options.dir,
@@ -130,6 +138,20 @@ function watchWorkloads(controlPlane: ControlPlane, supervisor: Supervisor): rea
   return ['LocalWorkload', 'ProxyConfig'].map((kind) => controlPlane.watch(kind, look));
 }
 
+interface ConfiguredParts {
+  readonly controlPlane: ControlPlane;
+  readonly supervisor: Supervisor;
+  readonly events: MeshEvents;
+}
+
+function followMeshConfig({ meshConfig }: LocalMeshOptions, parts: ConfiguredParts): Disposable {
+  return meshConfig.follow((config, problems) => {
+    for (const problem of problems) parts.events.add('Warning', 'mesh config', problem);
+    parts.controlPlane.configure(config);
+    parts.supervisor.configure(config);
+  });
+}
+
 async function openControl(
   options: LocalMeshOptions,
   state: StateFolder,
@@ -138,7 +160,7 @@ async function openControl(
   const log = new LogFile(join(state.logs, 'control-plane.log'));
   const controlPlane = await options.openControlPlane({
     stateDir: state.controlPlane,
-    meshConfig: options.meshConfig,
+    meshConfig: options.meshConfig.current,
     log: (line) => log.write(line),
   });
   scope.defer(() => controlPlane.close());
@@ -160,7 +182,8 @@ function surroundings(
   state: StateFolder,
   events: MeshEvents,
 ): ReplicaSurroundings {
-  const { meshConfig, envoyPath, agentCommand, baseEnvironment, clock, rng } = options;
+  const { envoyPath, agentCommand, baseEnvironment, clock, rng } = options;
+  const meshConfig = options.meshConfig.current;
   return {
     envoyPath,
     agentCommand,
@@ -188,7 +211,7 @@ function meshStatus(
   const print = (isGateway: boolean): ReplicaStatus[] =>
     replicas
       .filter((replica) => replica.isGateway === isGateway)
-      .map((replica) => replicaStatus(replica, proxies, options.meshConfig.trustDomain));
+      .map((replica) => replicaStatus(replica, proxies, options.meshConfig.current.trustDomain));
   return {
     workloads: print(false),
     gateways: print(true),

@@ -4,7 +4,7 @@ import { decodeObject } from '#api/decode-object.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
 import { defaultMeshProxyConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
-import { agentArguments, agentEnvironment, ownProxyConfig } from './agent-environment.ts';
+import { agentArguments, agentEnvironment, mergesMetrics, ownProxyConfig } from './agent-environment.ts';
 import { appEnvironment, baseEnvironment } from './app-environment.ts';
 import { gatewayPorts } from './gateway-ports.ts';
 import { renewalDelayMs } from './replica-files.ts';
@@ -71,7 +71,7 @@ test('an agent is told who it is, where it listens and what its metrics are call
     serviceAccount: 'web-sa',
     labels: { app: 'web', version: 'v2' },
   });
-  const env = agentEnvironment(around, { object, replica: 1, addresses, proxyConfig });
+  const env = agentEnvironment(around, { object, replica: 1, addresses, proxyConfig, mergesMetrics: true });
   deepStrictEqual(
     [
       'POD_NAME',
@@ -92,7 +92,13 @@ test('an agent is started with the config that applies to it, and its metadata c
     concurrency: 4,
     proxyMetadata: { COLOR: 'red', POD_NAME: 'other', 'A=B': 'x', NUL: '\0' },
   };
-  const env = agentEnvironment(around, { object, replica: 0, addresses, proxyConfig: given });
+  const env = agentEnvironment(around, {
+    object,
+    replica: 0,
+    addresses,
+    proxyConfig: given,
+    mergesMetrics: true,
+  });
   const config = JSON.parse(env.get('PROXY_CONFIG') ?? '');
   deepStrictEqual(
     [config.concurrency, config.binaryPath, config.discoveryAddress],
@@ -113,7 +119,7 @@ test("mistakes in a workload's own part of the proxies' config are told, and the
 
 test("a gateway's listeners bind where its YAML says, its other doors stay at its own address", () => {
   const object = workload({ type: 'gateway', bind: '127.0.0.2' });
-  const env = agentEnvironment(around, { object, replica: 0, addresses, proxyConfig });
+  const env = agentEnvironment(around, { object, replica: 0, addresses, proxyConfig, mergesMetrics: true });
   deepStrictEqual([env.get('INSTANCE_IP'), env.get('LATEEN_LISTEN_ADDRESS')], ['127.0.0.2', '127.64.0.5']);
   deepStrictEqual(agentArguments(object).slice(0, 2), ['proxy', 'router']);
 });
@@ -137,4 +143,25 @@ test('a token is renewed at half of what is left of its life, one that cannot be
   strictEqual(renewalDelayMs(token({ exp: 3600 }), 0), 1_800_000);
   strictEqual(renewalDelayMs(token({ exp: 1 }), 0), 10_000);
   strictEqual(renewalDelayMs('garbage', 0), 600_000);
+});
+
+test("the application's metrics are merged as the mesh says, unless the workload says otherwise", () => {
+  const merging = (own: string, ofMesh?: boolean): boolean =>
+    mergesMetrics(own === '' ? {} : { 'prometheus.istio.io/merge-metrics': own }, ofMesh);
+  deepStrictEqual(
+    [
+      merging(''),
+      merging('', false),
+      merging('true', false),
+      merging('false', true),
+      merging('perhaps', false),
+    ],
+    [true, false, true, false, false],
+  );
+  const object = workload({ command: ['x'], annotations: { 'prometheus.io/scrape': 'true' } });
+  const told = (merges: boolean): boolean =>
+    agentEnvironment(around, { object, replica: 0, addresses, proxyConfig, mergesMetrics: merges }).has(
+      'ISTIO_PROMETHEUS_ANNOTATIONS',
+    );
+  deepStrictEqual([told(true), told(false)], [true, false]);
 });

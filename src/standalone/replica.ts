@@ -49,6 +49,7 @@ export interface ReplicaPlan {
   /** Absolute. */
   readonly workingDir: string;
   readonly proxyConfig: MeshProxyConfig;
+  readonly mergesMetrics: boolean;
   readonly issueToken: () => Promise<string>;
   readonly onChange: () => void;
 }

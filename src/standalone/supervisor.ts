@@ -11,7 +11,7 @@ import type { ProxyConfigSpec } from '#api/proxy-config.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { effectiveProxyConfig } from '#model/proxy-config.ts';
 import type { AddressBlock } from './address-block.ts';
-import { ownProxyConfig } from './agent-environment.ts';
+import { mergesMetrics, ownProxyConfig } from './agent-environment.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { Replica, type ReplicaSurroundings } from './replica.ts';
 import { explainSystemError } from './system-error.ts';
@@ -21,6 +21,7 @@ export interface SupervisorOptions {
   readonly controlPlane: ControlPlane;
   readonly block: AddressBlock;
   readonly around: ReplicaSurroundings;
+  /** At the start. */
   readonly meshConfig: MeshConfig;
   /** Folder of the file that an object stands in. */
   readonly folderOf: (ref: ObjectRef) => string;
@@ -36,12 +37,16 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #rollouts = new Map<string, WorkloadRollout>();
   readonly #changeListeners = new Set<() => void>();
+  #meshConfig: MeshConfig;
+  #objects: readonly MeshObject<LocalWorkloadSpec>[] = [];
+  #proxyConfigs: readonly MeshObject<ProxyConfigSpec>[] = [];
   readonly #startFailures = new Map<Replica, string>();
   #trim: Disposable | undefined;
   #isStopping = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#meshConfig = options.meshConfig;
     this.#scheduleTrim();
   }
 
@@ -57,15 +62,31 @@ export class Supervisor {
     objects: readonly MeshObject<LocalWorkloadSpec>[],
     proxyConfigs: readonly MeshObject<ProxyConfigSpec>[],
   ): void {
+    this.#objects = objects;
+    this.#proxyConfigs = proxyConfigs;
+    this.#apply();
+  }
+
+  /** Takes another mesh config: what its proxies are started with may be different now. */
+  configure(meshConfig: MeshConfig): void {
+    this.#meshConfig = meshConfig;
+    this.#apply();
+  }
+
+  #apply(): void {
     if (this.#isStopping) return;
-    const desired = new Map(objects.map((object) => [objectKey(object), object]));
+    const desired = new Map(this.#objects.map((object) => [objectKey(object), object]));
     for (const [key, rollout] of this.#rollouts) {
       if (!desired.has(key)) rollout.update(undefined);
     }
     for (const [key, object] of desired) {
       const rollout = this.#rollouts.get(key) ?? this.#addRollout(key);
-      const workingDir = this.#workingDirOf(object);
-      rollout.update({ object, workingDir, proxyConfig: this.#proxyConfigOf(object, proxyConfigs) });
+      rollout.update({
+        object,
+        workingDir: this.#workingDirOf(object),
+        proxyConfig: this.#proxyConfigOf(object),
+        mergesMetrics: mergesMetrics(object.spec.annotations, this.#meshConfig.enablePrometheusMerge),
+      });
     }
   }
 
@@ -104,11 +125,9 @@ export class Supervisor {
     return isAbsolute(workingDir) ? workingDir : resolve(folder, workingDir);
   }
 
-  #proxyConfigOf(
-    { namespace, spec }: MeshObject<LocalWorkloadSpec>,
-    objects: readonly MeshObject<ProxyConfigSpec>[],
-  ): MeshProxyConfig {
-    const { defaultConfig: meshDefault, rootNamespace } = this.#options.meshConfig;
+  #proxyConfigOf({ namespace, spec }: MeshObject<LocalWorkloadSpec>): MeshProxyConfig {
+    const { defaultConfig: meshDefault, rootNamespace } = this.#meshConfig;
+    const objects = this.#proxyConfigs;
     const annotation = ownProxyConfig(spec.annotations).part;
     return effectiveProxyConfig(
       { meshDefault, rootNamespace, objects },
@@ -118,7 +137,7 @@ export class Supervisor {
 
   #startReplica(desired: DesiredWorkload, number: number, onChange: () => void): Replica {
     const { block, around, controlPlane } = this.#options;
-    const { object, workingDir, proxyConfig } = desired;
+    const { object, ...start } = desired;
     const { namespace, name: workload } = object;
     const { serviceAccount } = object.spec;
     const addresses = block.allocate();
@@ -127,8 +146,7 @@ export class Supervisor {
         object,
         replica: number,
         addresses,
-        workingDir,
-        proxyConfig,
+        ...start,
         issueToken: () => controlPlane.issueToken({ namespace, serviceAccount, workload, replica: number }),
         onChange: () => {
           if (!replica.isStopping) this.#report(replica);

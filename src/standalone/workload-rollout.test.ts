@@ -40,7 +40,7 @@ function desired(command: string, replicas: number, type: 'app' | 'gateway' = 'a
     hash: '',
     spec,
   };
-  return { object, workingDir: '/', proxyConfig: defaultMeshProxyConfig() };
+  return { object, workingDir: '/', proxyConfig: defaultMeshProxyConfig(), mergesMetrics: true };
 }
 
 /** A rollout over fake replicas; `state` shows `number:command`, with + when ready and - when stopping. */

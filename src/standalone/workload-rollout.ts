@@ -14,6 +14,7 @@ export interface DesiredWorkload {
   readonly object: MeshObject<LocalWorkloadSpec>;
   readonly workingDir: string;
   readonly proxyConfig: MeshProxyConfig;
+  readonly mergesMetrics: boolean;
 }
 
 /** What a rollout does to the world. */
@@ -116,6 +117,6 @@ function surplus(fresh: readonly Running[], wanted: number): readonly Running[] 
 }
 
 /** What a replica is made from: a change of anything but the count needs new ones. */
-function fingerprintOf({ object, workingDir, proxyConfig }: DesiredWorkload): string {
-  return canonicalJson({ ...object.spec, replicas: 0, workingDir, proxyConfig });
+function fingerprintOf({ object, ...rest }: DesiredWorkload): string {
+  return canonicalJson({ ...object.spec, replicas: 0, ...rest });
 }

@@ -274,6 +274,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       engine,
       virtualServices,
       gateways: admitted('Gateway'),
+      ...(sources.flags === undefined ? {} : { flags: sources.flags }),
       meshConfig,
       clusterDomain,
     }),

@@ -67,14 +67,24 @@ export interface DiscoveryFixture extends AsyncDisposable {
   /** A server on the test's address that says its name. */
   backend(name: string): Promise<number>;
   startGateway(): Promise<void>;
+  /** Starts an Envoy that is configured over ADS; `node` as an agent writes it. Its admin port is `adminPort`. */
+  startProxy(node: ProxyNode): Promise<void>;
+  readonly adminPort: number;
+}
+
+/** The node of a bootstrap. */
+export interface ProxyNode {
+  readonly id: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly locality?: Readonly<Record<string, string>>;
 }
 
 /** Starts pilot-discovery on an empty folder. */
 export async function startDiscovery(): Promise<DiscoveryFixture> {
   const folder = mkdtempSync(join(tmpdir(), 'lateen-discovery-'));
   const address = ownAddress();
-  const [httpPort, xdsPort, monitoringPort, gatewayPort] = await Promise.all(
-    [1, 2, 3, 4].map(() => freePort(address)),
+  const [httpPort, xdsPort, monitoringPort, gatewayPort, adminPort] = await Promise.all(
+    [1, 2, 3, 4, 5].map(() => freePort(address)),
   );
   const children: ChildProcess[] = [];
   const servers: Server[] = [];
@@ -124,9 +134,12 @@ export async function startDiscovery(): Promise<DiscoveryFixture> {
       await once(server, 'listening');
       return port;
     },
-    async startGateway() {
+    adminPort: adminPort!,
+    startGateway: () => fixture.startProxy(gatewayNode(address)),
+    async startProxy(node) {
       const file = join(folder, 'bootstrap.json');
-      writeFileSync(file, JSON.stringify(gatewayBootstrap(address, xdsPort!)));
+      const ports = { xds: xdsPort!, admin: adminPort! };
+      writeFileSync(file, JSON.stringify(proxyBootstrap(node, address, ports)));
       const binary = await resolveEnvoy({
         pathDirs: [],
         cacheDir: join(root, '.cache'),
@@ -152,21 +165,29 @@ export async function startDiscovery(): Promise<DiscoveryFixture> {
   return fixture;
 }
 
-function gatewayBootstrap(address: string, xdsPort: number): object {
+function gatewayNode(address: string): ProxyNode {
+  return {
+    id: `router~${address}~gateway.istio-system~istio-system.svc.cluster.local`,
+    metadata: {
+      NAME: 'gateway',
+      NAMESPACE: 'istio-system',
+      LABELS: { istio: 'ingressgateway' },
+      INTERCEPTION_MODE: 'NONE',
+      INSTANCE_IPS: address,
+    },
+  };
+}
+
+function proxyBootstrap(
+  node: ProxyNode,
+  address: string,
+  ports: { readonly xds: number; readonly admin: number },
+): object {
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   const http2 = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   return {
-    node: {
-      id: `router~${address}~gateway.istio-system~istio-system.svc.cluster.local`,
-      cluster: 'gateway',
-      metadata: {
-        NAME: 'gateway',
-        NAMESPACE: 'istio-system',
-        LABELS: { istio: 'ingressgateway' },
-        INTERCEPTION_MODE: 'NONE',
-        INSTANCE_IPS: address,
-      },
-    },
+    node: { cluster: 'test', ...node },
+    admin: { address: { socket_address: { address, port_value: ports.admin } } },
     dynamic_resources: {
       ads_config: {
         api_type: 'DELTA_GRPC',
@@ -194,7 +215,7 @@ function gatewayBootstrap(address: string, xdsPort: number): object {
             endpoints: [
               {
                 lb_endpoints: [
-                  { endpoint: { address: { socket_address: { address, port_value: xdsPort } } } },
+                  { endpoint: { address: { socket_address: { address, port_value: ports.xds } } } },
                 ],
               },
             ],

@@ -1,6 +1,6 @@
-/** ProxyConfig objects on one machine: what they say reaches the proxies they are for, by a rolling restart that no request notices. */
-import { deepStrictEqual, ok } from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+/** ProxyConfig objects and mesh config on one machine: what they say reaches the proxies, by a rolling restart that no request notices. */
+import { deepStrictEqual, notStrictEqual, ok } from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -60,6 +60,7 @@ spec:
 `;
 
 const rig = openStandaloneRig();
+const MESH_CONFIG = join(rig.top, 'mesh-config.yaml');
 let port: number;
 let up: RunningCommand;
 
@@ -67,7 +68,8 @@ before(async () => {
   port = await freePort();
   rig.write('mesh.yaml', meshYaml(port));
   rig.write('server.mjs', SERVER);
-  up = rig.start(['up', rig.dir]);
+  writeFileSync(MESH_CONFIG, '');
+  up = rig.start(['up', rig.dir, '--mesh-config', MESH_CONFIG]);
   await up.shows(/^Running\./m);
 });
 after(() => rig[Symbol.asyncDispose]());
@@ -145,4 +147,17 @@ test('a ProxyConfig restarts the replicas it is for, and only those; removed, al
   ok((traffic.counts.get('200') ?? 0) > 100);
   const [untouched] = await replicasOf('other');
   deepStrictEqual(untouched?.pids, other?.pids);
+});
+
+test('a change of mesh config is in force at once, and its part for proxies restarts them; a bad one is told and changes nothing', async () => {
+  const [before] = await replicasOf('other');
+  writeFileSync(MESH_CONFIG, 'connectTimeout: 2h\n');
+  const told = async (): Promise<string> => (await rig.run(['events'])).stdout;
+  await until(told, (text) => /mesh config.*LTN2032/.test(text), 10_000);
+  writeFileSync(
+    MESH_CONFIG,
+    'defaultConfig: { concurrency: 2 }\noutboundTrafficPolicy: { mode: REGISTRY_ONLY }\n',
+  );
+  const after = await becomes('other', '2');
+  notStrictEqual(after.pids.envoy, before?.pids.envoy);
 });

@@ -36,6 +36,8 @@ export interface ActionInput {
   /** Mesh-wide retries for routes that say nothing; undefined: Istio's own. */
   readonly defaultRetries: HTTPRetryJson | undefined;
   readonly appendForwardedHost: boolean;
+  /** See RouteFacts.shadowSuffix. */
+  readonly shadowSuffix: boolean;
   readonly semantics: PathSemantics;
   /** From Gateway API: a missing backend answers 500 instead of 503. */
   readonly notFoundIs500: boolean;
@@ -72,7 +74,7 @@ export function buildRouteAction(input: ActionInput, match: RouteMatch, authorit
       ? {}
       : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: hostRewrite } }),
     appendXForwardedHost: http.rewrite !== undefined && input.appendForwardedHost,
-    requestMirrorPolicies: buildMirrors(http, input.mirrors),
+    requestMirrorPolicies: buildMirrors(http, input.mirrors, input.shadowSuffix),
     hashPolicy: hashPolicies(routes, targets),
     ...(retries === undefined ? {} : { retryPolicy: retries }),
   });

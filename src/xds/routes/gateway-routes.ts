@@ -84,6 +84,7 @@ function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> 
       {
         isTls: binding.isTls,
         defaultRetries: facts.defaultRetries,
+        shadowSuffix: facts.shadowSuffix,
         appendForwardedHost: view.appendsForwardedHost,
         ...(binding.advertisesHttp3 ? { advertisesHttp3: true } : {}),
       },

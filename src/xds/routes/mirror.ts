@@ -18,17 +18,18 @@ export interface MirrorClusters {
 export function buildMirrors(
   http: HTTPRouteJson,
   clusters: MirrorClusters,
+  shadowSuffix: boolean,
 ): RouteAction_RequestMirrorPolicy[] {
   const policies: RouteAction_RequestMirrorPolicy[] = [];
   if (http.mirror !== undefined) {
     const fraction = singleFraction(http);
-    if (fraction !== undefined) policies.push(policy(clusters.single, fraction));
+    if (fraction !== undefined) policies.push(policy(clusters.single, fraction, shadowSuffix));
   }
   (http.mirrors ?? []).forEach((mirror, i) => {
     const fraction = optionalFraction(mirror.percentage);
     const cluster = clusters.several[i];
     if (fraction !== undefined && mirror.destination !== undefined && cluster !== undefined) {
-      policies.push(policy(cluster, fraction));
+      policies.push(policy(cluster, fraction, shadowSuffix));
     }
   });
   return policies;
@@ -45,11 +46,15 @@ function optionalFraction(percentage: PercentJson | undefined): FractionalPercen
   return percentValue(percentage) > 0 ? buildFraction(percentage) : undefined;
 }
 
-function policy(cluster: string, fraction: FractionalPercent): RouteAction_RequestMirrorPolicy {
+function policy(
+  cluster: string,
+  fraction: FractionalPercent,
+  shadowSuffix: boolean,
+): RouteAction_RequestMirrorPolicy {
   return create(RouteAction_RequestMirrorPolicySchema, {
     cluster,
     runtimeFraction: { defaultValue: fraction },
     traceSampled: false,
-    disableShadowHostSuffixAppend: true,
+    disableShadowHostSuffixAppend: !shadowSuffix,
   });
 }

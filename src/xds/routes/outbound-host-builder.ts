@@ -122,6 +122,7 @@ export class OutboundHostBuilder {
         isTls: false,
         defaultRetries: this.#context.facts.defaultRetries,
         appendForwardedHost: view.appendsForwardedHost,
+        shadowSuffix: this.#context.facts.shadowSuffix,
       },
     );
     return { kind: 'virtual-service', list };

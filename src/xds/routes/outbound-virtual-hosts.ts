@@ -95,7 +95,13 @@ function serviceTargets(
   );
   if (ports.length === 0) return [];
   const aliases = context.aliases.get(service.hostname) ?? [];
-  const domains = serviceDomains(service, aliases, context.viewer.namespace, context.clusterSuffix);
+  const { viewer, clusterSuffix, facts } = context;
+  const { absoluteDomains } = facts;
+  const domains = serviceDomains(service, aliases, {
+    namespace: viewer.namespace,
+    clusterSuffix,
+    absoluteDomains,
+  });
   return ports.map((port) => ({
     name: virtualHostName(service.hostname, port.number),
     port: port.number,

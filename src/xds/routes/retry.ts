@@ -71,10 +71,10 @@ function parseRetryOn(text: string): { retryOn: string; statusCodes: number[] } 
   const isCode = (part: string): boolean => /^\d{3}$/.test(part) && isKnownStatus(Number(part));
   const conditions = parts.filter((part) => !isCode(part));
   const statusCodes = parts.filter(isCode).map(Number);
-  if (statusCodes.length > 0 && !conditions.some((condition) => condition.includes(RETRIABLE_STATUS_CODES))) {
-    conditions.push(RETRIABLE_STATUS_CODES);
-  }
-  return { retryOn: conditions.join(','), statusCodes };
+  const named = conditions.join(',');
+  const isImplied = statusCodes.length > 0 && !named.includes(RETRIABLE_STATUS_CODES);
+  // With codes alone the list begins with a comma, as Istio's does; Envoy passes over it.
+  return { retryOn: isImplied ? `${named},${RETRIABLE_STATUS_CODES}` : named, statusCodes };
 }
 
 /** Status codes that have a name (RFC 9110 and the IANA registry), as Go's net/http knows them. */

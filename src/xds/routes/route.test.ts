@@ -21,6 +21,7 @@ function input(http: HttpRoute, overrides: Partial<RouteInput> = {}): RouteInput
     mirrors: { single: 'mirror', several: (http.mirrors ?? []).map((_entry, i) => `mirror-${i}`) },
     defaultRetries: { attempts: 0 },
     appendForwardedHost: false,
+    shadowSuffix: false,
     semantics: 'text',
     notFoundIs500: false,
     listenPort: 80,
@@ -389,4 +390,10 @@ test('a Gateway API rewrite to "/" cuts the matched prefix off and leaves one sl
     { match: { uri: { prefix: '/a.b' } }, semantics: 'element' },
   )['route'] as JsonObject;
   deepStrictEqual(route['regexRewrite'], { pattern: { regex: '^/a\\.b(/?)(.*)' }, substitution: '/\\2' });
+});
+
+test('mirrors get the suffix of Envoy where that is asked for', () => {
+  const { route } = built({ ...TO_A, mirror: { host: 'm' } }, { shadowSuffix: true });
+  const [mirror] = (route as JsonObject)['requestMirrorPolicies'] as readonly JsonObject[];
+  deepStrictEqual(mirror?.['disableShadowHostSuffixAppend'] ?? false, false);
 });

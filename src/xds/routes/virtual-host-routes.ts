@@ -25,6 +25,7 @@ export interface RouteListInput {
   readonly appendForwardedHost: boolean;
   /** Answers name HTTP/3 on the listener's port; gateways only. */
   readonly advertisesHttp3?: boolean;
+  readonly shadowSuffix: boolean;
 }
 
 export interface RouteListRule {
@@ -43,6 +44,7 @@ export interface RouteListContext {
   readonly appendForwardedHost: boolean;
   /** Answers name HTTP/3 on the listener's port; gateways only. */
   readonly advertisesHttp3?: boolean;
+  readonly shadowSuffix: boolean;
 }
 
 /** Makes the input record: resolves destinations and leaves out what no route depends on. */

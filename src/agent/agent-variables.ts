@@ -1,0 +1,93 @@
+/**
+ * The environment variables of Istio's pilot-agent, one by one: what this agent makes of each. Names and defaults are those of Istio
+ * 1.32-dev (pilot/cmd/pilot-agent, pkg/bootstrap, pkg/envoy); docs/flags.md is generated from here (tools/gen-flags.ts).
+ * Variables ISTIO_META_* and ISTIO_METAJSON_* are free names of node metadata and stand in no table.
+ */
+import { parseVariableTable, type VariableEntry } from '#base/variable-table.ts';
+
+/** Names that look like one of these variables. */
+export const AGENT_PREFIXES: readonly string[] = [
+  'CREDENTIAL_',
+  'DNS_',
+  'ECC_',
+  'ENVOY_',
+  'SECRET_',
+  'WASM_',
+  'XDS_',
+];
+
+/** name | default | yes: honoured, no: without effect, never: another value is refused | about it */
+const TABLE = `
+CA_ADDR | | yes | address of the certificate authority; the control plane's where absent
+CA_PROVIDER | Citadel | never | certificates come from the mesh's own authority only
+CA_ROOT_CA | | yes | file of the roots by which the authority is known
+CLOUD_PLATFORM | | no | the node does not describe its platform
+CREDENTIAL_FETCHER_TYPE | JWT | never | the identity is proven by a token in a file only
+CREDENTIAL_IDENTITY_PROVIDER | GoogleComputeEngine | no | only other kinds of proof need it
+DISABLE_ENVOY | false | yes | no Envoy is started: the agent serves a gRPC library
+DNS_FORWARD_PARALLEL | false | yes | all name servers are asked at once
+DNS_FORWARD_TIMEOUT | 5s | yes | how long a name server may take
+DNS_PROXY_ADDR | localhost:15053 | yes | where captured DNS is answered
+DRY_RUN_FILE_PATH | | no | of Istio's iptables program
+ECC_CURVE | P256 | no | keys are ECDSA P-256, or RSA where a size is given
+ECC_SIGNATURE_ALGORITHM | | no | keys are ECDSA P-256, or RSA where a size is given
+ENABLE_PROBE_KEEPALIVE_CONNECTIONS | false | no | probes are not rewritten yet
+ENVOY_PATH | | yes | ours: the Envoy to start
+ENVOY_PROMETHEUS_PORT | 15090 | yes | where metrics of the proxy alone are
+ENVOY_SECURE_MERGED_METRICS_PORT | 0 | no | metrics have no TLS port yet
+ENVOY_SECURE_METRICS_PORT | 0 | no | metrics have no TLS port yet
+ENVOY_SKIP_DEPRECATED_LOGS | true | no | Envoy's log level decides
+ENVOY_STATUS_PORT | 15021 | yes | where readiness is answered
+ENVOY_USER | istio-proxy | no | of Istio's iptables program
+EXIT_ON_ZERO_ACTIVE_CONNECTIONS | false | no | draining ends after terminationDrainDuration
+FILE_DEBOUNCE_DURATION | 100ms | no | files are followed at once
+FILE_MOUNTED_CERTS | false | no | PROV_CERT names certificates in files
+GCP_METADATA | | no | the node does not describe its platform
+GCP_QUOTA_PROJECT | | no | the node does not describe its platform
+GCP_ZONE | | no | the node does not describe its platform
+GRPC_XDS_BOOTSTRAP | etc/istio/proxy/grpc-bootstrap.json | yes | file that leads gRPC libraries to the agent
+HOST_IP | | no | addresses in tracers are written out
+HTTP_STRIP_FRAGMENT_FROM_PATH_UNSAFE_IF_DISABLED | true | never | fragments never reach a route unseen
+INBOUND_INTERCEPTION_MODE | | no | of Istio's iptables program
+INBOUND_TPROXY_MARK | | no | of Istio's iptables program
+INSTANCE_IP | | yes | the workload's address
+ISTIOD_SAN | | yes | the name that the control plane's certificate must show
+ISTIO_BOOTSTRAP | | never | Envoy's bootstrap is built, not made from templates
+ISTIO_BOOTSTRAP_OVERRIDE | | never | Envoy's bootstrap is built, not made from templates
+ISTIO_CPU_LIMIT | 0 | no | concurrency of the ProxyConfig decides
+ISTIO_ENABLE_HTTP2_PROBING | true | no | probes are not rewritten yet
+ISTIO_ENVOY_ENABLE_CORE_DUMP | false | no | the system's limits decide
+ISTIO_KUBE_APP_PROBERS | | no | probes are not rewritten yet
+ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR | 127.0.0.1/32 | no | of Istio's iptables program
+ISTIO_OUTBOUND_OWNER_GROUPS | * | no | of Istio's iptables program
+ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE | | no | of Istio's iptables program
+ISTIO_PROMETHEUS_ANNOTATIONS | | yes | where the application's own metrics are
+JWT_POLICY | third-party-jwt | never | tokens are bound to their audience
+MINIMUM_DRAIN_DURATION | 5s | no | draining ends after terminationDrainDuration
+OUTPUT_CERTS | | yes | folder in which gRPC libraries find key and certificate
+PEER_METADATA_DISCOVERY | false | no | who calls is known by certificate and headers
+PKCS8_KEY | false | no | keys never leave the agent's memory
+POD_NAME | | yes | the workload's instance
+POD_NAMESPACE | | yes | the workload's namespace
+PROV_CERT | | yes | folder of certificates that prove the identity in place of a token
+PROXY_CONFIG | | yes | the ProxyConfig that the proxy is started with
+PROXY_CONFIG_XDS_AGENT | false | no | the ProxyConfig is the one that the agent was started with
+REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION | false | no | probes are not rewritten yet
+SECRET_GRACE_PERIOD_RATIO | 0.5 | no | certificates are renewed at about half of their life
+SECRET_GRACE_PERIOD_RATIO_JITTER | 0.01 | no | certificates are renewed at about half of their life
+SECRET_TTL | 24h | yes | life of the certificate that is asked for
+SERVICE_ACCOUNT | | yes | the workload's service account
+TRUST_DOMAIN | cluster.local | yes | the workload's trust domain
+WASM_HTTP_REQUEST_MAX_RETRIES | 5 | no | Wasm modules are not fetched yet
+WASM_HTTP_REQUEST_TIMEOUT | 15s | no | Wasm modules are not fetched yet
+WASM_INSECURE_REGISTRIES | | no | Wasm modules are not fetched yet
+WASM_MODULE_EXPIRY | 24h | no | Wasm modules are not fetched yet
+WASM_PURGE_INTERVAL | 1h | no | Wasm modules are not fetched yet
+WORKLOAD_IDENTITY_SOCKET_FILE | socket | no | certificates of another agent are not used
+WORKLOAD_RSA_KEY_SIZE | 2048 | yes | an RSA key of 2048 bits instead of an ECDSA one, whatever the size
+XDS_AUTH_PROVIDER | | no | the token of the workload proves who it is
+XDS_ROOT_CA | | yes | file of the roots by which the control plane is known
+`;
+
+/** All of them, by name. */
+export const AGENT_VARIABLES: readonly VariableEntry[] = parseVariableTable(TABLE);

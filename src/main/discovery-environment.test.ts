@@ -1,0 +1,51 @@
+import { deepStrictEqual, strictEqual, throws } from 'node:assert/strict';
+import { test } from 'node:test';
+import { readDiscoveryEnvironment } from './discovery-environment.ts';
+
+test('variables are read by their names in Istio', () => {
+  const read = readDiscoveryEnvironment({
+    CLUSTER_ID: 'east',
+    POD_NAMESPACE: 'mesh-system',
+    ENABLE_CA_SERVER: 'false',
+    ENABLE_DEBUG_ON_HTTP: 'false',
+    DEFAULT_WORKLOAD_CERT_TTL: '1h30m',
+    PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN: 'false',
+  });
+  deepStrictEqual(
+    [
+      read.clusterId,
+      read.namespace,
+      read.hasCertificateAuthority,
+      read.hasDebugPages,
+      read.defaultCertificateTtlMs,
+      read.flags.absoluteDomains,
+      read.warnings,
+    ],
+    ['east', 'mesh-system', false, false, 5_400_000, false, []],
+  );
+});
+
+test('what is unknown, without effect or not readable is told, and the start goes on', () => {
+  const { warnings, maxCertificateTtlMs } = readDiscoveryEnvironment({
+    PILOT_ENABLE_MAGIC: '1',
+    PILOT_DEBOUNCE_AFTER: '1s',
+    PILOT_DEBOUNCE_MAX: '10s',
+    MAX_WORKLOAD_CERT_TTL: 'soon',
+  });
+  deepStrictEqual(
+    warnings.map((text) => text.split(/[:,]| has/)[0]),
+    [
+      'the variable PILOT_ENABLE_MAGIC is not known here',
+      'the variable PILOT_DEBOUNCE_AFTER',
+      'the variable MAX_WORKLOAD_CERT_TTL',
+    ],
+  );
+  strictEqual(maxCertificateTtlMs, undefined);
+});
+
+test('what must not be ignored ends the start, all of it at once', () => {
+  throws(
+    () => readDiscoveryEnvironment({ XDS_AUTH: 'false', K8S_SIGNER: 'x/y' }),
+    /K8S_SIGNER cannot be heeded.*unset K8S_SIGNER\n.*XDS_AUTH cannot be heeded.*leave it at true/,
+  );
+});

@@ -1,0 +1,63 @@
+/**
+ * What pilot-discovery takes from its environment, as one record: Istio's variables by the names and defaults of
+ * discovery-variables.ts. A variable that cannot be heeded ends the start, one without effect or without meaning is told.
+ */
+import { parseDurationMs } from '#base/duration.ts';
+import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
+import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
+import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
+
+/** Values of the variables that have an effect. */
+export interface DiscoveryEnvironment {
+  readonly flags: MeshFlags;
+  /** '' when not named. */
+  readonly clusterId: string;
+  readonly namespace: string;
+  readonly revision: string;
+  readonly sharedMeshConfig: string;
+  readonly hasCertificateAuthority: boolean;
+  readonly hasDebugPages: boolean;
+  /** Where a plugged-in authority lies, if there is one. */
+  readonly rootCaFolder: string;
+  /** Undefined: the authority's own. */
+  readonly defaultCertificateTtlMs: number | undefined;
+  readonly maxCertificateTtlMs: number | undefined;
+  /** What is to be logged. */
+  readonly warnings: readonly string[];
+}
+
+/** Reads the record. Errors: throws a text for people when a variable asks for what is not done here. */
+export function readDiscoveryEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): DiscoveryEnvironment {
+  const known = [...DISCOVERY_VARIABLES, ...OLDER_DISCOVERY_VARIABLES];
+  const findings = judgeVariables(environment, known, DISCOVERY_PREFIXES);
+  const { warnings, errors } = printVariableFindings(findings);
+  if (errors.length > 0) throw new Error(errors.join('\n'));
+  const unreadable: string[] = [];
+  const duration = (name: string): number | undefined => {
+    const text = environment[name] ?? '';
+    if (text === '') return undefined;
+    const read = parseDurationMs(text);
+    if (read.ok && read.value > 0) return read.value;
+    unreadable.push(name);
+    return undefined;
+  };
+  const mesh = readMeshFlags(environment);
+  const values = {
+    flags: mesh.flags,
+    clusterId: environment['CLUSTER_ID'] ?? '',
+    namespace: environment['POD_NAMESPACE'] ?? '',
+    revision: environment['REVISION'] ?? '',
+    sharedMeshConfig: environment['SHARED_MESH_CONFIG'] ?? '',
+    hasCertificateAuthority: environment['ENABLE_CA_SERVER'] !== 'false',
+    rootCaFolder: environment['ROOT_CA_DIR'] || './etc/cacerts',
+    hasDebugPages: environment['ENABLE_DEBUG_ON_HTTP'] !== 'false',
+    defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
+    maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
+  };
+  const told = [...mesh.unreadable, ...unreadable].map(
+    (name) => `the variable ${name} has a value that cannot be read: its default holds`,
+  );
+  return { ...values, warnings: [...warnings, ...told] };
+}

@@ -1,0 +1,99 @@
+/** What this mesh makes of every field of Istio's MeshConfig and ProxyConfig; docs/flags.md shows it. A test holds it against the schemas. */
+
+/** field | yes: honoured, no: without effect, never: refused | how, or why not */
+export const MESH_CONFIG_FIELDS = `
+proxyListenPort | yes |
+proxyInboundListenPort | yes |
+proxyHttpPort | yes | on one machine 15080 unless set
+connectTimeout | yes |
+hboneIdleTimeout | no | ambient is not built yet
+protocolDetectionTimeout | yes |
+tcpKeepalive | yes |
+ingressClass | no | Ingress is not built yet
+ingressService | no | Ingress is not built yet
+ingressControllerMode | no | Ingress is not built yet
+ingressSelector | no | Ingress is not built yet
+enableTracing | no | tracing is not built yet
+accessLogFile | yes | on one machine /dev/stdout unless set
+accessLogFormat | yes |
+accessLogEncoding | yes |
+enableEnvoyAccessLogService | no | Telemetry is not built yet
+disableEnvoyListenerLog | no | listeners have no access log of their own
+defaultConfig | yes | see below; what proxies are started with changes with their next start, on one machine by a rolling restart
+outboundTrafficPolicy | yes |
+inboundTrafficPolicy | yes |
+configSources | no | objects come from a cluster, from --configDir, or from the folder
+enableAutoMtls | yes |
+trustDomain | yes | the certificate authority takes a change at its next start
+trustDomainAliases | yes |
+caCertificates | no | roots of others are not distributed yet
+defaultServiceExportTo | yes |
+defaultVirtualServiceExportTo | yes |
+defaultDestinationRuleExportTo | yes |
+rootNamespace | yes |
+localityLbSetting | yes |
+zoneAwareLbSetting | yes |
+dnsRefreshRate | yes |
+h2UpgradePolicy | yes |
+inboundClusterStatName | no | inbound clusters have their own names in statistics
+outboundClusterStatName | yes |
+certificates | no | deprecated in Istio too
+serviceSettings | no | services local to a cluster need several clusters
+serviceScopeConfigs | no | ambient is not built yet
+enablePrometheusMerge | yes | on one machine; on Kubernetes injection will heed it
+verifyCertificateAtClient | no | servers are always verified where a DestinationRule names a CA
+ca | no | certificates come from the built-in authority only
+extensionProviders | yes | external authorizers; the other kinds need Telemetry
+defaultProviders | no | Telemetry is not built yet
+discoverySelectors | yes | for clusters and folders, live
+pathNormalization | yes |
+defaultHttpRetryPolicy | yes |
+defaultInboundHttpRetryPolicy | yes |
+meshMTLS | yes | minProtocolVersion; cipher suites of mesh mTLS are fixed, as in Istio
+tlsDefaults | yes | cipherSuites, ecdhCurves
+defaultTrafficPolicy | yes |
+serviceEntryVisibility | yes |
+`;
+
+export const PROXY_CONFIG_FIELDS = `
+configPath | yes |
+binaryPath | yes | on one machine the Envoy that was found
+serviceCluster | yes |
+tracingServiceName | yes |
+drainDuration | yes |
+discoveryAddress | yes | on one machine the control plane in this process
+discoveryRefreshDelay | no | deprecated in Istio too
+zipkinAddress | no | deprecated in Istio too
+statsdUdpAddress | no | Telemetry is not built yet
+envoyMetricsServiceAddress | no | deprecated in Istio too
+proxyAdminPort | yes |
+availabilityZone | no | deprecated in Istio too
+controlPlaneAuthPolicy | yes |
+customConfigFile | no | Envoy's bootstrap is built, not read from a file
+statNameLength | no | Envoy has no such limit any more
+concurrency | yes |
+proxyBootstrapTemplatePath | no | Envoy's bootstrap is built, not made from templates
+interceptionMode | no | the node metadata INTERCEPTION_MODE says it, as in Istio; injection will set that
+tracing | no | tracing is not built yet
+sds | no | deprecated in Istio too; secrets always come over SDS
+envoyAccessLogService | no | Telemetry is not built yet
+envoyMetricsService | no | Telemetry is not built yet
+proxyMetadata | yes | node metadata, and variables of the agent
+runtimeValues | yes |
+statusPort | yes |
+extraStatTags | yes |
+gatewayTopology | yes |
+terminationDrainDuration | yes |
+meshId | no | several meshes are not built yet
+readinessProbe | no | probes of workloads outside of Kubernetes are not built yet
+proxyStatsMatcher | yes |
+holdApplicationUntilProxyStarts | no | on one machine it is always so; injection will heed it
+caCertificatesPem | no | roots of others are not distributed yet
+image | no | on one machine there are no images; injection will heed it
+privateKeyProvider | no | keys stay in the agent's memory; stock Envoy has no such hardware support
+proxyHeaders | yes |
+fileFlushInterval | yes |
+fileFlushMinSizeKb | yes |
+statsCompression | no | the agent serves metrics, and compresses nothing
+connectionSettings | yes |
+`;
