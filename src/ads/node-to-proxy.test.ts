@@ -77,6 +77,8 @@ test('a full node of a sidecar becomes a proxy', () => {
         SERVICE_ACCOUNT: 'reviews',
         CLUSTER_ID: 'Kubernetes',
         NETWORK: 'net1',
+        NODE_NAME: 'worker-1',
+        REQUESTED_NETWORK_VIEW: 'net1,net2',
         INTERCEPTION_MODE: 'NONE',
         INSTANCE_IPS: '10.1.2.3,fd00::1,nonsense',
         DNS_CAPTURE: 'true',

@@ -78,11 +78,11 @@ SECRET_GRACE_PERIOD_RATIO_JITTER | 0.01 | no | certificates are renewed at about
 SECRET_TTL | 24h | yes | life of the certificate that is asked for
 SERVICE_ACCOUNT | | yes | the workload's service account
 TRUST_DOMAIN | cluster.local | yes | the workload's trust domain
-WASM_HTTP_REQUEST_MAX_RETRIES | 5 | no | Wasm modules are not fetched yet
-WASM_HTTP_REQUEST_TIMEOUT | 15s | no | Wasm modules are not fetched yet
-WASM_INSECURE_REGISTRIES | | no | Wasm modules are not fetched yet
-WASM_MODULE_EXPIRY | 24h | no | Wasm modules are not fetched yet
-WASM_PURGE_INTERVAL | 1h | no | Wasm modules are not fetched yet
+WASM_HTTP_REQUEST_MAX_RETRIES | 5 | yes | how often a failed fetch of a Wasm module is tried again
+WASM_HTTP_REQUEST_TIMEOUT | 15s | yes | how long the fetch of a Wasm module may take
+WASM_INSECURE_REGISTRIES | | yes | registries of Wasm modules that are asked without checking their certificates
+WASM_MODULE_EXPIRY | 24h | yes | how long an unused Wasm module is kept
+WASM_PURGE_INTERVAL | 1h | yes | how often unused Wasm modules are looked for
 WORKLOAD_IDENTITY_SOCKET_FILE | socket | no | certificates of another agent are not used
 WORKLOAD_RSA_KEY_SIZE | 2048 | yes | an RSA key of 2048 bits instead of an ECDSA one, whatever the size
 XDS_AUTH_PROVIDER | | no | the token of the workload proves who it is
