@@ -7,7 +7,8 @@ import { createEngine } from '#collections/engine.ts';
 import type { KeySetState, WantedKeySet } from '#model/jwt-key-set.ts';
 import { KeySetController } from './key-sets.ts';
 
-const KEYS = '{"keys":[{"kty":"RSA","n":"1","e":"AQAB"}]}';
+const KEYS =
+  '{"keys":[{"kty":"RSA","n":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","e":"AQAB"}]}';
 const SOURCE = 'http://issuer/keys';
 const KEY = `uri ${SOURCE}`;
 const HOUR_MS = 3_600_000;
@@ -50,7 +51,8 @@ const WANTED = { [KEY]: { uri: SOURCE, issuer: 'i', timeoutMs: 1_000 } };
 
 describe('key sets', () => {
   it('are fetched, and nothing but keys is taken from the answer', async () => {
-    const answer = '{"keys":[{"kty":"RSA","n":"1","e":"AQAB"},"x",{"kid":"no type"}],"secret":"y"}';
+    const answer =
+      '{"keys":[{"kty":"RSA","n":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","e":"AQAB"},"x",{"kid":"no type"}],"secret":"y"}';
     const { keySets, settle } = start(WANTED, new Map([[SOURCE, ok(answer)]]));
     await settle();
     assert.deepEqual(keySets.get(KEY), { keys: KEYS, fault: '' });
@@ -64,6 +66,8 @@ describe('key sets', () => {
     ['null', ok('null')],
     ['no keys', ok('{"keys":[]}')],
     ['keys that are a text', ok('{"keys":"x"}')],
+    ['a key without its modulus', ok('{"keys":[{"kty":"RSA","e":"AQAB"}]}')],
+    ['a key of no type', ok('{"keys":[{"kty":"__proto__"}]}')],
   ];
   for (const [name, answer] of broken) {
     it(`that cannot be had (${name}) leave no keys and a reason (T13)`, async () => {

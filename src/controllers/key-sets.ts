@@ -11,7 +11,7 @@ import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { Rng } from '#base/rng.ts';
 import type { Engine, SourceCollection } from '#collections/collection.ts';
-import type { KeySetState, WantedKeySet, WantedKeySets } from '#model/jwt-key-set.ts';
+import { isUsableKey, type KeySetState, type WantedKeySet, type WantedKeySets } from '#model/jwt-key-set.ts';
 
 /** Gets the text behind a URL. Errors: a text for people. */
 export type FetchText = (url: string, timeoutMs: number) => Promise<Result<string, string>>;
@@ -185,8 +185,8 @@ function keysOf(text: string): Result<string, string> {
   const keys = parseObject(text)?.['keys'];
   if (!Array.isArray(keys)) return fail('the answer is not a key set: it has no list "keys"');
   if (keys.length > MAX_KEYS) return fail(`the key set has more than ${MAX_KEYS} keys`);
-  const known = keys.filter((key) => typeof key === 'object' && key !== null && 'kty' in key);
-  return known.length === 0 ? fail('the key set is empty') : ok(JSON.stringify({ keys: known }));
+  const known = keys.filter(isUsableKey);
+  return known.length === 0 ? fail('the key set has no usable key') : ok(JSON.stringify({ keys: known }));
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {

@@ -51,3 +51,38 @@ export function createWantedKeySets(
     return wanted;
   });
 }
+
+/** Fields that a key of a type needs; Envoy refuses a whole listener over a key set in which no key is whole. */
+const KEY_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  RSA: ['n', 'e'],
+  EC: ['crv', 'x', 'y'],
+  OKP: ['crv', 'x'],
+  oct: ['k'],
+};
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+/** Of an RSA modulus, in base64url characters: 512 bits. */
+const MIN_MODULUS_CHARACTERS = 86;
+
+/** True when the document is a key set with a key that Envoy can read. Source: RFC 7517, RFC 7518 section 6. */
+export function hasUsableKey(document: string): boolean {
+  try {
+    const keys: unknown = (JSON.parse(document) as { keys?: unknown } | null)?.keys;
+    return Array.isArray(keys) && keys.some(isUsableKey);
+  } catch {
+    return false;
+  }
+}
+
+/** True for a key with everything that its type needs. */
+export function isUsableKey(key: unknown): boolean {
+  if (typeof key !== 'object' || key === null) return false;
+  const fields = key as Readonly<Record<string, unknown>>;
+  const { kty, n } = fields;
+  const needed = typeof kty === 'string' && Object.hasOwn(KEY_FIELDS, kty) ? KEY_FIELDS[kty] : undefined;
+  if (needed === undefined) return false;
+  const isWhole = needed.every((name) => {
+    const value = fields[name];
+    return typeof value === 'string' && BASE64URL.test(value);
+  });
+  return isWhole && (kty !== 'RSA' || String(n).length >= MIN_MODULUS_CHARACTERS);
+}

@@ -26,6 +26,7 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { httpFiltersWith, networkFiltersWith } from './extensions/extension-filters.ts';
 import { configurationNames, extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
+import { authorizerClusters } from './filters/external-authorization.ts';
 import { buildConnectionPolicy, buildRequestPolicy, NO_POLICIES } from './filters/request-policy.ts';
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
@@ -113,7 +114,7 @@ function gatewaySecurity(deps: GatewayResourceDeps): GatewayListenerDeps['securi
       httpFilters: httpFiltersWith(buildRequestPolicy(facet, true), extensions.http),
       connectionFilters: networkFiltersWith(NO_POLICIES, extensions.network),
       networkFilters: networkFiltersWith(buildConnectionPolicy(facet), extensions.network),
-      configurations: configurationNames(extensions),
+      references: [...configurationNames(extensions), ...authorizerClusters(facet.authorizers)],
       causes: [...causes, ...extensionCauses(workload.facet, workload.causes, traffic)],
     };
   };
@@ -123,6 +124,6 @@ const NO_SECURITY: ReturnType<GatewayListenerDeps['securityOf']> = {
   httpFilters: [],
   connectionFilters: [],
   networkFilters: [],
-  configurations: [],
+  references: [],
   causes: [],
 };

@@ -103,7 +103,7 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
     return Object.keys(rest).length === 0 ? undefined : normal(rest, context);
   }
   if (key === 'localJwks' && isPlaceholder(part)) {
-    context.ignore('value of a placeholder key set (a jwksUri without network)');
+    context.ignore('value of a key set that stands for no keys (a jwksUri without network, an empty set)');
     return '(placeholder)';
   }
   if (key === 'alpnProtocols' && Array.isArray(part)) return normalAlpn(part.map(String), context);
@@ -118,11 +118,12 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
   return isEmptied ? undefined : own;
 }
 
-/** A key set that stands for keys that could not be fetched: one RSA key that nobody has, without any name. */
+/** No keys: an empty set, which stock Envoy refuses, or what stands for it, one RSA key that nobody has, without any name. */
 function isPlaceholder(localJwks: unknown): boolean {
   const text = isPlain(localJwks) ? localJwks['inlineString'] : undefined;
   const [key, ...others] = (JSON.parse(String(text)) as { keys: readonly object[] }).keys;
-  return key !== undefined && others.length === 0 && Object.keys(key).sort().join() === 'e,kty,n';
+  if (key === undefined) return true;
+  return others.length === 0 && Object.keys(key).sort().join() === 'e,kty,n';
 }
 
 /** The first name offers a protocol of upstream's own build; of the others that are ours any name will do. */

@@ -6,6 +6,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { sortedBy } from '#base/bytes-order.ts';
+import { hasUsableKey } from '#model/jwt-key-set.ts';
 import type { TokenRule } from '#model/request-authentication.ts';
 import type {
   JwtProviderSchema,
@@ -31,7 +32,7 @@ const NOBODYS_MODULUS =
   'qC3gWAxY11JMumSJk4YWWniS4iUHRyYuz65u5ckAZorOiLgKWwY-b3KBZ9I8ZfKh6IYVN7Lr6k7HVHtGmKQ9Yf' +
   '6mMIMBA1V-B06kXYmFOqHoKX1F8bCLgjVm5kgk8O0wQu1oOFvhLSrvQNPhHvBsI7a_FkG67whd2PjtlCU7Ew';
 
-/** The key set of an issuer whose keys are not known. */
+/** The key set of an issuer whose keys are not known, or of which Envoy could not read one. */
 export const NOBODYS_KEYS: string = JSON.stringify({ keys: [{ kty: 'RSA', e: 'AQAB', n: NOBODYS_MODULUS }] });
 
 /** Claims that hold several values in one text, by their common meaning (RFC 8693 scope). */
@@ -81,7 +82,7 @@ function provider(
     fromCookies: [...(rule.fromCookies ?? [])],
     jwksSourceSpecifier: {
       case: 'localJwks',
-      value: { specifier: { case: 'inlineString', value: keys === '' ? NOBODYS_KEYS : keys } },
+      value: { specifier: { case: 'inlineString', value: hasUsableKey(keys) ? keys : NOBODYS_KEYS } },
     },
   };
 }

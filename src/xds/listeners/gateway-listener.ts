@@ -64,8 +64,8 @@ export interface GatewaySecurity {
   readonly connectionFilters: readonly Filter[];
   /** Where bytes are passed on. */
   readonly networkFilters: readonly Filter[];
-  /** Names of the configurations that these filters ask for. */
-  readonly configurations: readonly string[];
+  /** Names of the configurations and clusters that these filters use. */
+  readonly references: readonly string[];
 }
 
 /** Builds the listener. */
@@ -89,7 +89,7 @@ export function gatewayListenerReferences(input: GatewayListenerInput): readonly
       ? [target.routeTable]
       : target.destinations.map(({ cluster }) => clusterNameOf(cluster)),
   );
-  return [...new Set([...names, ...input.security.configurations])];
+  return [...new Set([...names, ...input.security.references])];
 }
 
 function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {

@@ -153,7 +153,7 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
   const facts = createListenerFacts(engine, meshConfig);
-  const none = { httpFilters: [], connectionFilters: [], networkFilters: [], configurations: [] };
+  const none = { httpFilters: [], connectionFilters: [], networkFilters: [], references: [] };
   const securityOf = () => ({ ...none, causes: [] });
   const { listeners, diagnostics } = createGatewayListeners({
     ...shared,
