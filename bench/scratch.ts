@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { defaultMeshConfig } from '#api/mesh-config.ts';
 import { createMesh } from '../src/main/mesh.ts';
-import { proxyOf } from '../test/support/mesh-fixture.ts';
+import { proxyOf, SNAPSHOT_PARTS } from '../test/support/mesh-fixture.ts';
 import { type MeshSize, meshObjects, namespaceOf } from './mesh-shape.ts';
 
 /** CPU that generating may take. Source: the target for 2,000 services of 5 endpoints on one core. */
@@ -45,7 +45,7 @@ function generate(): { readonly cpuMs: number; readonly resources: number; reado
   const { user, system } = process.cpuUsage(before);
   const snapshot = mesh.graph.snapshots.get(proxy.id);
   if (snapshot === undefined) throw new Error('the proxy got nothing');
-  const entries = Object.values(snapshot).flatMap((part) => [...part.values()]);
+  const entries = SNAPSHOT_PARTS.flatMap((part) => [...snapshot[part].values()]);
   const bytes = entries.reduce((sum, { resource }) => sum + resource.bytes.length, 0);
   return { cpuMs: (user + system) / 1000, resources: entries.length, bytes };
 }
