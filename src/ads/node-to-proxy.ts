@@ -3,8 +3,11 @@
  * shape: whether the caller may be this proxy is ProxyAdmission's business (peer.ts).
  */
 import { isIP } from 'node:net';
+import { durationMs } from '#api/duration.ts';
+import { Findings } from '#api/findings.ts';
+import { parseMeshProxyConfig } from '#api/mesh-config.ts';
 import { fail, ok, type Result } from '#base/result.ts';
-import type { InterceptionMode, Locality, Proxy, ProxyType } from '#model/proxy.ts';
+import type { InterceptionMode, Locality, NodeTraits, Proxy, ProxyType } from '#model/proxy.ts';
 import type { JsonObject, JsonValue, XdsNode } from './node-decoder.ts';
 
 /** A node that is no proxy of ours; the text says why, for the client and the log. */
@@ -74,7 +77,8 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
     istioVersion: text(metadata['ISTIO_VERSION']),
     metadata: readTexts(metadata),
-    proxyConfig: readObject(metadata['PROXY_CONFIG']),
+    traits: readTraits(metadata),
+    proxyConfig: readProxyConfig(metadata['PROXY_CONFIG']),
   };
   return ok({
     proxy,
@@ -117,6 +121,24 @@ function readList(value: JsonValue | undefined): readonly string[] {
     .split(',')
     .slice(0, MAX_NETWORKS)
     .filter((entry) => entry !== '');
+}
+
+function readTraits(metadata: JsonObject): NodeTraits {
+  return {
+    http10: isTrue(metadata['HTTP10']),
+    idleTimeoutMs: Math.max(0, durationMs(text(metadata['IDLE_TIMEOUT']))),
+    exactBalanceInbound: isTrue(metadata['INBOUND_LISTENER_EXACT_BALANCE']),
+    exactBalanceOutbound: isTrue(metadata['OUTBOUND_LISTENER_EXACT_BALANCE']),
+    unprivileged: isTrue(metadata['UNPRIVILEGED_POD']),
+    reservedPorts: [metadata['ENVOY_STATUS_PORT'], metadata['ENVOY_PROMETHEUS_PORT']]
+      .map(readPort)
+      .filter((port) => port > 0),
+  };
+}
+
+/** What fits the schema; the rest is left out, since nothing here could make use of it. */
+function readProxyConfig(value: JsonValue | undefined): Proxy['proxyConfig'] {
+  return parseMeshProxyConfig(readObject(value), 'PROXY_CONFIG', new Findings()) ?? {};
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

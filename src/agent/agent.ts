@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import type { AgentGauges } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
+import { readAccessLogClusters } from './access-log-service.ts';
 import { buildBootstrap } from './bootstrap.ts';
 import { CertificateClient } from './certificate-client.ts';
 import { ControlPlane } from './control-plane.ts';
@@ -169,6 +170,8 @@ export class Agent {
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
+    const services = readAccessLogClusters(proxyConfig.raw, this.#options.environment.get('HOST_IP') ?? '');
+    if (services.problems.length > 0) this.#parts.log.warn('services not used', { names: services.problems });
     const node = buildProxyNode(facts);
     const { grpc, xdsSocketPath } = this.#options;
     await writeGrpcBootstrap(grpc.bootstrapPath, buildGrpcBootstrap(node, xdsSocketPath, grpc));
@@ -182,6 +185,7 @@ export class Agent {
       upstreamSourceAddress: this.#options.upstreamSourceAddress,
       runtimeValues: proxyConfig.runtimeValues,
       stats,
+      serviceClusters: services.clusters,
       outlierLogPath: this.#options.outlierLogPath,
     });
     await mkdir(dirname(envoy.configPath), { recursive: true, mode: 0o700 });

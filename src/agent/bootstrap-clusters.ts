@@ -17,6 +17,7 @@ export function buildStaticClusters(settings: BootstrapSettings): readonly JsonO
       circuit_breakers: { thresholds: [unlimited('DEFAULT'), unlimited('HIGH')] },
       ...speakHttp2({ common_http_protocol_options: { max_requests_per_connection: 1 } }),
     },
+    ...settings.serviceClusters,
   ];
 }
 

@@ -1,5 +1,6 @@
 /** What Envoy's bootstrap depends on: the one input of bootstrap.ts and its parts. */
 import type { StatsSettings } from './bootstrap-stats.ts';
+import type { JsonObject } from './json-value.ts';
 import type { ProxyNode } from './proxy-node.ts';
 
 /** An address to bind or to call. */
@@ -23,6 +24,8 @@ export interface BootstrapSettings {
   readonly upstreamSourceAddress: string | undefined;
   readonly runtimeValues: ReadonlyMap<string, string>;
   readonly stats: StatsSettings;
+  /** Clusters of services that the ProxyConfig names. */
+  readonly serviceClusters: readonly JsonObject[];
   /** Where Envoy writes outlier events; undefined: nowhere. */
   readonly outlierLogPath: string | undefined;
 }

@@ -15,6 +15,7 @@ const settings: BootstrapSettings = {
   upstreamSourceAddress: undefined,
   runtimeValues: new Map(),
   stats: defaultStats,
+  serviceClusters: [],
   outlierLogPath: undefined,
 };
 

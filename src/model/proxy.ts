@@ -14,6 +14,31 @@ export interface Locality {
   readonly subzone: string;
 }
 
+/** Node metadata that shapes listeners and nothing else. */
+export interface NodeTraits {
+  /** HTTP10: HTTP/1.0 is taken. */
+  readonly http10: boolean;
+  /** IDLE_TIMEOUT: idle connections are closed after so long; 0 when unset. */
+  readonly idleTimeoutMs: number;
+  /** INBOUND_LISTENER_EXACT_BALANCE, OUTBOUND_LISTENER_EXACT_BALANCE: connections are spread evenly over Envoy's threads. */
+  readonly exactBalanceInbound: boolean;
+  readonly exactBalanceOutbound: boolean;
+  /** UNPRIVILEGED_POD: ports below 1024 cannot be bound. */
+  readonly unprivileged: boolean;
+  /** Ports of the proxy's own doors (ENVOY_STATUS_PORT, ENVOY_PROMETHEUS_PORT), where no listener for all addresses can be. */
+  readonly reservedPorts: readonly number[];
+}
+
+/** Of a proxy that says nothing special. */
+export const PLAIN_TRAITS: NodeTraits = {
+  http10: false,
+  idleTimeoutMs: 0,
+  exactBalanceInbound: false,
+  exactBalanceOutbound: false,
+  unprivileged: false,
+  reservedPorts: [],
+};
+
 /** One connected proxy. Keyed by `id`. */
 export interface Proxy {
   /** The xDS node id, `type~ip~name.namespace~domain`. */
@@ -54,6 +79,12 @@ export interface Proxy {
   readonly istioVersion: string;
   /** The texts among node metadata, by their names: what EnvoyFilters may ask for. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The proxy's own ProxyConfig (defaultConfig merged with annotation), proto JSON. */
+  readonly traits: NodeTraits;
+  /** The proxy's own ProxyConfig (defaultConfig merged with annotation), proto JSON; {} when it did not say. */
   readonly proxyConfig: Readonly<Record<string, unknown>>;
+}
+
+/** It binds addresses that it was given, and its application listens elsewhere. */
+export function isOnOneMachine({ interceptionMode, outboundAddress }: Proxy): boolean {
+  return interceptionMode === 'NONE' && outboundAddress !== '';
 }

@@ -2,10 +2,16 @@
 import type { Collection, Engine } from '#collections/collection.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
+import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 
 /** They are refused, sent on to the address that they were going to, or to the one that DNS has for them. */
 export type UnknownHosts = 'REGISTRY_ONLY' | 'ALLOW_ANY' | 'ALLOW_ANY_DYNAMIC_DNS';
+
+/** On one machine a request tells by its host alone where it was going. */
+export function policyOnOneMachine(policy: UnknownHosts): UnknownHosts {
+  return policy === 'ALLOW_ANY' ? 'ALLOW_ANY_DYNAMIC_DNS' : policy;
+}
 
 export interface RouteFacts {
   /** Retries of routes that ask for none of their own; undefined: Istio's default. */
@@ -18,6 +24,8 @@ export interface RouteFacts {
   readonly absoluteDomains: boolean;
   /** Mirrored requests get `-shadow` behind their host, as Envoy alone does it. */
   readonly shadowSuffix: boolean;
+  /** Headers that proxies add, unless they were started with settings of their own. */
+  readonly proxyHeaders: ProxyConfigJson['proxyHeaders'];
 }
 
 /** Takes the facts out of mesh config; equal facts keep their identity. */
@@ -37,5 +45,6 @@ export function routeFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MESH
     httpProxyPort: mesh.proxyHttpPort ?? 0,
     absoluteDomains: flags.absoluteDomains,
     shadowSuffix: !flags.noShadowHostSuffix,
+    proxyHeaders: mesh.defaultConfig?.proxyHeaders,
   };
 }

@@ -14,7 +14,7 @@ import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { LocalReplica } from './endpoint.ts';
 import { MESH_KEY } from './mesh-facts.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
-import type { Proxy } from './proxy.ts';
+import { PLAIN_TRAITS, type Proxy } from './proxy.ts';
 import { createServiceModel, type ServiceModel } from './service-model.ts';
 
 type Meta = Partial<Pick<MeshObject, 'namespace' | 'labels' | 'annotations' | 'createdAtMs'>>;
@@ -179,6 +179,7 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
     outboundAddress: '',
     istioVersion: '',
     metadata: {},
+    traits: PLAIN_TRAITS,
     proxyConfig: {},
     ...overrides,
   };

@@ -1,12 +1,13 @@
 /**
- * The egress listeners of a Sidecar object as routes see them: which services and VirtualServices count on which port,
- * and what becomes of unknown hosts. Pure; one small record per viewer with a Sidecar.
+ * The egress listeners of a Sidecar object: which services and VirtualServices count on which port, and where its own sockets are.
+ * Pure; one small record per viewer with a Sidecar.
  * Source: istio pilot/pkg/model/sidecar.go convertIstioListenerToWrapper, GetEgressListenerForRDS, SelectVirtualServices.
  */
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarEgressListener, SidecarSpec } from '#api/sidecar.ts';
-import type { Service } from '#model/service.ts';
+import type { Protocol, Service } from '#model/service.ts';
 import { doHostsOverlap, isSubsetHost } from '#model/service-hostname.ts';
+import { parseProtocol } from '#model/service-protocol.ts';
 import type { VirtualService } from '#model/virtual-service.ts';
 
 /** One entry of `hosts`, `namespace/host`; namespace '*' is any. */
@@ -16,13 +17,23 @@ interface HostPattern {
 }
 
 export interface EgressListener {
-  /** 0 for the listener of all ports that have none of their own. */
+  /** 0 for the listener of all ports that have none of their own, and for Unix sockets. */
   readonly port: number;
+  /** The listener of all ports that have none of their own. */
+  readonly isCatchAll: boolean;
   /** It speaks HTTP proxy: requests for all ports arrive on it. */
   readonly isHttpProxy: boolean;
+  /** What its own port carries; undefined where each service says so. */
+  readonly protocol: Protocol | undefined;
+  /** Address or `unix://` path to listen on; '' for the usual one. */
+  readonly bind: string;
+  /** It has a socket even where connections are captured. */
+  readonly isBound: boolean;
   readonly included: readonly HostPattern[];
   readonly excluded: readonly HostPattern[];
 }
+
+const UNIX_PREFIX = 'unix://';
 
 /** The listeners in the order of the object; without any, one that imports everything. */
 export function egressListeners(
@@ -40,11 +51,17 @@ export function listenerForPort(
   port: number,
 ): EgressListener | undefined {
   const own = listeners.find((listener) => listener.port === port && !listener.isHttpProxy);
-  return (
-    own ??
-    listeners.find((listener) => listener.port === 0) ??
-    listeners.find((listener) => listener.isHttpProxy)
-  );
+  return own ?? listeners.find((listener) => listener.isCatchAll);
+}
+
+/** Requests for the ports of all services arrive on it: an HTTP proxy, or a Unix socket. */
+export function takesAllPorts({ port, isCatchAll, isHttpProxy }: EgressListener): boolean {
+  return isHttpProxy || (port === 0 && !isCatchAll);
+}
+
+/** True for a `unix://` path. */
+export function isUnixSocket(address: string): boolean {
+  return address.startsWith(UNIX_PREFIX);
 }
 
 /** True when the listener imports the service. */
@@ -85,9 +102,15 @@ function egressListener(entry: SidecarEgressListener, namespace: string): Egress
       host,
     });
   }
+  const { port, bind = '' } = entry;
+  const protocol = port === undefined ? undefined : parseProtocol(port.protocol ?? '');
   return {
-    port: entry.port?.number ?? 0,
-    isHttpProxy: entry.port?.protocol?.toUpperCase() === 'HTTP_PROXY',
+    port: port?.number ?? 0,
+    isCatchAll: port === undefined,
+    isHttpProxy: protocol === 'HTTP_PROXY',
+    protocol,
+    bind,
+    isBound: entry.captureMode === 'NONE' || isUnixSocket(bind),
     included,
     excluded,
   };

@@ -1,8 +1,13 @@
 /**
- * What a sidecar takes in: the service ports that reach its workload, and the mutual TLS mode of each. One plain record
- * per proxy; proxies with equal records share everything built from them.
+ * What a sidecar takes in: the service ports that reach its workload or the ingress listeners of its Sidecar object, and the mutual
+ * TLS mode of each. One plain record per proxy; proxies with equal records share everything built from them.
  * Costs per proxy a read of its services and of two policy buckets; computed again only when one of those changed.
+ * Source: istio pilot/pkg/networking/core/listener_inbound.go buildInboundChainConfigs, cluster.go buildInboundClusters.
  */
+import type { ConnectionPoolSettings } from '#api/destination-rule.ts';
+import type { ServerTlsSettings } from '#api/gateway.ts';
+import type { MeshObject } from '#api/mesh-object.ts';
+import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import {
@@ -10,38 +15,60 @@ import {
   type MutualTlsSettings,
   mutualTlsFor,
   type PeerAuthenticationModel,
-  portMode,
 } from '#model/peer-authentication.ts';
 import type { InterceptionMode, Proxy } from '#model/proxy.ts';
 import type { Protocol } from '#model/service.ts';
-import { telemetryName } from '#model/service.ts';
-import type { ProxyWorkload, ServiceTarget } from '#model/service-target.ts';
+import type { ProxyWorkload } from '#model/service-target.ts';
+import { type InboundRequest, servicePorts } from './inbound-service-ports.ts';
+import { ingressPorts } from './inbound-sidecar-ports.ts';
+import type { ListenerDialect } from './listener-dialect.ts';
 import type { ListenerFacts } from './listener-facts.ts';
-import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { type Viewer, viewerKey } from './viewer.ts';
+
+/** Where the connections of a port go. */
+export type InboundDestination =
+  /** To where they were going. */
+  | { readonly kind: 'original' }
+  | { readonly kind: 'address'; readonly address: string; readonly port: number }
+  | { readonly kind: 'socket'; readonly path: string };
+
+/** A service that leads to a port. */
+export interface InboundService {
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+}
 
 /** One workload port as the sidecar serves it. */
 export interface InboundPort {
   /** Port that connections arrive on: the workload's own. */
   readonly port: number;
-  /** Port that the application listens on; differs from `port` only where the proxy binds the workload's address. */
-  readonly appPort: number;
+  readonly destination: InboundDestination;
   /** The first service's port that leads here: what virtual hosts and spans are named after. */
   readonly servicePort: number;
   readonly protocol: Protocol;
   readonly mode: MutualTlsMode;
+  /** Address in the names of the chains, and of the listener where the port has a socket of its own. */
+  readonly bind: string;
+  readonly isBound: boolean;
+  /** Host in the names of spans: the first service's, or that of the Sidecar object. */
+  readonly hostname: string;
   /** Services that lead here, sorted by host name; the first one names the port in telemetry. */
-  readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
+  readonly services: readonly InboundService[];
+  /** TLS that the user has end here instead of the mesh's. */
+  readonly tls: ServerTlsSettings | undefined;
+  /** Limits towards the application, from the Sidecar object or the service's DestinationRule. */
+  readonly connectionPool: ConnectionPoolSettings | undefined;
 }
 
 /** Everything inbound of one proxy, as plain data. */
 export interface Inbound {
   readonly interception: InterceptionMode;
-  /** Address to bind under interception NONE, '' otherwise. */
-  readonly bindAddress: string;
-  /** Where the application listens under interception NONE, '' otherwise. */
-  readonly appAddress: string;
   /** Mode for ports that no service names. */
   readonly mode: MutualTlsMode;
+  /** Ports that no service names and a policy does, with their modes; sorted. */
+  readonly passthroughPorts: readonly { readonly port: number; readonly mode: MutualTlsMode }[];
   readonly ports: readonly InboundPort[];
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -50,12 +77,18 @@ export interface Inbound {
 /** The facet and why it is so; keyed by proxy id. */
 export interface InboundScope {
   readonly inbound: Inbound;
+  /** The mesh's facts as this proxy has them. */
+  readonly facts: ListenerFacts;
   readonly causes: readonly Cause[];
 }
 
 export interface InboundDeps {
   readonly proxies: Collection<Proxy>;
-  readonly facts: Collection<ListenerFacts>;
+  readonly dialects: Collection<ListenerDialect>;
+  readonly viewers: Collection<Viewer>;
+  readonly viewerOf: (fetch: Fetch, proxy: Proxy) => string;
+  readonly hosts: Collection<OutboundHost>;
+  readonly sidecars: Collection<MeshObject<SidecarSpec>>;
   readonly peerAuthentication: PeerAuthenticationModel;
   readonly workloadOf: (fetch: Fetch, proxy: Proxy) => ProxyWorkload;
 }
@@ -64,53 +97,79 @@ export interface InboundDeps {
 export function createInboundScope(engine: Engine, deps: InboundDeps): Collection<InboundScope> {
   return engine.derive('scope.inbound', deps.proxies, (fetch, proxy) => {
     if (proxy.type !== 'sidecar') return undefined;
-    const facts = fetch.get(deps.facts, MESH_KEY);
+    const facts = fetch.get(deps.dialects, proxy.id)?.facts;
     if (facts === undefined) return undefined;
-    const workload = deps.workloadOf(fetch, proxy);
+    const viewer = fetch.get(deps.viewers, deps.viewerOf(fetch, proxy));
+    const object =
+      viewer === undefined || viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
     const tls = mutualTlsFor(fetch, deps.peerAuthentication, facts.rootNamespace, proxy);
-    const bound = proxy.interceptionMode === 'NONE';
+    const request: InboundRequest = {
+      proxy,
+      facts,
+      settings: tls.settings,
+      workload: workloadBehind(proxy, deps.workloadOf(fetch, proxy)),
+      sidecar: object,
+      policyOf: (hostname) =>
+        viewer === undefined ? undefined : fetch.get(deps.hosts, viewerKey(viewer.key, hostname))?.policy,
+    };
+    const { ports, causes } = inboundPorts(request);
     return {
       inbound: {
         interception: proxy.interceptionMode,
-        bindAddress: bound ? (proxy.addresses[0] ?? '') : '',
-        appAddress: bound ? workload.appAddress : '',
         mode: tls.settings.mode,
-        ports: inboundPorts(workload, tls.settings),
+        passthroughPorts: passthroughPorts(tls.settings, ports),
+        ports,
         namespace: proxy.namespace,
         labels: proxy.labels,
       },
-      causes: [...workload.targets.map((target) => target.service.cause), ...tls.causes],
+      facts,
+      causes: [...causes, ...tls.causes],
     };
   });
 }
 
-/** One entry per workload port; where services disagree on the protocol the oldest service wins, then the first by name. */
-function inboundPorts(workload: ProxyWorkload, settings: MutualTlsSettings): InboundPort[] {
-  const ordered = workload.targets.toSorted((a, b) => a.service.createdAtMs - b.service.createdAtMs);
-  const byPort = new Map<number, ServiceTarget[]>();
-  for (const target of ordered) {
-    if (target.port.protocol === 'UDP') continue;
-    const list = byPort.get(target.targetPort);
-    if (list === undefined) byPort.set(target.targetPort, [target]);
-    else list.push(target);
+/** Captured connections reach the application where it is; it is elsewhere only where the proxy binds its ports. */
+function workloadBehind({ interceptionMode }: Proxy, workload: ProxyWorkload): ProxyWorkload {
+  return interceptionMode === 'NONE' ? workload : { ...workload, appAddress: '', appPorts: {} };
+}
+
+/** Ports in the order of their numbers. */
+export interface ServedPorts {
+  readonly ports: readonly InboundPort[];
+  readonly causes: readonly Cause[];
+}
+
+/**
+ * Ingress listeners of a Sidecar take the place of services' ports. Where nothing is captured, the application itself listens on
+ * those, so without ingress listeners there is nothing to take in, except on one machine, where the application is elsewhere.
+ */
+function inboundPorts(request: InboundRequest): ServedPorts {
+  const { proxy, facts, workload, sidecar } = request;
+  const ingress = sidecar?.spec.ingress ?? [];
+  if (sidecar !== undefined && ingress.length > 0) {
+    const own = ingressPorts(request, sidecar);
+    if (!facts.flags.mergeSidecarIngress) return own;
+    const declared = new Set(ingress.map(({ port }) => port?.number ?? 0));
+    const others = servicePorts(request, (port) => !declared.has(port));
+    return { ports: sortPorts([...own.ports, ...others.ports]), causes: [...own.causes, ...others.causes] };
   }
-  const ports = [...byPort].sort((a, b) => a[0] - b[0]);
-  return ports.flatMap(([port, targets]) => {
-    const [first] = targets;
-    if (first === undefined) return [];
-    return [
-      {
-        port,
-        appPort: workload.appPorts[String(port)] ?? port,
-        servicePort: first.port.number,
-        protocol: first.port.protocol,
-        mode: portMode(settings, port),
-        services: targets.map(({ service }) => ({
-          host: service.hostname,
-          name: telemetryName(service),
-          namespace: service.namespace,
-        })),
-      },
-    ];
-  });
+  const isElsewhere = workload.appAddress !== '';
+  if (proxy.interceptionMode === 'NONE' && !isElsewhere) return { ports: [], causes: [] };
+  return servicePorts(request, () => true);
+}
+
+function sortPorts(ports: readonly InboundPort[]): readonly InboundPort[] {
+  return [...ports].sort((a, b) => a.port - b.port);
+}
+
+/** Source: istio pilot/pkg/networking/plugin/authn ForPassthrough. */
+function passthroughPorts(
+  settings: MutualTlsSettings,
+  ports: readonly InboundPort[],
+): Inbound['passthroughPorts'] {
+  const served = new Set(ports.map(({ port }) => port));
+  return Object.entries(settings.ports)
+    .map(([port, mode]) => ({ port: Number(port), mode }))
+    .filter(({ port }) => !served.has(port))
+    .sort((a, b) => a.port - b.port);
 }

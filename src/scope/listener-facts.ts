@@ -1,14 +1,51 @@
 /**
- * The few facts of mesh config that listeners of every proxy depend on, as one frozen record: another part of mesh
- * config may change without touching a listener. Keyed 'mesh' in its collection.
+ * What listeners take from mesh config, flags and the proxy's own settings, as one frozen record: another part of mesh config may
+ * change without touching a listener. Most proxies have the mesh's own record; those that differ have one that says how.
  */
 import { durationMs } from '#api/duration.ts';
-import type { MeshObject } from '#api/mesh-object.ts';
-import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
-import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
+import type { UnknownHosts } from '#model/route-facts.ts';
+import { PLAIN_TRAITS } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import type { Viewer } from './viewer.ts';
+import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
+import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
+import { type HttpSettings, httpSettings } from './http-settings.ts';
+
+/** The flags that listeners know. */
+export type ListenerFlags = Pick<
+  MeshFlags,
+  | 'http10'
+  | 'mongoFilter'
+  | 'redisFilter'
+  | 'tlsOnSidecarIngress'
+  | 'mergeSidecarIngress'
+  | 'dualStack'
+  | 'connectionsPerSocketEvent'
+>;
+
+/** Which addresses a proxy has; with both, IPv4 comes first. */
+export type IpFamilies = 'v4' | 'v6' | 'dual';
+
+/** One service port and subset, as a cluster is named after them. */
+export interface ClusterTarget {
+  readonly hostname: string;
+  readonly port: number;
+  readonly subset: string;
+}
+
+/** Where connections and requests are written down. */
+export interface AccessLogFacts {
+  /** Path to write to, `/dev/stdout` as a rule; '' for none. */
+  readonly file: string;
+  /** The user's format; '' for Istio's. With encoding JSON it is a JSON object as text. */
+  readonly format: string;
+  readonly encoding: 'TEXT' | 'JSON';
+  /** Also to the service that the proxy's bootstrap names. */
+  readonly toService: boolean;
+  /** Listeners log the connections that no chain took. */
+  readonly onListeners: boolean;
+}
 
 export interface ListenerFacts {
   readonly trustDomains: readonly string[];
@@ -18,59 +55,93 @@ export interface ListenerFacts {
   /** Port of the HTTP proxy listener; 0 none, unless the proxy's own node metadata names one. */
   readonly httpProxyPort: number;
   /** What becomes of a destination that the mesh does not know. */
-  readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
-  readonly pathNormalization: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
-  readonly accessLog: { readonly file: string; readonly format: string; readonly encoding: 'TEXT' | 'JSON' };
+  readonly outboundPolicy: UnknownHosts;
+  /** Where unknown destinations are sent instead of where they were going; undefined as a rule. */
+  readonly egressProxy: ClusterTarget | undefined;
+  /** The application is reached at localhost instead of where the connection was going. */
+  readonly inboundLocalhost: boolean;
+  /** Retries towards the application; undefined: Istio's default. */
+  readonly inboundRetries: HTTPRetryJson | undefined;
+  readonly accessLog: AccessLogFacts;
+  /** Server side of mesh mTLS; no cipher suites: ours. */
   readonly minimumTlsVersion: 'TLSv1_2' | 'TLSv1_3';
-  readonly connectTimeoutMs: number;
+  readonly cipherSuites: readonly string[];
+  /** How long a listener looks at the first bytes; 0 for ever. */
+  readonly detectionTimeoutMs: number;
+  readonly http: HttpSettings;
+  readonly ipFamilies: IpFamilies;
+  readonly exactBalanceInbound: boolean;
+  readonly exactBalanceOutbound: boolean;
+  /** Ports below 1024 cannot be bound. */
+  readonly unprivileged: boolean;
+  /** Ports of the proxy's own doors. */
+  readonly reservedPorts: readonly number[];
+  /** On one machine the proxy has addresses of its own instead of a pod's network. */
+  readonly onOneMachine: boolean;
+  readonly flags: ListenerFlags;
 }
 
-/** Derives the facts; equal facts keep their identity. */
+/** Derives the facts of the mesh, keyed 'mesh'; equal facts keep their identity. */
 export function createListenerFacts(
   engine: Engine,
   meshConfig: Collection<MeshConfigJson>,
+  flags: MeshFlags,
 ): Collection<ListenerFacts> {
-  return engine.derive('scope.listenerFacts', meshConfig, (_fetch, config) => listenerFacts(config));
+  return engine.derive('scope.listenerFacts', meshConfig, (_fetch, config) =>
+    meshListenerFacts(config, flags),
+  );
 }
 
-/**
- * The facts as one viewer's outbound listeners have them: a Sidecar object may have its own word on unknown
- * destinations. Keyed by viewer. Source: istio pilot/pkg/model/sidecar.go, outboundTrafficPolicy.
- */
-export function createViewerListenerFacts(
-  engine: Engine,
-  deps: {
-    readonly viewers: Collection<Viewer>;
-    readonly sidecars: Collection<MeshObject<SidecarSpec>>;
-    readonly facts: Collection<ListenerFacts>;
-  },
-): Collection<ListenerFacts> {
-  return engine.derive('scope.viewerListenerFacts', deps.viewers, (fetch, viewer) => {
-    const facts = fetch.get(deps.facts, MESH_KEY);
-    const sidecar = viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
-    const policy = sidecar?.spec.outboundTrafficPolicy;
-    if (facts === undefined || policy === undefined) return facts;
-    const outboundPolicy = policy.mode ?? 'REGISTRY_ONLY';
-    return outboundPolicy === facts.outboundPolicy ? facts : { ...facts, outboundPolicy };
-  });
-}
-
-function listenerFacts(config: MeshConfigJson): ListenerFacts {
-  const normalization = config.pathNormalization?.normalization ?? 'DEFAULT';
+/** The facts of a sidecar that says nothing of its own. */
+export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): ListenerFacts {
+  const config = mesh.defaultConfig ?? {};
   return {
-    trustDomains: [config.trustDomain ?? 'cluster.local', ...(config.trustDomainAliases ?? [])],
-    rootNamespace: config.rootNamespace ?? 'istio-system',
-    outboundPort: config.proxyListenPort ?? 15001,
-    inboundPort: config.proxyInboundListenPort ?? 15006,
-    httpProxyPort: config.proxyHttpPort ?? 0,
-    outboundPolicy: config.outboundTrafficPolicy?.mode === 'REGISTRY_ONLY' ? 'REGISTRY_ONLY' : 'ALLOW_ANY',
-    pathNormalization: normalization === 'DEFAULT' ? 'BASE' : normalization,
-    accessLog: {
-      file: config.accessLogFile ?? '',
-      format: config.accessLogFormat ?? '',
-      encoding: config.accessLogEncoding === 'JSON' ? 'JSON' : 'TEXT',
-    },
-    minimumTlsVersion: config.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
-    connectTimeoutMs: durationMs(config.connectTimeout, 10_000),
+    trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
+    rootNamespace: mesh.rootNamespace ?? 'istio-system',
+    outboundPort: mesh.proxyListenPort ?? 15001,
+    inboundPort: mesh.proxyInboundListenPort ?? 15006,
+    httpProxyPort: mesh.proxyHttpPort ?? 0,
+    outboundPolicy: mesh.outboundTrafficPolicy?.mode ?? 'ALLOW_ANY',
+    egressProxy: undefined,
+    inboundLocalhost: mesh.inboundTrafficPolicy?.mode === 'LOCALHOST',
+    inboundRetries: mesh.defaultInboundHttpRetryPolicy,
+    accessLog: accessLogFacts(mesh, config),
+    minimumTlsVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
+    cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
+    detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
+    http: httpSettings({ mesh, flags, traits: PLAIN_TRAITS, type: 'sidecar', config }),
+    ipFamilies: 'v4',
+    exactBalanceInbound: false,
+    exactBalanceOutbound: false,
+    unprivileged: false,
+    reservedPorts: [],
+    onOneMachine: false,
+    flags: listenerFlags(flags),
+  };
+}
+
+/** The access log of a proxy with this config. The service is left out where the proxy's bootstrap does not know it. */
+export function accessLogFacts(mesh: MeshConfigJson, config: ProxyConfigJson): AccessLogFacts {
+  const hasService = (config.envoyAccessLogService?.address ?? '') !== '';
+  return {
+    file: mesh.accessLogFile ?? '',
+    format: mesh.accessLogFormat ?? '',
+    encoding: mesh.accessLogEncoding === 'JSON' ? 'JSON' : 'TEXT',
+    toService: mesh.enableEnvoyAccessLogService === true && hasService,
+    onListeners: mesh.disableEnvoyListenerLog !== true,
+  };
+}
+
+function listenerFlags(flags: MeshFlags): ListenerFlags {
+  const { http10, mongoFilter, redisFilter, tlsOnSidecarIngress, mergeSidecarIngress } = flags;
+  const { dualStack, connectionsPerSocketEvent } = flags;
+  return {
+    http10,
+    mongoFilter,
+    redisFilter,
+    tlsOnSidecarIngress,
+    mergeSidecarIngress,
+    dualStack,
+    connectionsPerSocketEvent,
   };
 }

@@ -52,6 +52,8 @@ export interface HostShard {
 /** Viewers and the hosts that they see. */
 export interface OutboundScope {
   readonly viewers: Collection<Viewer>;
+  /** What Sidecar objects let their viewers see, by viewer. */
+  readonly imports: Collection<Imports>;
   /** Key of the viewer that the proxy looks through. */
   viewerOf(fetch: Fetch, proxy: Proxy): string;
   /** Keyed `viewer|hostname`. */
@@ -114,6 +116,7 @@ export function createOutboundScope(sources: OutboundScopeSources): OutboundScop
   );
   return {
     viewers,
+    imports,
     viewerOf,
     destinationRules: rules,
     hosts,

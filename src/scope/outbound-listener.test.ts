@@ -4,7 +4,9 @@ import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
 import type { Protocol, Resolution, Service } from '#model/service.ts';
 import { createEngine } from '#collections/engine.ts';
 import type { OutboundHost } from './outbound-host.ts';
-import { createOutboundClaims } from './outbound-listener.ts';
+import type { EgressListener } from './egress-listener.ts';
+import type { Imports } from './outbound-host-imports.ts';
+import { createOutboundClaims, type OutboundClaim } from './outbound-listener.ts';
 import type { Viewer } from './viewer.ts';
 
 interface ServiceFacts {
@@ -13,46 +15,92 @@ interface ServiceFacts {
   readonly resolution?: Resolution;
   readonly registry?: Service['registry'];
   readonly selector?: Service['selector'];
+  readonly ports?: readonly number[];
+  readonly visibility?: Service['visibility'];
+}
+
+/** Who looks. */
+interface Looker extends Partial<Viewer> {
+  readonly egress?: readonly Partial<EgressListener>[];
 }
 
 function host(facts: ServiceFacts): OutboundHost {
-  const {
-    protocol = 'TCP',
-    addresses = [],
-    resolution = 'STATIC',
-    registry = 'Kubernetes',
-    selector = {},
-  } = facts;
+  const { protocol = 'TCP', ports = [3306], ...rest } = facts;
   const service = {
     hostname: 'a.example.com',
     namespace: 'shop',
-    ports: [{ name: 'p', number: 3306, protocol }],
-    addresses,
-    resolution,
-    registry,
-    selector,
+    ports: ports.map((number) => ({ name: `p${number}`, number, protocol })),
+    addresses: [],
+    resolution: 'STATIC',
+    registry: 'Kubernetes',
+    selector: {},
+    visibility: { public: true, namespaces: [] },
     createdAtMs: 7,
     cause: { kind: 'Service', namespace: 'shop', name: 'a', path: '' },
+    ...rest,
   } as unknown as Service;
   return { viewer: 'shop', viewerNamespace: 'shop', service, policy: undefined };
 }
 
-/** The claims of one host, as `listener kind`, with the range of addresses where there is one. */
-function claimsOf(facts: ServiceFacts, behind: readonly string[] = [], isCaptured = true): readonly string[] {
+const IMPORTS_ALL = {
+  port: 0,
+  isCatchAll: true,
+  isHttpProxy: false,
+  protocol: undefined,
+  bind: '',
+  isBound: false,
+  included: [{ namespace: '*', host: '*' }],
+  excluded: [],
+};
+
+/** The claims of one host, as `listener kind`, with range, sockets and cluster port where they are special. */
+function claimsOf(
+  facts: ServiceFacts,
+  behind: readonly string[] = [],
+  looker: Looker = {},
+): readonly string[] {
   const engine = createEngine();
   const hosts = engine.source<OutboundHost>('hosts');
   const viewers = engine.source<Viewer>('viewers');
+  const imports = engine.source<Imports>('imports');
   const endpoints = engine.source<ServiceEndpoints>('endpoints');
-  const { claims } = createOutboundClaims(engine, { hosts, viewers, endpoints });
+  const { claims } = createOutboundClaims(engine, { hosts, viewers, imports, endpoints });
+  const { egress, ...viewer } = looker;
+  const sidecar = egress === undefined ? '' : 'shop/default';
   hosts.set('shop|a.example.com', host(facts));
-  viewers.set('shop', { key: 'shop', hasOriginalDestination: isCaptured } as Viewer);
+  viewers.set('shop', {
+    key: 'shop',
+    namespace: 'shop',
+    proxyType: 'sidecar',
+    sidecar,
+    hasOriginalDestination: true,
+    ipFamilies: 'v4',
+    capturesDns: false,
+    preservesHeaderCase: false,
+    selectiveRules: [],
+    ...viewer,
+  });
+  const listeners = (egress ?? []).map((listener) => ({ ...IMPORTS_ALL, ...listener }));
+  if (egress !== undefined) imports.set('shop', { namespace: 'shop', listeners, destinations: new Map() });
   const list = behind.map((address) => ({ address, servicePort: 3306 }) as Endpoint);
   const other = { address: '10.9.9.9', servicePort: 80 } as Endpoint;
   endpoints.set('shop/a.example.com', { endpoints: [...list, other], identities: [] });
   engine.settle();
-  return Array.from(claims.all().values(), ({ listener, kind, cidr, isEndpoint }) =>
-    [listener, kind, cidr, isEndpoint ? 'endpoint' : ''].filter((word) => word !== '').join(' '),
-  );
+  return [...claims.all().values()].map(show);
+}
+
+function show(claim: OutboundClaim): string {
+  const words = [
+    claim.listener,
+    claim.kind,
+    claim.cidr,
+    ...claim.extraAddresses.filter((address) => address !== '::' && address !== '::1'),
+    claim.isEndpoint ? 'endpoint' : '',
+    claim.isBound ? 'bound' : '',
+    claim.clusterPort === claim.port ? '' : `to ${claim.clusterPort}`,
+    claim.egress === 0 ? '' : `of listener ${claim.egress}`,
+  ];
+  return words.filter((word) => word !== '').join(' ');
 }
 
 const HEADLESS = { resolution: 'NONE' } as const;
@@ -66,9 +114,26 @@ const CASES: readonly (readonly [string, readonly string[], ...Parameters<typeof
   ],
   ['bytes have the address of the service', ['10.1.0.1_3306 tcp'], { addresses: ['10.1.0.1'] }],
   [
-    'bytes have all addresses of the service',
-    ['10.1.0.1_3306 tcp', 'fd00::1_3306 tcp'],
+    'bytes have the address of the proxy’s family, and that of the other beside it',
+    ['10.1.0.1_3306 tcp fd00::1'],
+    { addresses: ['fd00::1', '10.1.0.1'] },
+  ],
+  [
+    'a proxy with IPv6 alone has that address alone',
+    ['fd00::1_3306 tcp'],
     { addresses: ['10.1.0.1', 'fd00::1'] },
+    [],
+    { ipFamilies: 'v6' },
+  ],
+  [
+    'where no address is of the proxy’s family the first one must do',
+    ['fd00::1_3306 tcp'],
+    { addresses: ['fd00::1'] },
+  ],
+  [
+    'each address of a ServiceEntry stands for itself',
+    ['10.1.0.1_3306 tcp', '10.1.0.2_3306 tcp', 'fd00::1_3306 tcp'],
+    { addresses: ['10.1.0.1', 'fd00::1', '10.1.0.2'], registry: 'External' },
   ],
   ['bytes without an address have the port', ['0.0.0.0_3306 tcp'], { resolution: 'DNS' }],
   ['TLS is kept apart from bytes', ['0.0.0.0_3306 tls'], { protocol: 'HTTPS', resolution: 'DNS' }],
@@ -84,7 +149,20 @@ const CASES: readonly (readonly [string, readonly string[], ...Parameters<typeof
     ['0.0.0.0_3306 tcp 10.2.0.0/16'],
     { addresses: ['10.2.0.0/16'], resolution: 'NONE' },
   ],
-  ['a bound socket knows no range', ['0.0.0.0_3306 tcp'], { addresses: ['10.2.0.0/16'] }, [], false],
+  [
+    'without capture everything is at the proxy’s loopback',
+    ['127.0.0.1_3306 tcp bound'],
+    { addresses: ['10.2.0.0/16'] },
+    [],
+    { hasOriginalDestination: false },
+  ],
+  [
+    'without capture HTTP is there too',
+    ['::1_3306 http bound'],
+    { protocol: 'HTTP' },
+    [],
+    { hasOriginalDestination: false, ipFamilies: 'v6' },
+  ],
   [
     'a headless service has a listener for each endpoint of the port',
     ['10.9.0.1_3306 tcp endpoint', '10.9.0.2_3306 tcp endpoint'],
@@ -105,14 +183,71 @@ const CASES: readonly (readonly [string, readonly string[], ...Parameters<typeof
     ['db.example.com', '10.9.0.1'],
   ],
   [
-    'a headless service is bound to the port where connections are not captured',
-    ['0.0.0.0_3306 tcp'],
+    'a headless service is at the loopback where connections are not captured',
+    ['127.0.0.1_3306 tcp bound'],
     HEADLESS,
     ['10.9.0.1'],
-    false,
+    { hasOriginalDestination: false },
   ],
   ['a ServiceEntry that names no endpoints has the port', ['0.0.0.0_3306 tcp'], OPEN_ENTRY],
   ['a ServiceEntry whose selector finds nobody has none', [], { ...OPEN_ENTRY, selector: { app: 'a' } }],
+  [
+    'a Sidecar’s listener for one port takes that port of the service, with its own protocol',
+    ['0.0.0.0_3306 http'],
+    { ports: [3306, 3307], addresses: ['10.1.0.1'] },
+    [],
+    { egress: [{ port: 3306, isCatchAll: false, protocol: 'HTTP' }] },
+  ],
+  [
+    'and the listener of all ports takes all',
+    ['0.0.0.0_3306 http', '10.1.0.1_3306 tcp of listener 1', '10.1.0.1_3307 tcp of listener 1'],
+    { ports: [3306, 3307], addresses: ['10.1.0.1'] },
+    [],
+    { egress: [{ port: 3306, isCatchAll: false, protocol: 'HTTP' }, {}] },
+  ],
+  [
+    'a service without the port is not on the listener',
+    [],
+    {},
+    [],
+    { egress: [{ port: 80, isCatchAll: false, protocol: 'TCP' }] },
+  ],
+  [
+    'a listener with an address is there, and bound where the Sidecar says so',
+    ['0.0.0.0_3306 tcp bound of listener 2', '10.7.0.1_3306 tcp', '127.0.0.1_3306 tcp bound of listener 1'],
+    { addresses: ['10.1.0.1'] },
+    [],
+    { egress: [{ bind: '10.7.0.1' }, { isBound: true }, { bind: '0.0.0.0', isBound: true }] },
+  ],
+  [
+    'a listener on a Unix socket takes the only port of the service',
+    ['unix:///run/a_0 tcp bound to 3306'],
+    {},
+    [],
+    { egress: [{ bind: 'unix:///run/a', isBound: true, isCatchAll: false, protocol: 'TCP' }] },
+  ],
+  [
+    'an HTTP proxy listener takes every service',
+    ['0.0.0.0_15007 http to 3306'],
+    { protocol: 'HTTP' },
+    [],
+    { egress: [{ port: 15007, isCatchAll: false, isHttpProxy: true, protocol: 'HTTP_PROXY' }] },
+  ],
+  [
+    'what a Sidecar does not import has no listener',
+    [],
+    {},
+    [],
+    { egress: [{ included: [{ namespace: 'other', host: '*' }] }] },
+  ],
+  [
+    'nor has what the namespace may not see, though a route leads there',
+    [],
+    { visibility: { public: false, namespaces: ['other'] } },
+    [],
+    { egress: [{}] },
+  ],
+  ['gateways have none', [], {}, [], { proxyType: 'router' }],
 ];
 
 for (const [name, expected, ...input] of CASES) {

@@ -5,47 +5,59 @@
  * Costs O(ports of the host) per changed host; a listener is computed again only when its claims change.
  * Source: istio pilot/pkg/networking/core/listener.go buildSidecarOutboundListeners.
  */
-import { isIp } from '#base/cidr.ts';
+import { compareBytes } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
-import type { Service, ServicePort } from '#model/service.ts';
-import { serviceKey } from '#model/service-hostname.ts';
+import type { Protocol, Service, ServicePort } from '#model/service.ts';
+import { isWildcardHost } from '#model/service-hostname.ts';
+import { isVisibleTo } from '#model/service-visibility.ts';
+import { type EgressListener, importsService } from './egress-listener.ts';
 import type { OutboundHost } from './outbound-host.ts';
+import type { Imports } from './outbound-host-imports.ts';
+import { anywhere, type ClaimPlace, placesOf, type PlaceRequest } from './outbound-listener-place.ts';
+import { type StreamSettings, streamSettings } from './stream-settings.ts';
 import { type Viewer, viewerKey } from './viewer.ts';
 
 /** What a claim wants its connections taken for. */
 export type ClaimKind = 'http' | 'tcp' | 'tls' | 'auto';
 
-/** One service port's wish for a listener. Keyed `viewer|listener|hostname|port name`. */
-export interface OutboundClaim {
+/** One service port's wish for a listener. Keyed `viewer|listener|hostname|port name`, with the egress listener's number last. */
+export interface OutboundClaim extends ClaimPlace {
   readonly viewer: string;
-  /** Listener name, `0.0.0.0_9080` or `10.0.7.2_9000`. */
+  /** Key of the listener: `0.0.0.0_9080`, `10.0.7.2_9000`, or with a Sidecar's own address or Unix path. */
   readonly listener: string;
-  /** '0.0.0.0' where the service has no address of its own. */
-  readonly address: string;
-  /** The service's range of addresses, '' when it has none: a listener cannot have one, so its chain matches it. */
-  readonly cidr: string;
-  /** `address` is an endpoint's, of a headless service: the proxy that has this address itself needs no such listener. */
-  readonly isEndpoint: boolean;
+  /** 0 for a Unix socket. */
   readonly port: number;
   readonly kind: ClaimKind;
+  readonly protocol: Protocol;
   readonly hostname: string;
-  /** Older services win where two claims can't share a listener. */
+  /** Port in the name of the service's cluster. */
+  readonly clusterPort: number;
+  /** The service has an address of its own, so connections to that address need no server name. */
+  readonly hasAddress: boolean;
+  /** The host of each connection is looked up when it comes (a wildcard with resolution DYNAMIC_DNS). */
+  readonly isDynamic: boolean;
+  /** How bytes are sent to the whole service. */
+  readonly stream: StreamSettings;
+  /** Number of the Sidecar's egress listener that the claim is made for; 0 without a Sidecar. */
+  readonly egress: number;
+  /** That listener is for all ports which no other one has. */
+  readonly isCatchAll: boolean;
+  /** Earlier claims win where two can't share a listener: private services first, then older ones. */
+  readonly rank: number;
   readonly createdAtMs: number;
-  readonly cause: Cause;
+  readonly causes: readonly Cause[];
+  /** The Sidecar's egress listener; undefined without a Sidecar. */
+  readonly sidecar: Cause | undefined;
 }
 
 export interface OutboundClaimDeps {
   readonly hosts: Collection<OutboundHost>;
   readonly viewers: Collection<Viewer>;
+  readonly imports: Collection<Imports>;
   readonly endpoints: Collection<ServiceEndpoints>;
 }
-
-type ClaimPlace = Pick<OutboundClaim, 'address' | 'cidr' | 'isEndpoint'>;
-
-const ANY_ADDRESS = '0.0.0.0';
-const ANYWHERE: ClaimPlace = { address: ANY_ADDRESS, cidr: '', isEndpoint: false };
 
 /** Derives all claims, and indexes them by `viewer|listener`. */
 export function createOutboundClaims(
@@ -53,7 +65,7 @@ export function createOutboundClaims(
   deps: OutboundClaimDeps,
 ): { readonly claims: Collection<OutboundClaim>; readonly byListener: Index<OutboundClaim> } {
   const claims = engine.deriveMany('scope.outboundClaims', deps.hosts, (fetch, host) =>
-    host.service.ports.flatMap((port) => portClaims(fetch, deps, host, port)),
+    hostClaims(fetch, deps, host),
   );
   const byListener = engine.index('scope.outboundClaims.byListener', claims, (claim) => [
     viewerKey(claim.viewer, claim.listener),
@@ -61,75 +73,136 @@ export function createOutboundClaims(
   return { claims, byListener };
 }
 
+/** The order in which claims are taken into a listener. Source: istio servicesExportedToNamespace, SortServicesByCreationTime. */
+export function compareClaims(a: OutboundClaim, b: OutboundClaim): number {
+  return (
+    a.egress - b.egress ||
+    a.rank - b.rank ||
+    a.createdAtMs - b.createdAtMs ||
+    compareBytes(a.hostname, b.hostname)
+  );
+}
+
+/** One port that a listener of the viewer gives a service. */
+interface ClaimedPort {
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly clusterPort: number;
+  readonly name: string;
+}
+
+/** Without a Sidecar all ports are claimed, on the usual addresses. */
+const EVERYTHING: Pick<EgressListener, 'port' | 'isCatchAll' | 'protocol' | 'bind' | 'isBound'> = {
+  port: 0,
+  isCatchAll: true,
+  protocol: undefined,
+  bind: '',
+  isBound: false,
+};
+
+type ClaimEntry = readonly [string, OutboundClaim];
+
+function hostClaims(fetch: Fetch, deps: OutboundClaimDeps, host: OutboundHost): readonly ClaimEntry[] {
+  const { service } = host;
+  const viewer = fetch.get(deps.viewers, host.viewer);
+  if (viewer === undefined || viewer.proxyType !== 'sidecar' || service.resolution === 'ALIAS') return [];
+  const imports = viewer.sidecar === '' ? undefined : fetch.get(deps.imports, viewer.key);
+  if (imports === undefined)
+    return listenerClaims(fetch, deps, { host, viewer, egress: 0, listener: EVERYTHING });
+  // Services that only a VirtualService sends to have clusters, but no listener of their own.
+  if (!isVisibleTo(service.visibility, viewer.namespace)) return [];
+  return imports.listeners.flatMap((listener, egress) =>
+    importsService(listener, service) ? listenerClaims(fetch, deps, { host, viewer, egress, listener }) : [],
+  );
+}
+
+interface ClaimRequest {
+  readonly host: OutboundHost;
+  readonly viewer: Viewer;
+  readonly egress: number;
+  readonly listener: typeof EVERYTHING;
+}
+
+function listenerClaims(fetch: Fetch, deps: OutboundClaimDeps, request: ClaimRequest): readonly ClaimEntry[] {
+  return claimedPorts(request.host.service, request.listener).flatMap((port) =>
+    portClaims(fetch, deps, request, port),
+  );
+}
+
+function claimedPorts(service: Service, listener: ClaimRequest['listener']): readonly ClaimedPort[] {
+  const { protocol } = listener;
+  if (listener.isCatchAll || protocol === undefined) return service.ports.map(servicePort);
+  const isMatched = listener.port === 0 || protocol === 'HTTP_PROXY';
+  if (!isMatched && !service.ports.some((port) => port.number === listener.port)) return [];
+  const only = service.ports.length === 1 ? service.ports[0]?.number : undefined;
+  return [
+    {
+      port: listener.port,
+      protocol,
+      clusterPort: isMatched ? (only ?? listener.port) : listener.port,
+      name: '',
+    },
+  ];
+}
+
+function servicePort({ number, protocol, name }: ServicePort): ClaimedPort {
+  return { port: number, protocol, clusterPort: number, name };
+}
+
 function portClaims(
   fetch: Fetch,
   deps: OutboundClaimDeps,
-  host: OutboundHost,
-  port: ServicePort,
-): (readonly [string, OutboundClaim])[] {
-  const { service, viewer } = host;
-  const kind = claimKind(port);
-  if (kind === undefined || service.resolution === 'ALIAS') return [];
-  const places = kind === 'http' ? [ANYWHERE] : claimPlaces(fetch, deps, host, port);
-  return places.map((place) => {
-    const listener = `${place.address}_${port.number}`;
-    const { hostname, createdAtMs, cause } = service;
+  { host, viewer, egress, listener }: ClaimRequest,
+  port: ClaimedPort,
+): readonly ClaimEntry[] {
+  const { service } = host;
+  const kind = claimKind(port.protocol);
+  if (kind === undefined) return [];
+  const request: PlaceRequest = { service, viewer, port: port.port, listener, kind };
+  const places = kind === 'http' ? [anywhere(request)] : placesOf(fetch, deps.endpoints, request);
+  return places.map((place): ClaimEntry => {
+    const key = `${place.address}_${port.port}`;
     const claim: OutboundClaim = {
-      viewer,
-      listener,
+      viewer: viewer.key,
+      listener: key,
       ...place,
-      port: port.number,
+      port: port.port,
       kind,
-      hostname,
-      createdAtMs,
-      cause,
+      protocol: port.protocol,
+      hostname: service.hostname,
+      clusterPort: port.clusterPort,
+      hasAddress: service.addresses.some((address) => address !== '0.0.0.0' && !address.includes('/')),
+      isDynamic: service.resolution === 'DYNAMIC_DNS' && isWildcardHost(service.hostname),
+      stream: kind === 'http' ? streamSettings(undefined, '') : streamSettings(host.policy, ''),
+      egress,
+      isCatchAll: listener.isCatchAll,
+      rank: visibilityRank(service, viewer),
+      createdAtMs: service.createdAtMs,
+      causes: claimCauses(host, kind),
+      sidecar: sidecarCause(viewer, egress),
     };
-    return [`${viewerKey(viewer, listener)}|${hostname}|${port.name}`, claim];
+    return [`${viewerKey(viewer.key, key)}|${service.hostname}|${port.name}|${place.cidr}|${egress}`, claim];
   });
 }
 
-function claimPlaces(
-  fetch: Fetch,
-  deps: OutboundClaimDeps,
-  { service, viewer }: OutboundHost,
-  port: ServicePort,
-): readonly ClaimPlace[] {
-  const own = service.addresses.filter((address) => address !== ANY_ADDRESS);
-  const isPlain = own.length > 0 ? !own.some(isRange) : service.resolution !== 'NONE';
-  if (isPlain) return own.length === 0 ? [ANYWHERE] : own.map((address) => ({ ...ANYWHERE, address }));
-  // A socket of the proxy's own does not know where the connection was going.
-  if (fetch.get(deps.viewers, viewer)?.hasOriginalDestination !== true) return [ANYWHERE];
-  return own.length > 0 ? own.map(placeOfAddress) : endpointPlaces(fetch, deps, service, port);
+function visibilityRank({ visibility, namespace }: Service, viewer: Viewer): number {
+  if (visibility.public) return 2;
+  return namespace === viewer.namespace ? 0 : 1;
 }
 
-function isRange(address: string): boolean {
-  return address.includes('/');
+/** The DestinationRule counts for bytes alone: HTTP has its settings in routes and clusters. */
+function claimCauses({ service, policy }: OutboundHost, kind: ClaimKind): readonly Cause[] {
+  return kind === 'http' ? [service.cause] : [service.cause, ...(policy?.causes ?? [])];
 }
 
-function placeOfAddress(address: string): ClaimPlace {
-  return isRange(address) ? { ...ANYWHERE, cidr: address } : { ...ANYWHERE, address };
+function sidecarCause({ sidecar }: Viewer, egress: number): Cause | undefined {
+  const [namespace = '', name = ''] = sidecar.split('/');
+  return sidecar === '' ? undefined : { kind: 'Sidecar', namespace, name, path: `spec.egress[${egress}]` };
 }
 
-/** Of a ServiceEntry that names no endpoints nothing more is known; any other service without them has nobody behind it. */
-function endpointPlaces(
-  fetch: Fetch,
-  deps: OutboundClaimDeps,
-  service: Service,
-  port: ServicePort,
-): readonly ClaimPlace[] {
-  const known = fetch.get(deps.endpoints, serviceKey(service.namespace, service.hostname))?.endpoints ?? [];
-  const ofPort = known.filter((endpoint) => endpoint.servicePort === port.number);
-  if (ofPort.length === 0) return isOpen(service) ? [ANYWHERE] : [];
-  const addresses = new Set(ofPort.map(({ address }) => address));
-  return [...addresses].filter(isIp).map((address) => ({ address, cidr: '', isEndpoint: true }));
-}
-
-function isOpen(service: Service): boolean {
-  return service.registry !== 'Kubernetes' && Object.keys(service.selector).length === 0;
-}
-
-function claimKind(port: ServicePort): ClaimKind | undefined {
-  switch (port.protocol) {
+/** How a protocol is taken; undefined where nothing listens for it. */
+function claimKind(protocol: Protocol): ClaimKind | undefined {
+  switch (protocol) {
     case 'HTTP':
     case 'HTTP2':
     case 'GRPC':

@@ -12,15 +12,17 @@ import type { ServicePort } from '#model/service.ts';
 import { MESH_GATEWAY, type VirtualService, virtualServiceKey } from '#model/virtual-service.ts';
 import type { OutboundHost } from './outbound-host.ts';
 import { seesService, seesVirtualService, virtualServicesFor } from './route-binding.ts';
-import type { RouteContext } from './route-context.ts';
+import { listenerContexts, type RouteContext } from './route-context.ts';
 import { viewerKey } from './viewer.ts';
 
-/** The port on which hosts without service are always served: Istio's own rule. */
+/** The port on which hosts without service are always served: Istio's own rule, for tables of ports. */
 const HTTP_PORT = 80;
 
-/** A VirtualService's wish for a virtual host. Keyed `viewer|port|host|namespace/name`. */
+/** A VirtualService's wish for a virtual host. Keyed `viewer|port|listener|host|namespace/name`. */
 export interface HostClaim {
   readonly viewer: string;
+  /** As in RouteContext. */
+  readonly listener: string;
   readonly port: number;
   readonly host: string;
   readonly virtualService: VirtualService;
@@ -34,16 +36,17 @@ export interface HostClaimDeps {
   readonly hostsByViewer: Index<OutboundHost>;
 }
 
-/** Derives all claims, indexed by `viewer|port|host`. */
+/** Derives all claims, indexed by `viewer|port|listener|host`. */
 export function createHostClaims(deps: HostClaimDeps): Index<HostClaim> {
   const claims = deps.engine.deriveMany('scope.hostClaims', deps.model.virtualServices, (fetch, object) => {
     if (!object.gateways.includes(MESH_GATEWAY) || object.http.length === 0) return [];
     return [...fetch.all(deps.contexts).values()]
       .filter((context) => isVisibleTo(object.visibility, context.viewer.namespace))
+      .flatMap(listenerContexts)
       .flatMap((context) => new ClaimFinder(deps, fetch, context, object).claims());
   });
   return deps.engine.index('scope.hostClaims.byHost', claims, (claim) => [
-    `${viewerKey(claim.viewer, String(claim.port))}|${claim.host}`,
+    `${viewerKey(claim.viewer, String(claim.port))}|${claim.listener}|${claim.host}`,
   ]);
 }
 
@@ -68,7 +71,7 @@ class ClaimFinder {
 
   claims(): (readonly [string, HostClaim])[] {
     const found = this.#object.hosts.map((host) => ({ host, services: this.#servicesOf(host) }));
-    const ports = new Set([HTTP_PORT]);
+    const ports = new Set(this.#context.listener === '' ? [HTTP_PORT] : []);
     for (const { host, services } of found) {
       for (const service of services) {
         for (const port of service.service.ports) {
@@ -111,8 +114,11 @@ class ClaimFinder {
   }
 
   #claim(host: string, port: number): readonly [string, HostClaim] {
-    const viewer = this.#context.viewer.key;
-    const claim = { viewer, port, host, virtualService: this.#object };
-    return [`${viewerKey(viewer, String(port))}|${host}|${virtualServiceKey(this.#object)}`, claim];
+    const { viewer, listener } = this.#context;
+    const claim = { viewer: viewer.key, listener, port, host, virtualService: this.#object };
+    return [
+      `${viewerKey(viewer.key, String(port))}|${listener}|${host}|${virtualServiceKey(this.#object)}`,
+      claim,
+    ];
   }
 }

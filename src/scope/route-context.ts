@@ -9,7 +9,7 @@ import { compareBytes, sortedBy } from '#base/bytes-order.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
-import { type EgressListener, egressListeners } from './egress-listener.ts';
+import { type EgressListener, egressListeners, takesAllPorts } from './egress-listener.ts';
 import type { OutboundHost } from './outbound-host.ts';
 import { type RouteFacts, routeFacts, type UnknownHosts } from '#model/route-facts.ts';
 import type { RouteView, RouteViews } from './route-view.ts';
@@ -27,6 +27,8 @@ export interface RouteContext {
   /** Full host name -> host names of ExternalName services that stand for it. */
   readonly aliases: ReadonlyMap<string, readonly string[]>;
   readonly facts: RouteFacts;
+  /** Which listener's tables it is for: '' for those of ports, else the place in `egress` of one that takes all ports. */
+  readonly listener: string;
   /** Egress listeners of the viewer's Sidecar object; undefined without one. */
   readonly egress: readonly EgressListener[] | undefined;
   /** What becomes of requests for unknown hosts: the Sidecar's word, else the mesh's. */
@@ -59,12 +61,11 @@ export function createRouteContexts(deps: RouteContextDeps): Collection<RouteCon
     const policy = sidecar?.spec.outboundTrafficPolicy;
     const egress = sidecar === undefined ? undefined : egressListeners(sidecar, viewer.namespace);
     const views = fetch.bucket(viewsByViewer, viewer.key);
-    const hasProxyListener = egress?.some((listener) => listener.isHttpProxy) ?? false;
-    const proxyViews = hasProxyListener ? views : fetch.bucket(httpProxyByViewer, viewer.key);
     return {
       viewer,
+      listener: '',
       views: [...views.values()],
-      httpProxyViews: new Set(proxyViews.keys()),
+      httpProxyViews: new Set(fetch.bucket(httpProxyByViewer, viewer.key).keys()),
       wildcards: [...fetch.all(model.meshWildcards).keys()].sort(compareSpecificity),
       aliases: aliasesOf(fetch.bucket(aliasesByViewer, viewer.key).values()),
       facts,
@@ -74,6 +75,23 @@ export function createRouteContexts(deps: RouteContextDeps): Collection<RouteCon
       clusterSuffix: `.svc.${model.clusterDomain}`,
     };
   });
+}
+
+/** The context itself, and one for each listener that takes all ports: it decides for every port. */
+export function listenerContexts(context: RouteContext): readonly RouteContext[] {
+  const own = (context.egress ?? []).flatMap((egress, place): RouteContext[] =>
+    takesAllPorts(egress)
+      ? [
+          {
+            ...context,
+            listener: String(place),
+            egress: [{ ...egress, isCatchAll: true }],
+            httpProxyViews: new Set(context.views.map(({ key }) => key)),
+          },
+        ]
+      : [],
+  );
+  return own.length === 0 ? [context] : [context, ...own];
 }
 
 /** Exact names before wildcards, longer before shorter, then by bytes. Source: istio host.MoreSpecific. */

@@ -7,7 +7,8 @@ import { sortedBy } from '#base/bytes-order.ts';
 import { hashHex } from '#base/hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
-import type { Proxy } from '#model/proxy.ts';
+import { isOnOneMachine, type Proxy } from '#model/proxy.ts';
+import type { RouteFacts } from '#model/route-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { isVisibleTo } from '#model/service-visibility.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
@@ -26,6 +27,8 @@ export interface RouteView {
   readonly includesAttemptCount: boolean;
   /** Keep the old Host in x-forwarded-host where a route rewrites it. */
   readonly appendsForwardedHost: boolean;
+  /** Where requests come in on one machine; 0 elsewhere. */
+  readonly localProxyPort: number;
 }
 
 export interface RouteViews {
@@ -56,7 +59,7 @@ export function createRouteViews(deps: RouteViewDeps): RouteViews {
   });
   const viewOf = (fetch: Fetch, proxy: Proxy): RouteView => {
     const viewer = deps.viewerOf(fetch, proxy);
-    return routeView(viewer, proxy, fetch.get(labelPairs, viewer) ?? []);
+    return routeView(viewer, proxy, fetch.get(labelPairs, viewer) ?? [], fetch.get(model.facts, MESH_KEY));
   };
   const views = engine.deriveMany('scope.routeViews', deps.proxies, (fetch, proxy) => {
     if (proxy.type !== 'sidecar') return [];
@@ -79,8 +82,16 @@ function hasHttpProxy(fetch: Fetch, proxy: Proxy, model: RouteModel): boolean {
   return proxy.httpProxyPort > 0 || (fetch.get(model.facts, MESH_KEY)?.httpProxyPort ?? 0) > 0;
 }
 
-function routeView(viewer: string, proxy: Proxy, mentioned: readonly string[]): RouteView {
-  const headers = (proxy.proxyConfig as ProxyConfigJson).proxyHeaders;
+function routeView(
+  viewer: string,
+  proxy: Proxy,
+  mentioned: readonly string[],
+  facts: RouteFacts | undefined,
+): RouteView {
+  const own = proxy.proxyConfig as ProxyConfigJson;
+  // The mesh's are for a proxy that does not say what it was started with.
+  const headers = Object.keys(own).length > 0 ? own.proxyHeaders : facts?.proxyHeaders;
+  const localProxyPort = isOnOneMachine(proxy) ? proxy.httpProxyPort || (facts?.httpProxyPort ?? 0) : 0;
   const includesAttemptCount = headers?.attemptCount?.disabled !== true;
   const appendsForwardedHost = headers?.xForwardedHost?.enabled === true;
   const pairs = mentioned.filter((pair) => hasPair(proxy.labels, pair));
@@ -88,6 +99,7 @@ function routeView(viewer: string, proxy: Proxy, mentioned: readonly string[]): 
     ...pairs,
     ...(includesAttemptCount ? [] : ['no attempt count']),
     ...(appendsForwardedHost ? ['forwarded host'] : []),
+    ...(localProxyPort === 0 ? [] : [`one machine ${localProxyPort}`]),
   ];
   return {
     key: differences.length === 0 ? viewer : `${viewer}~${hashHex(differences.join('\n'))}`,
@@ -96,6 +108,7 @@ function routeView(viewer: string, proxy: Proxy, mentioned: readonly string[]): 
     labels: Object.fromEntries(pairs.map(splitPair)),
     includesAttemptCount,
     appendsForwardedHost,
+    localProxyPort,
   };
 }
 

@@ -12,13 +12,18 @@ import type { Cause } from '#base/cause.ts';
 import { extensionsOnSide, NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from '#scope/extension.ts';
 import type { Inbound, InboundScope } from '#scope/inbound.ts';
 import type { RequestPolicy } from '#model/request-policy.ts';
-import { MESH_KEY } from '#model/mesh-facts.ts';
-import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { gatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
 import { encodeResource } from './encode.ts';
 import { facetConfigurationNames } from './extensions/listener-extensions.ts';
 import { authorizerClusters } from './filters/external-authorization.ts';
-import { buildInboundListeners, type InboundListenerInput } from './listeners/inbound-listener.ts';
+import {
+  boundListenerName,
+  buildInboundListeners,
+  type InboundListenerInput,
+} from './listeners/inbound-listener.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from './names.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER, TYPE_LISTENER } from './resource.ts';
 
@@ -31,9 +36,10 @@ export interface InboundResources {
 export interface InboundResourceDeps {
   readonly inbound: Collection<InboundScope>;
   readonly policies: Collection<RequestPolicy>;
-  readonly facts: Collection<ListenerFacts>;
   /** Of proxies that have any. */
   readonly extensions: Collection<WorkloadExtensions>;
+  readonly clusterFacts: Collection<ClusterFacts>;
+  readonly meshConfig: Collection<MeshConfigJson>;
   readonly interner: Interner;
 }
 
@@ -43,17 +49,22 @@ export function createInboundResources(
   deps: InboundResourceDeps,
 ): Collection<InboundResources> {
   return engine.derive('xds.inbound', deps.inbound, (fetch, scope, id) => {
-    const facts = fetch.get(deps.facts, MESH_KEY);
+    const { inbound, facts } = scope;
     const policy = fetch.get(deps.policies, id);
-    // Never listeners without policies: until both are known there is nothing to send.
-    if (facts === undefined || policy === undefined) return undefined;
+    // Never listeners without policies: until they are known there is nothing to send.
+    if (policy === undefined) return undefined;
     // One object per content, so that what depends on the policies alone is built once for all who have the same.
     const policies = deps.interner.intern('requestPolicyFacet', policy.facet, (facet) => facet);
     const extended = extensionsOnSide(fetch.get(deps.extensions, id) ?? NO_WORKLOAD_EXTENSIONS, 'SERVER');
     const extensions = deps.interner.intern('extensionFacet', extended.facet, (facet) => facet);
-    const input = { inbound: scope.inbound, facts, policies, extensions };
+    const hasOwnTls = inbound.ports.some((port) => port.tls !== undefined);
+    const tlsDefaults = hasOwnTls
+      ? gatewayTlsDefaults(fetch.get(deps.meshConfig, MESH_KEY) ?? {})
+      : undefined;
+    const input = { inbound, facts, policies, extensions, tlsDefaults };
     const listeners = inboundListeners(deps.interner, input);
-    const clusters = inboundClusters(deps.interner, scope, facts);
+    const ofClusters = meshFact(fetch, deps.clusterFacts, clusterFacts);
+    const clusters = inboundClusters(deps.interner, scope, ofClusters);
     const causes = [...scope.causes, ...policy.causes, ...extended.causes];
     return { listeners: byName(listeners, causes), clusters: byName(clusters, scope.causes) };
   });
@@ -61,9 +72,9 @@ export function createInboundResources(
 
 function inboundListeners(interner: Interner, input: InboundListenerInput): readonly Resource[] {
   return interner.intern('inboundListeners', input, (frozen) =>
-    buildInboundListeners(frozen).map((listener, i) =>
+    buildInboundListeners(frozen).map((listener) =>
       encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
-        ...references(frozen.inbound, i),
+        ...references(frozen.inbound, listener.name),
         ...authorizerClusters(frozen.policies.authorizers),
         ...facetConfigurationNames(frozen.extensions),
       ]),
@@ -72,27 +83,35 @@ function inboundListeners(interner: Interner, input: InboundListenerInput): read
 }
 
 /** Clusters that must outlive the listener: with captured traffic there is one for all ports, else one for each. */
-function references({ interception, ports }: Inbound, index: number): readonly string[] {
-  const clusters = ports.map(({ port }) => inboundClusterName(port));
-  if (interception === 'NONE') return clusters.slice(index, index + 1);
-  return [...clusters, INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER];
+function references({ ports }: Inbound, listener: string): readonly string[] {
+  const isVirtual = listener === 'virtualInbound';
+  const served = ports.filter((port) => (isVirtual ? !port.isBound : boundListenerName(port) === listener));
+  const clusters = served.map(({ port }) => inboundClusterName(port));
+  return isVirtual ? [...clusters, INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER] : clusters;
 }
 
-function inboundClusters(interner: Interner, scope: InboundScope, facts: ListenerFacts): readonly Resource[] {
-  const { inbound } = scope;
-  const connectTimeoutMs = facts.connectTimeoutMs;
-  const clusters = inbound.ports.map((port) => {
-    const input = { port, appAddress: inbound.appAddress, connectTimeoutMs };
-    return interner.intern('inboundCluster', input, (frozen) => {
+function inboundClusters(
+  interner: Interner,
+  scope: InboundScope,
+  meshFacts: ClusterFacts,
+): readonly Resource[] {
+  const { inbound, facts } = scope;
+  const shared = {
+    meshFacts,
+    preservesHeaderCase: facts.http.preserveHeaderCase,
+    ipFamilies: facts.ipFamilies,
+  };
+  const clusters = inbound.ports.map((port) =>
+    interner.intern('inboundCluster', { port, ...shared, dualStack: facts.flags.dualStack }, (frozen) => {
       const cluster = buildInboundCluster(frozen);
       return encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, cluster.name);
-    });
-  });
-  if (inbound.interception === 'NONE') return clusters;
-  const passthrough = interner.intern('inboundPassthroughCluster', { connectTimeoutMs }, (frozen) =>
+    }),
+  );
+  if (facts.onOneMachine) return clusters;
+  const passthrough = interner.intern('inboundPassthroughCluster', shared, (frozen) =>
     encodeResource(
       ClusterSchema,
-      buildInboundPassthroughCluster(frozen.connectTimeoutMs),
+      buildInboundPassthroughCluster(frozen),
       TYPE_CLUSTER,
       INBOUND_PASSTHROUGH_CLUSTER,
     ),

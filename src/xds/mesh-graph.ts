@@ -26,13 +26,15 @@ import { createRouteModel } from '#model/route-model.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
+import { createStreamRoutes } from '#model/stream-routes.ts';
 import { createTrafficExtensionModel } from '#model/traffic-extension.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createExtensionScope } from '#scope/extension.ts';
-import { createExtensionViews } from '#scope/extension-view.ts';
 import { createInboundScope } from '#scope/inbound.ts';
-import { createListenerFacts, createViewerListenerFacts } from '#scope/listener-facts.ts';
+import { createListenerDialects } from '#scope/listener-dialect.ts';
+import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
+import { createListenerViews } from '#scope/outbound-listener-view.ts';
 import { createRequestPolicyScope } from '#scope/request-policy.ts';
 import { createServerMutualTls } from '#scope/server-mutual-tls.ts';
 import { createClusters } from './clusters/outbound-clusters.ts';
@@ -102,9 +104,11 @@ export interface MeshGraph {
 export function createMeshGraph(engine: Engine, sources: MeshGraphSources): MeshGraph {
   const interner = new Interner();
   const models = createModels(engine, sources);
-  const { proxies, serviceModel, scope, facts, routeModel } = models;
-  const scopes = createScopes(engine, models);
-  const { inbound, policies, viewerFacts, ...seen } = scopes;
+  const { proxies, serviceModel, scope, routeModel } = models;
+  const extended = createExtensions(engine, sources, { ...models, interner });
+  const listeners = createListenerModels(engine, sources, models, { ...extended, interner });
+  const scopes = createScopes(engine, { ...models, ...listeners });
+  const { inbound, policies, ...seen } = scopes;
   const gateways = createGateways(engine, sources, models, { interner, targetsOf: scopes.targetsOf });
   const { forwarders } = gateways;
   const { demands } = sources;
@@ -113,20 +117,22 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const { clustersWithSecrets } = clusters;
   const secrets = createSecrets(engine, sources, { ...shared, ...scope, clustersWithSecrets, gateways });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
+  const { facts } = models;
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
-  const extended = createExtensions(engine, sources, { ...models, interner });
-  const { endpoints } = serviceModel;
-  const outbound = { ...scope, ...extended, endpoints, viewerFacts, interner };
+  const { endpoints, meshFacts } = serviceModel;
+  const { listenerViews } = listeners;
+  const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
   const snapshots = createProxySnapshots(engine, {
     proxies,
-    viewerFacts,
+    listenerViews,
+    ...mesh,
     interner,
     scope,
     clusters,
     endpoints: createEndpoints(shared),
     routes,
-    outboundListeners: createOutboundListeners(engine, outbound),
-    inbound: createInboundResources(engine, { ...extended, inbound, policies, facts, interner }),
+    outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
+    inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
@@ -151,14 +157,13 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
 type Models = ReturnType<typeof createModels>;
 
 /** What proxies see, by feature. */
-function createScopes(engine: Engine, models: Models) {
-  const { proxies, serviceModel, scope, facts, peerAuthentication, sidecars } = models;
+function createScopes(engine: Engine, models: Models & ReturnType<typeof createListenerModels>) {
+  const { proxies, serviceModel, scope, facts, peerAuthentication } = models;
   const { workloadOf, targetsOf } = createTargets(engine, serviceModel);
   return {
     targetsOf,
-    inbound: createInboundScope(engine, { proxies, facts, peerAuthentication, workloadOf }),
+    inbound: createInboundScope(engine, { ...models, ...scope, workloadOf }),
     policies: createRequestPolicyScope(engine, { proxies, facts, policies: models.policies }),
-    viewerFacts: createViewerListenerFacts(engine, { ...scope, sidecars, facts }),
     serverMutualTls: createServerMutualTls({ peerAuthentication, facts }),
     endpointViews: createEndpointViews({ engine, proxies, serviceModel, scope }),
   };
@@ -199,19 +204,32 @@ function admittedBy(engine: Engine, { objects, heldBack }: MeshGraphSources) {
   return <S>(kind: string): Collection<MeshObject<S>> => admittedObjects(engine, objects<S>(kind), heldBack);
 }
 
-type ExtensionUsers = Pick<Models, 'proxies' | 'extensions' | 'facts' | 'scope'>;
+/** What listeners take from mesh config and flags, and who gets which of the outbound ones. */
+function createListenerModels(
+  engine: Engine,
+  { meshConfig, flags = DEFAULT_MESH_FLAGS }: MeshGraphSources,
+  models: Models,
+  more: Pick<ReturnType<typeof createExtensions>, 'extensions'> & { readonly interner: Interner },
+) {
+  const dialects = createListenerDialects(engine, { ...models, ...more, meshConfig, flags });
+  const streamRoutes = createStreamRoutes(engine, models.routeModel.virtualServices);
+  const parts = { ...models, ...models.scope, ...more, dialects, streamRoutes };
+  const listenerViews = createListenerViews(engine, parts);
+  return { dialects, streamRoutes, listenerViews };
+}
+
+type ExtensionUsers = Pick<Models, 'proxies' | 'extensions' | 'facts'>;
 
 /** Extensions as proxies have them: what stands in their listeners, and the configurations that they ask for. */
 function createExtensions(
   engine: Engine,
   { objects }: MeshGraphSources,
-  { proxies, extensions: model, facts, scope, interner }: ExtensionUsers & { readonly interner: Interner },
+  { proxies, extensions: model, facts, interner }: ExtensionUsers & { readonly interner: Interner },
 ) {
   const extensions = createExtensionScope(engine, { proxies, facts, model });
   const secrets = objects<SecretSpec>('Secret');
   return {
     extensions,
-    extensionViews: createExtensionViews(engine, { proxies, viewerOf: scope.viewerOf, extensions }),
     extensionResources: createExtensionResources(engine, { model, secrets, scope: extensions, interner }),
   };
 }
@@ -265,7 +283,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       sidecars,
       virtualServices,
     }),
-    facts: createListenerFacts(engine, meshConfig),
+    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     ...createPolicies(engine, sources, serviceModel),

@@ -26,6 +26,8 @@ export const INBOUND_PASSTHROUGH_CLUSTER = 'InboundPassthroughCluster';
 export const VIRTUAL_INBOUND = 'virtualInbound';
 /** Listener of captured outbound traffic. */
 export const VIRTUAL_OUTBOUND = 'virtualOutbound';
+/** Cluster that looks up the hosts of requests, under outbound policy ALLOW_ANY_DYNAMIC_DNS. */
+export const UNKNOWN_HOSTS_CLUSTER = 'AllowAnyDynamicDNSCluster';
 
 const DIRECTIONS: ReadonlySet<string> = new Set(['outbound', 'inbound', 'inbound-vip']);
 

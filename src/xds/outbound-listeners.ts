@@ -1,114 +1,104 @@
 /**
- * Outbound listeners of every viewer, per capture dialect and per set of extensions: claims of services grouped by address and port become one
- * listener each, interned by input. Under interception NONE only bytes need listeners, bound on the proxy's outbound
- * address; HTTP goes through the proxy listener.
- * Costs O(claims of one listener) per changed claim; nothing for changes of routes, endpoints or policies.
+ * Outbound listeners of every listener view: claims of services grouped by address and port become one listener each, interned by
+ * input. Where a proxy has sockets of its own on one machine, its byte listeners move to the address that it was given.
+ * Costs O(claims of one listener) per view and changed claim or stream route; nothing for changes of HTTP routes, endpoints or policies.
  */
-import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
-import { compareBytes } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
-import type { Collection, Engine, Index } from '#collections/collection.ts';
+import type { Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
-import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { type StreamRoutes, streamRoutesFor } from '#model/stream-routes.ts';
+import { isVisibleTo } from '#model/service-visibility.ts';
+import { comparePrecedenceIn, type VirtualService } from '#model/virtual-service.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
+import { importsVirtualService } from '#scope/egress-listener.ts';
+import type { OutboundHost } from '#scope/outbound-host.ts';
 import {
   createOutboundClaims,
   type OutboundClaim,
   type OutboundClaimDeps,
 } from '#scope/outbound-listener.ts';
-import type { ExtensionView, ExtensionViews } from '#scope/extension-view.ts';
+import { type OutboundChain, streamChains } from '#scope/outbound-listener-chains.ts';
+import { type MergedListener, mergeClaims } from '#scope/outbound-listener-merge.ts';
+import type { ListenerView, ListenerViews } from '#scope/outbound-listener-view.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from './encode.ts';
-import {
-  configurationNames,
-  extensionCauses,
-  extensionsAt,
-  NO_EXTENSIONS,
-} from './extensions/listener-extensions.ts';
+import { extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
 import {
   buildOutboundListener,
+  outboundListenerReferences,
   type OutboundListenerInput,
-  serviceStream,
-  type StreamTarget,
 } from './listeners/outbound-listener.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
 
-/** The listener of one group of claims, in both dialects. `bound` has no address yet: that is the proxy's. */
+/** The listener of one group of claims, as one view has it. */
 export interface OutboundListener {
-  readonly viewer: string;
-  readonly name: string;
-  readonly captured: OutboundListenerInput;
-  /** Byte streams of the port, for a socket of its own; undefined when the port carries only HTTP. */
-  readonly bound: OutboundListenerInput | undefined;
+  readonly view: string;
+  readonly input: OutboundListenerInput;
+  /** The user chose the address or the port; else it is at the proxy's own loopback or where connections were going. */
+  readonly isChosen: boolean;
   /** The address, where it is that of an endpoint of a headless service and nothing else is there; '' otherwise. */
   readonly endpointAddress: string;
   readonly causes: readonly Cause[];
 }
 
-/** Captured listeners as resources by view (a viewer and its extensions), and the inputs by viewer for proxies that bind. */
+/** Listeners as resources by view, and the inputs by view for proxies that bind on an address of their own. */
 export interface OutboundListeners {
-  readonly captured: Index<ResourceEntry>;
+  readonly resources: Index<ResourceEntry>;
   readonly inputs: Index<OutboundListener>;
-  /** Listeners for single endpoints by `viewer|address`: the proxy at that address does without them. */
+  /** Listeners for single endpoints by `view|address`: the proxy at that address does without them. */
   readonly ofEndpoints: Index<OutboundListener>;
 }
 
 export interface OutboundListenerDeps extends OutboundClaimDeps {
-  /** Listener facts by viewer. */
-  readonly viewerFacts: Collection<ListenerFacts>;
-  readonly extensionViews: ExtensionViews;
+  readonly listenerViews: ListenerViews;
+  readonly streamRoutes: StreamRoutes;
   readonly interner: Interner;
 }
 
 export function createOutboundListeners(engine: Engine, deps: OutboundListenerDeps): OutboundListeners {
   const { byListener } = createOutboundClaims(engine, deps);
   const groups = engine.group('xds.outboundListenerClaims', byListener);
-  const listeners = engine.derive('xds.outboundListeners', groups, (fetch, claims, key) => {
-    const facts = fetch.get(deps.viewerFacts, viewerOf(key));
-    return facts === undefined ? undefined : outboundListener(claims, facts);
+  const listeners = engine.deriveMany('xds.outboundListeners', groups, (fetch, claims, key) => {
+    const viewer = key.slice(0, key.indexOf('|'));
+    const views = fetch.bucket(deps.listenerViews.viewsByViewer, viewer);
+    return [...views.values()].flatMap((view) => {
+      const listener = outboundListener(fetch, deps, claims, view);
+      return listener === undefined
+        ? []
+        : [[viewerKey(view.key, key.slice(viewer.length + 1)), listener] as const];
+    });
   });
-  const entries = engine.deriveMany('xds.outboundListenerResources', listeners, (fetch, listener) => {
-    const views = [...fetch.bucket(deps.extensionViews.byViewer, listener.viewer).values()];
-    return views.map((view) => [viewerKey(view.key, listener.name), listenerEntry(deps, listener, view)]);
-  });
+  const entries = engine.derive(
+    'xds.outboundListenerResources',
+    listeners,
+    (_fetch, listener): ResourceEntry => {
+      return { resource: listenerResource(deps.interner, listener.input), causes: listener.causes };
+    },
+  );
   return {
-    captured: engine.index(
-      'xds.outboundListeners.captured',
+    resources: engine.index(
+      'xds.outboundListeners.byView',
       entries,
-      (_entry, key) => [viewerOf(key)],
+      (_entry, key) => [key.slice(0, key.indexOf('|'))],
       (entry) => entry.resource.name,
     ),
     inputs: engine.index(
       'xds.outboundListeners.inputs',
       listeners,
-      (listener) => [listener.viewer],
-      (l) => l.name,
+      ({ view }) => [view],
+      ({ input }) => input.name,
     ),
     ofEndpoints: engine.index(
       'xds.outboundListeners.ofEndpoints',
       listeners,
-      ({ viewer, endpointAddress }) => (endpointAddress === '' ? [] : [viewerKey(viewer, endpointAddress)]),
-      (listener) => listener.name,
+      ({ view, endpointAddress }) => (endpointAddress === '' ? [] : [viewerKey(view, endpointAddress)]),
+      ({ input }) => input.name,
     ),
   };
 }
 
-/** The listener under the extensions of one view. */
-function listenerEntry(
-  { interner }: OutboundListenerDeps,
-  { captured, causes }: OutboundListener,
-  view: ExtensionView,
-): ResourceEntry {
-  const traffic = { side: 'CLIENT', port: captured.port } as const;
-  const facet = interner.intern('extensionFacet', view.facet, (one) => one);
-  const input = { ...captured, extensions: extensionsAt(facet, traffic) };
-  return {
-    resource: listenerResource(interner, input),
-    causes: [...causes, ...extensionCauses(view.facet, view.causes, traffic)],
-  };
-}
-
-/** The resource of one input, built and encoded once however many viewers share it. */
+/** The resource of one input, built and encoded once however many views share it. */
 export function listenerResource(interner: Interner, input: OutboundListenerInput): Resource {
   return interner.intern('outboundListener', input, (frozen) =>
     encodeResource(
@@ -116,82 +106,95 @@ export function listenerResource(interner: Interner, input: OutboundListenerInpu
       buildOutboundListener(frozen),
       TYPE_LISTENER,
       frozen.name,
-      references(frozen),
+      outboundListenerReferences(frozen),
     ),
   );
 }
 
-function viewerOf(key: string): string {
-  return key.slice(0, key.indexOf('|'));
-}
-
-/** Names that must outlive the listener: its route table, its clusters, configurations of its extensions. */
-function references(input: OutboundListenerInput): string[] {
-  const clusters = input.streams.flatMap((stream) => stream.clusters.map(({ cluster }) => cluster));
-  const names = [...clusters, ...configurationNames(input.extensions)];
-  return input.routeName === '' ? names : [input.routeName, ...names];
-}
-
 function outboundListener(
+  fetch: Fetch,
+  deps: OutboundListenerDeps,
   claims: PersistentMap<OutboundClaim>,
-  facts: ListenerFacts,
+  view: ListenerView,
 ): OutboundListener | undefined {
-  const ordered = [...claims.values()].sort(
-    (a, b) => a.createdAtMs - b.createdAtMs || compareBytes(a.hostname, b.hostname),
-  );
-  const [first] = ordered;
-  if (first === undefined) return undefined;
-  const streams = streamTargets(ordered);
-  const captured: OutboundListenerInput = {
+  const streamsOf = (claim: OutboundClaim) =>
+    streamChains(claim, {
+      view,
+      routes: routesOf(fetch, deps, claim, view),
+      lookup: (hostname): OutboundHost | undefined => fetch.get(deps.hosts, viewerKey(view.viewer, hostname)),
+    });
+  const merged = mergeClaims(claims.values(), streamsOf, (claim) => canListen(claim, view));
+  const isOfEndpoints = [...claims.values()].every((claim) => claim.isEndpoint);
+  return merged === undefined ? undefined : listenerOf(merged, view, isOfEndpoints);
+}
+
+/** The stream routes for a claim's host that the view takes into account on its egress listener. */
+function routesOf(
+  fetch: Fetch,
+  deps: OutboundListenerDeps,
+  claim: OutboundClaim,
+  view: ListenerView,
+): readonly VirtualService[] {
+  const found = streamRoutesFor(fetch, deps.streamRoutes, claim.hostname);
+  if (found.length === 0) return found;
+  const listener =
+    claim.sidecar === undefined ? undefined : fetch.get(deps.imports, view.viewer)?.listeners[claim.egress];
+  return found
+    .filter((object) => isVisibleTo(object.visibility, view.namespace))
+    .filter((object) => listener === undefined || importsVirtualService(listener, object))
+    .sort((a, b) => comparePrecedenceIn(view.namespace, a, b));
+}
+
+const FIRST_UNPRIVILEGED_PORT = 1_024;
+
+/** Source: istio Proxy.CanBindToPort. The proxy's own doors, and its listeners for captured traffic, are at all addresses. */
+function canListen(claim: OutboundClaim, { facts }: ListenerView): boolean {
+  const isPrivileged = claim.port > 0 && claim.port < FIRST_UNPRIVILEGED_PORT;
+  if (claim.isBound && isPrivileged && facts.unprivileged) return false;
+  const isTaken = [facts.outboundPort, facts.inboundPort, ...facts.reservedPorts].includes(claim.port);
+  return !isTaken || !claim.isAnywhere || (claim.kind !== 'http' && !claim.isBound);
+}
+
+function listenerOf(
+  { first, chains, causes }: MergedListener,
+  view: ListenerView,
+  isOfEndpoints: boolean,
+): OutboundListener {
+  const traffic = { side: 'CLIENT', port: first.port } as const;
+  const { facet, causes: why } = view.extensions;
+  const input: OutboundListenerInput = {
     name: first.listener,
     address: first.address,
+    extraAddresses: first.extraAddresses,
     port: first.port,
-    bound: false,
-    routeName: routeName(ordered),
-    streams,
-    sniff: ordered.some((claim) => claim.kind === 'auto'),
-    facts,
-    extensions: NO_EXTENSIONS,
+    bound: first.isBound,
+    chains,
+    facts: view.facts,
+    extensions: extensionsAt(facet, traffic),
   };
-  const bytes = streams.length === 0 ? undefined : { ...captured, routeName: '', sniff: false, bound: true };
+  const isChosen = !first.isCatchAll || (first.isBound && !first.isLocal);
   return {
-    viewer: first.viewer,
-    name: first.listener,
-    captured,
-    bound: bytes,
-    endpointAddress: ordered.every((claim) => claim.isEndpoint) ? first.address : '',
-    causes: ordered.map((claim) => claim.cause),
+    view: view.key,
+    input,
+    isChosen,
+    endpointAddress: isOfEndpoints ? first.address : '',
+    causes: [...causes, ...extensionCauses(facet, why, traffic)],
   };
 }
 
 /**
- * The route table behind a listener: the port's table where HTTP is shared by all services of the port, the service's
- * own where a service with an address of its own is sniffed.
+ * The listener as it is on one machine, at an address of the proxy's own: HTTP comes through the proxy listener instead, unless a
+ * Sidecar object asks for the port. Undefined where nothing is left to listen for.
  */
-function routeName(claims: readonly OutboundClaim[]): string {
-  const speaking = claims.find((claim) => claim.kind === 'http' || claim.kind === 'auto');
-  if (speaking === undefined) return '';
-  const own = speaking.kind === 'auto' && speaking.address !== '0.0.0.0';
-  return own ? `${speaking.hostname}:${speaking.port}` : String(speaking.port);
-}
-
-/**
- * TLS is told apart by server name where services share the address, bytes by the range of addresses where a service
- * has one; of other byte services the oldest has the port.
- */
-function streamTargets(claims: readonly OutboundClaim[]): StreamTarget[] {
-  const targets: StreamTarget[] = [];
-  let taken = false;
-  for (const claim of claims) {
-    if (claim.kind === 'http') continue;
-    const cidrs = claim.cidr === '' ? [] : [claim.cidr];
-    const sniHosts = claim.kind === 'tls' && claim.address === '0.0.0.0' ? [claim.hostname] : [];
-    if (cidrs.length + sniHosts.length > 0)
-      targets.push(serviceStream(claim.hostname, claim.port, sniHosts, cidrs));
-    else if (!taken) {
-      taken = true;
-      targets.push(serviceStream(claim.hostname, claim.port));
-    }
-  }
-  return targets;
+export function movedListener(
+  { input, isChosen }: OutboundListener,
+  address: string,
+): OutboundListenerInput | undefined {
+  const isLocal = input.address === '127.0.0.1' || input.address === '::1';
+  const chains: readonly OutboundChain[] = isChosen
+    ? input.chains
+    : input.chains.filter(({ target }) => target.kind === 'stream');
+  if (chains.length === 0) return undefined;
+  if (!isLocal) return { ...input, chains };
+  return { ...input, chains, name: `${address}_${input.port}`, address, extraAddresses: [] };
 }

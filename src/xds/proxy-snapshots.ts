@@ -5,17 +5,20 @@
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { emptyMap, type PersistentMap } from '#collections/persistent-map.ts';
+import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import { NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from '#scope/extension.ts';
-import type { ExtensionViews } from '#scope/extension-view.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import type { ListenerView, ListenerViews } from '#scope/outbound-listener-view.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import type { OutboundClusters } from './clusters/outbound-clusters.ts';
+import { unknownHostsCluster } from './clusters/unknown-hosts-cluster.ts';
 import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
 import { type GrpcResources, partKey } from './grpc/grpc-resources.ts';
 import type { InboundResources } from './inbound.ts';
+import { UNKNOWN_HOSTS_CLUSTER } from './names.ts';
 import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
 import type { ProxySecrets } from './secrets/proxy-secrets.ts';
@@ -28,8 +31,9 @@ import { merge, type SidecarListenerInput, sidecarListeners } from './sidecar-li
 
 export interface ProxySnapshotDeps {
   readonly proxies: Collection<Proxy>;
-  /** Listener facts by viewer. */
-  readonly viewerFacts: Collection<ListenerFacts>;
+  readonly listenerViews: ListenerViews;
+  readonly clusterFacts: Collection<ClusterFacts>;
+  readonly meshConfig: Collection<MeshConfigJson>;
   readonly interner: Interner;
   readonly scope: Pick<OutboundScope, 'viewerOf'>;
   readonly clusters: OutboundClusters;
@@ -42,10 +46,8 @@ export interface ProxySnapshotDeps {
   readonly nameTables: NameTables;
   readonly grpc: GrpcResources;
   readonly patches: PatchesOf;
-  /** By proxy id, for those that have any: what stands in listeners, and configurations to be asked for by name. */
-  readonly extensions: Collection<WorkloadExtensions>;
+  /** By proxy id, for those that have any: configurations to be asked for by name. */
   readonly extensionResources: Collection<PersistentMap<ResourceEntry>>;
-  readonly extensionViews: ExtensionViews;
 }
 
 const NOTHING = emptyMap<ResourceEntry>();
@@ -56,12 +58,10 @@ export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): C
     'xds.snapshots',
     deps.proxies,
     (fetch, proxy) => {
-      const facts = fetch.get(deps.viewerFacts, deps.scope.viewerOf(fetch, proxy));
-      if (facts === undefined) return undefined;
       if (proxy.generator === 'grpc') return grpcSnapshot(fetch, proxy, deps);
-      return proxy.type === 'router'
-        ? gatewaySnapshot(fetch, proxy, deps)
-        : sidecarSnapshot(fetch, proxy, facts, deps);
+      if (proxy.type === 'router') return gatewaySnapshot(fetch, proxy, deps);
+      const view = fetch.get(deps.listenerViews.views, deps.listenerViews.viewOf(fetch, proxy) ?? '');
+      return view === undefined ? undefined : sidecarSnapshot(fetch, proxy, view, deps);
     },
     { equals: sameSnapshot },
   );
@@ -70,22 +70,24 @@ export function createProxySnapshots(engine: Engine, deps: ProxySnapshotDeps): C
 function sidecarSnapshot(
   fetch: Fetch,
   proxy: Proxy,
-  facts: ListenerFacts,
+  view: ListenerView,
   deps: ProxySnapshotDeps,
 ): ProxySnapshot {
-  const viewer = deps.scope.viewerOf(fetch, proxy);
+  const { facts } = view;
   const inbound = fetch.get(deps.inbound, proxy.id) ?? { listeners: NOTHING, clusters: NOTHING };
   const { inputs } = deps.outboundListeners;
-  const bound = proxy.interceptionMode === 'NONE';
   const listeners: SidecarListenerInput = {
     proxy,
     facts,
-    captured: bound ? NOTHING : capturedListeners(fetch, proxy, viewer, deps),
-    inputs: bound ? fetch.bucket(inputs, viewer) : emptyMap(),
+    outbound: facts.onOneMachine
+      ? NOTHING
+      : outboundListeners(fetch, proxy, view.key, deps.outboundListeners),
+    inputs: facts.onOneMachine ? fetch.bucket(inputs, view.key) : emptyMap(),
     inbound: inbound.listeners,
-    extensions: fetch.get(deps.extensions, proxy.id) ?? NO_WORKLOAD_EXTENSIONS,
+    extensions: view.extensions,
   };
-  const clusters = deps.clusters.clustersFor(fetch, proxy);
+  const unknownHosts = unknownHostsClusters(fetch, facts, deps);
+  const clusters = merge(deps.clusters.clustersFor(fetch, proxy), unknownHosts);
   const routes = fetch.bucket(deps.routes.routes, deps.routes.viewOf(fetch, proxy));
   const patches = deps.patches(fetch, proxy);
   return {
@@ -97,15 +99,15 @@ function sidecarSnapshot(
           extensions: extensionsOf(fetch, proxy, deps),
         }
       : patchedSidecar(patches, {
-          viewer,
-          capturedView: deps.extensionViews.viewOf(fetch, proxy),
-          extensions: extensionsOf(fetch, proxy, deps),
+          clusterView: unknownHosts.size === 0 ? view.viewer : view.key,
+          listenerView: view.key,
           routeView: deps.routes.viewOf(fetch, proxy),
+          extensions: extensionsOf(fetch, proxy, deps),
           proxy,
           clusters,
           inbound,
-          captured: listeners.captured,
-          own: sidecarListeners(deps.interner, { ...listeners, captured: NOTHING, inbound: NOTHING }),
+          outbound: listeners.outbound,
+          own: sidecarListeners(deps.interner, { ...listeners, outbound: NOTHING, inbound: NOTHING }),
           routes,
         })),
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
@@ -114,16 +116,31 @@ function sidecarSnapshot(
   };
 }
 
-/** The viewer's listeners, but for those to the proxy's own address: what an application sends itself is not captured. */
-function capturedListeners(
+/** The view's listeners, but for those to the proxy's own address: what an application sends itself is not captured. */
+function outboundListeners(
   fetch: Fetch,
   proxy: Proxy,
-  viewer: string,
-  { outboundListeners: { captured, ofEndpoints }, extensionViews }: ProxySnapshotDeps,
+  view: string,
+  { resources, ofEndpoints }: OutboundListeners,
 ): PersistentMap<ResourceEntry> {
-  const own = fetch.bucket(ofEndpoints, viewerKey(viewer, proxy.addresses[0] ?? ''));
+  const own = fetch.bucket(ofEndpoints, viewerKey(view, proxy.addresses[0] ?? ''));
   const names = Array.from(own.keys(), (name) => [name, undefined] as const);
-  return fetch.bucket(captured, extensionViews.viewOf(fetch, proxy)).patch(names);
+  return fetch.bucket(resources, view).patch(names);
+}
+
+/** The cluster that looks up hosts which no service has, where the policy for them asks for it. */
+function unknownHostsClusters(
+  fetch: Fetch,
+  { outboundPolicy, ipFamilies }: ListenerFacts,
+  deps: ProxySnapshotDeps,
+): PersistentMap<ResourceEntry> {
+  if (outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
+  const meshFacts = meshFact(fetch, deps.clusterFacts, clusterFacts);
+  const tls = fetch.get(deps.meshConfig, MESH_KEY)?.outboundTrafficPolicy?.tls;
+  return NOTHING.set(
+    UNKNOWN_HOSTS_CLUSTER,
+    unknownHostsCluster(deps.interner, { meshFacts, ipFamilies, tls }),
+  );
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {

@@ -1,36 +1,37 @@
 /**
- * The listeners of one sidecar, put together: what its viewer needs outbound, in the dialect of its capture, and its
- * own inbound ones. Costs O(log n) for each listener that is its own; the viewer's map is shared.
+ * The listeners of one sidecar, put together: what its view needs outbound, in the dialect of its capture, and its
+ * own inbound ones. Costs O(log n) for each listener that is its own; the view's map is shared.
  */
-import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
-import type { Cause } from '#base/cause.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
-import type { WorkloadExtensions } from '#scope/extension.ts';
+import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
+import type { ListenerView } from '#scope/outbound-listener-view.ts';
 import { encodeResource } from './encode.ts';
+import { configurationNames, extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
+import { localAddresses } from './listeners/listener-address.ts';
 import {
-  configurationNames,
-  extensionCauses,
-  extensionsAt,
-  type ListenerExtensions,
-} from './extensions/listener-extensions.ts';
-import { buildHttpProxyListener, buildVirtualOutbound } from './listeners/virtual-outbound.ts';
-import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from './names.ts';
-import { listenerResource, type OutboundListener } from './outbound-listeners.ts';
+  buildHttpProxyListener,
+  buildVirtualOutbound,
+  type VirtualOutboundInput,
+  virtualOutboundReferences,
+} from './listeners/virtual-outbound.ts';
+import { listenerResource, movedListener, type OutboundListener } from './outbound-listeners.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from './resource.ts';
 import { HTTP_PROXY_ROUTES } from './routes/outbound-routes.ts';
 
 export interface SidecarListenerInput {
   readonly proxy: Proxy;
+  /** As the proxy's listener view has them. */
   readonly facts: ListenerFacts;
-  /** Outbound listeners of the viewer as captured traffic has them. */
-  readonly captured: PersistentMap<ResourceEntry>;
-  /** The same before they were built, for sockets of the proxy's own. */
+  /** Outbound listeners of the view. */
+  readonly outbound: PersistentMap<ResourceEntry>;
+  /** The same before they were built, for a proxy with addresses of its own on one machine. */
   readonly inputs: PersistentMap<OutboundListener>;
   readonly inbound: PersistentMap<ResourceEntry>;
-  readonly extensions: WorkloadExtensions;
+  /** What stands in outbound listeners. */
+  readonly extensions: ListenerView['extensions'];
 }
 
 /** All listeners of the sidecar by name. */
@@ -39,34 +40,29 @@ export function sidecarListeners(
   input: SidecarListenerInput,
 ): PersistentMap<ResourceEntry> {
   const { proxy, facts } = input;
-  let listeners = input.inbound;
-  if (proxy.interceptionMode === 'NONE') listeners = withBound(interner, listeners, input);
-  else {
-    listeners = merge(input.captured, listeners);
-    listeners = add(listeners, virtualOutbound(interner, facts));
+  let listeners = facts.onOneMachine ? withMoved(interner, input) : merge(input.outbound, input.inbound);
+  if (proxy.interceptionMode !== 'NONE') {
+    const transparent = proxy.interceptionMode === 'TPROXY';
+    listeners = add(listeners, virtualOutbound(interner, { facts, transparent }));
   }
   const proxyPort = proxy.httpProxyPort || facts.httpProxyPort;
   if (proxyPort === 0) return listeners;
-  const address = proxy.interceptionMode === 'NONE' ? (proxy.addresses[0] ?? '127.0.0.1') : '127.0.0.1';
+  const [local] = localAddresses(facts.ipFamilies);
+  const address = facts.onOneMachine ? (proxy.addresses[0] ?? local) : local;
   return withHttpProxy(interner, listeners, { ...input, address, port: proxyPort });
 }
 
-/** Byte listeners on the proxy's outbound address; of services with one port number the first by name has it. */
-function withBound(
+/** Outbound listeners at the address that the proxy was given. */
+function withMoved(
   interner: Interner,
-  inbound: PersistentMap<ResourceEntry>,
-  { proxy, inputs, extensions }: SidecarListenerInput,
+  { proxy, inputs, inbound }: SidecarListenerInput,
 ): PersistentMap<ResourceEntry> {
-  if (proxy.outboundAddress === '') return inbound;
   let listeners = inbound;
-  for (const { bound, causes } of inputs.values()) {
-    if (bound === undefined) continue;
-    const name = `${proxy.outboundAddress}_${bound.port}`;
-    if (listeners.has(name)) continue;
-    const extended = atPort(interner, extensions, bound.port);
-    const own = { name, address: proxy.outboundAddress, extensions: extended.extensions };
-    const resource = listenerResource(interner, { ...bound, ...own });
-    listeners = listeners.set(name, { resource, causes: [...causes, ...extended.causes] });
+  for (const listener of inputs.values()) {
+    const moved = movedListener(listener, proxy.outboundAddress);
+    if (moved === undefined || listeners.has(moved.name)) continue;
+    const resource = listenerResource(interner, moved);
+    listeners = listeners.set(moved.name, { resource, causes: listener.causes });
   }
   return listeners;
 }
@@ -82,14 +78,16 @@ function add(map: PersistentMap<ResourceEntry>, resource: Resource): PersistentM
   return map.set(resource.name, { resource, causes: [] });
 }
 
-function virtualOutbound(interner: Interner, facts: ListenerFacts): Resource {
-  return interner.intern('virtualOutbound', facts, (frozen) => {
-    const fallback = frozen.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
+function virtualOutbound(interner: Interner, input: VirtualOutboundInput): Resource {
+  return interner.intern('virtualOutbound', input, (frozen) => {
     const listener = buildVirtualOutbound(frozen);
-    return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, [
-      BLACK_HOLE_CLUSTER,
-      fallback,
-    ]);
+    return encodeResource(
+      ListenerSchema,
+      listener,
+      TYPE_LISTENER,
+      listener.name,
+      virtualOutboundReferences(frozen.facts),
+    );
   });
 }
 
@@ -99,22 +97,13 @@ function withHttpProxy(
   input: SidecarListenerInput & { readonly address: string; readonly port: number },
 ): PersistentMap<ResourceEntry> {
   const { facts, address, port } = input;
-  const { extensions, causes } = atPort(interner, input.extensions, port);
+  const { facet, causes } = input.extensions;
+  const traffic = { side: 'CLIENT', port } as const;
+  const extensions = extensionsAt(facet, traffic);
   const resource = interner.intern('httpProxyListener', { facts, address, port, extensions }, (frozen) => {
     const listener = buildHttpProxyListener(frozen);
     const references = [HTTP_PROXY_ROUTES, ...configurationNames(frozen.extensions)];
     return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, references);
   });
-  return listeners.set(resource.name, { resource, causes });
-}
-
-/** The extensions in an outbound listener of that port, and why. */
-function atPort(
-  interner: Interner,
-  { facet, causes }: WorkloadExtensions,
-  port: number,
-): { readonly extensions: ListenerExtensions; readonly causes: readonly Cause[] } {
-  const traffic = { side: 'CLIENT', port } as const;
-  const own = interner.intern('extensionFacet', facet, (one) => one);
-  return { extensions: extensionsAt(own, traffic), causes: extensionCauses(facet, causes, traffic) };
+  return listeners.set(resource.name, { resource, causes: extensionCauses(facet, causes, traffic) });
 }

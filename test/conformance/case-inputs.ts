@@ -4,6 +4,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { JsonObject } from '#ads/node-decoder.ts';
+import { nodeToProxy } from '#ads/node-to-proxy.ts';
 import { decodeObject } from '#api/decode-object.ts';
 import { defaultMeshConfig, type MeshConfig, parseMeshConfig } from '#api/mesh-config.ts';
 import { type MeshNetworks, NO_NETWORKS, parseMeshNetworks } from '#api/mesh-networks.ts';
@@ -124,25 +126,21 @@ function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capab
 }
 
 function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
-  const { name, type, ip, namespace, metadata = {}, proxyConfig = {} } = descriptor;
+  const { name, type, ip, namespace, metadata = {}, proxyConfig = {}, labels = {} } = descriptor;
   const [region = '', zone = '', subzone = ''] = (descriptor.locality ?? '').split('/');
+  const node = nodeToProxy({
+    id: `${type}~${ip}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: '',
+    metadata: { ...metadata, PROXY_CONFIG: proxyConfig as JsonObject },
+    locality: { region, zone, subzone },
+    userAgent: '',
+  });
+  if (!node.ok) throw new Error(`${name}: ${node.error.text}`);
   return {
-    name,
-    type: type as 'sidecar' | 'router',
+    ...node.value.proxy,
     ip,
-    namespace,
-    labels: descriptor.labels ?? {},
+    labels,
     serviceAccount: descriptor.serviceAccount ?? '',
     network: descriptor.network ?? '',
-    networkView: (metadata['REQUESTED_NETWORK_VIEW'] ?? '').split(',').filter((name) => name !== ''),
-    locality: { region, zone, subzone },
-    interceptionMode: (metadata['INTERCEPTION_MODE'] ?? 'REDIRECT') as NonNullable<
-      ProxyFacts['interceptionMode']
-    >,
-    nodeName: metadata['NODE_NAME'] ?? '',
-    metadata,
-    dnsCapture: metadata['DNS_CAPTURE'] === 'true',
-    httpProxyPort: Number(metadata['HTTP_PROXY_PORT'] ?? 0),
-    proxyConfig: proxyConfig as NonNullable<ProxyFacts['proxyConfig']>,
   };
 }

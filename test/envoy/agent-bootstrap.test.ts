@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { readAccessLogClusters } from '#agent/access-log-service.ts';
 import type { BootstrapSettings } from '#agent/bootstrap-settings.ts';
 import { defaultStats } from '#agent/bootstrap-stats.ts';
 import { buildBootstrap } from '#agent/bootstrap.ts';
+import type { JsonObject } from '#agent/json-value.ts';
 import { envoyPath, makeFolder, removeFolder, writePrivate } from './agent-fixture.ts';
 
 let folder = '';
@@ -26,8 +28,13 @@ const sidecar: BootstrapSettings = {
   upstreamSourceAddress: undefined,
   runtimeValues: new Map(),
   stats: defaultStats,
+  serviceClusters: [],
   outlierLogPath: undefined,
 };
+
+function accessLogClusters(service: JsonObject): Pick<BootstrapSettings, 'serviceClusters'> {
+  return { serviceClusters: readAccessLogClusters({ envoyAccessLogService: service }, '').clusters };
+}
 
 const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
   ['the default', {}],
@@ -38,6 +45,14 @@ const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
       readiness: { address: '::', port: 2 },
       agentStatus: { address: '::1', port: 3 },
     },
+  ],
+  [
+    'a service for access logs',
+    accessLogClusters({
+      address: '127.0.0.1:9000',
+      tcpKeepalive: { probes: 3, time: '10s' },
+      tlsSettings: { mode: 'ISTIO_MUTUAL', subjectAltNames: ['spiffe://cluster.local/ns/a/sa/als'] },
+    }),
   ],
   [
     'everything at once',

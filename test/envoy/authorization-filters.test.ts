@@ -260,7 +260,7 @@ before(async () => {
       inboundChainFilters(
         {
           inbound: INBOUND,
-          facts: { ...FACTS, pathNormalization: one.paths ?? 'BASE' },
+          facts: { ...FACTS, http: { ...FACTS.http, pathNormalization: one.paths ?? 'BASE' } },
           policies: {
             trustDomains: one.trustDomains ?? ['cluster.local'],
             policies: one.policies,
@@ -276,7 +276,9 @@ before(async () => {
           statPrefix: 'inbound',
           port,
           servicePort: port,
-          routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
+          protocol: 'HTTP',
+          routes: () =>
+            buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retryPolicy: undefined }),
         },
       );
     listeners.push(

@@ -145,7 +145,9 @@ before(async () => {
         statPrefix: 'inbound',
         port,
         servicePort: port,
-        routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
+        protocol: carries === 'http' ? 'HTTP' : 'TCP',
+        routes: () =>
+          buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retryPolicy: undefined }),
       },
     );
     listeners.push(testListener(`case ${name}`, address, port, root, [{ filters }]));

@@ -19,7 +19,7 @@ import { createIssuer } from '#identity/certificate-rig.ts';
 import { secretYaml } from '../support/secret-yaml.ts';
 import { call, startBackend, until } from './gateway-clients.ts';
 import { openGatewayRig } from './gateway-rig.ts';
-import { hostRoutes } from './mesh-pair.ts';
+import { FACTS, hostRoutes } from './mesh-pair.ts';
 import { startStaticEnvoy } from './static-envoy.ts';
 import { callHttp } from './test-apps.ts';
 
@@ -120,15 +120,12 @@ function clientListener(address: string, port: number): Listener {
   const filter = buildHttpConnectionManager({
     direction: 'outbound',
     statPrefix: 'client',
-    pathNormalization: 'NONE',
-    http10: false,
-    trustedHops: 0,
+    settings: FACTS.http,
     routes: { kind: 'inline', config: hostRoutes({ 'a.test': 'gateway' }) },
     accessLog: [],
     peerFilters: NO_FILTERS,
     securityFilters: NO_FILTERS,
     alpnFilters: NO_FILTERS,
-    streamIdleTimeoutMs: 0,
   });
   return create(ListenerSchema, {
     name: 'client',

@@ -22,32 +22,21 @@ import {
   UpstreamTlsContextSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 import type { Inbound } from '#scope/inbound.ts';
-import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { type ListenerFacts, meshListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
 import { tlsInspectorFilter } from '#xds/listeners/listener-filters.ts';
 import type { WorkloadCertificate } from './workload-certificates.ts';
 
-export const FACTS: ListenerFacts = {
-  trustDomains: ['cluster.local'],
-  rootNamespace: 'istio-system',
-  outboundPort: 15001,
-  inboundPort: 15006,
-  httpProxyPort: 0,
-  connectTimeoutMs: 10_000,
-  outboundPolicy: 'ALLOW_ANY',
-  pathNormalization: 'BASE',
-  accessLog: { file: '/dev/stdout', format: '', encoding: 'TEXT' },
-  minimumTlsVersion: 'TLSv1_2',
-};
+export const FACTS: ListenerFacts = meshListenerFacts({ accessLogFile: '/dev/stdout' }, DEFAULT_MESH_FLAGS);
 
 /** An inbound facet; chains under test don't depend on it. */
 export const INBOUND: Inbound = {
   interception: 'NONE',
-  bindAddress: '',
-  appAddress: '',
   mode: 'PERMISSIVE',
+  passthroughPorts: [],
   ports: [],
   namespace: 'bookinfo',
   labels: {},

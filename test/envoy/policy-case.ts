@@ -1,7 +1,7 @@
 /** The form of the policy tests: policies, and the calls that they let through or not. */
 import type { AuthorizationRule } from '#api/authorization-policy.ts';
 import type { AuthorizationAction, WorkloadPolicy } from '#model/authorization.ts';
-import type { PathNormalization } from '#xds/filters/http-connection-manager.ts';
+import type { PathNormalization } from '#scope/http-settings.ts';
 
 /** Who calls: nobody known, or the workload with this SPIFFE id. */
 export type Caller = 'plain' | `spiffe://${string}`;

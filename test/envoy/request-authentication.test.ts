@@ -99,7 +99,9 @@ before(async () => {
         statPrefix: 'inbound',
         port,
         servicePort: port,
-        routes: () => buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retries: true }),
+        protocol: 'HTTP',
+        routes: () =>
+          buildInboundRoutes({ cluster: 'app', label: '80', operation: 'x', retryPolicy: undefined }),
       },
     );
     listeners.push(testListener(`case ${name}`, address, port, root, [{ filters }]));

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
 import { inboundChainFilters } from '#xds/filters/inbound-filters.ts';
-import { callerHttpParts, outboundTcpFilter } from '#xds/filters/outbound-filters.ts';
+import { callerHttpParts, plainStream } from '#xds/filters/outbound-filters.ts';
 import { MESH_HTTP_ALPN_VALUES } from '#xds/filters/alpn.ts';
 import { buildInboundRoutes } from '#xds/listeners/inbound-routes.ts';
 import { FACTS, hostRoutes, INBOUND, testCluster, testListener, workloadEnvironment } from './mesh-pair.ts';
@@ -94,12 +94,13 @@ export async function startTelemetryPair(
         statPrefix: 'inbound',
         port,
         servicePort: port,
+        protocol: carries === 'http' ? 'HTTP' : 'TCP',
         routes: () =>
           buildInboundRoutes({
             cluster: `inbound|${port}||`,
             label: String(port),
             operation: 'x',
-            retries: true,
+            retryPolicy: undefined,
           }),
       },
     );
@@ -162,19 +163,14 @@ export async function startTelemetryPair(
               direction: 'outbound',
               statPrefix: 'outbound',
               routes: { kind: 'inline', config: routes },
-              pathNormalization: 'BASE',
+              settings: FACTS.http,
               ...callerHttpParts(FACTS),
               securityFilters: [],
-              streamIdleTimeoutMs: 0,
-              http10: false,
-              trustedHops: 0,
             }),
           ],
         },
       ]),
-      testListener('tcp', address, ports.tcp, authority.root, [
-        { filters: [outboundTcpFilter(FACTS, 'reviews', [{ cluster: 'reviews', weight: 1 }])] },
-      ]),
+      testListener('tcp', address, ports.tcp, authority.root, [{ filters: [plainStream(FACTS, 'reviews')] }]),
     ],
     clusters: [
       testCluster(mesh('reviews', autoPort, 'http1')),

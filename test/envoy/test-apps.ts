@@ -95,6 +95,7 @@ export interface Call {
   readonly path?: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: Buffer;
 }
 
 /** One HTTP/1.1 call on a connection of its own; the path goes out as it is written. */
@@ -109,7 +110,7 @@ export async function callHttp(call: Call): Promise<Answer> {
     timeout: 5_000,
   });
   outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 5 s')));
-  outgoing.end();
+  outgoing.end(call.body);
   const [answer] = await once(outgoing, 'response');
   const chunks: Buffer[] = [];
   for await (const chunk of answer) chunks.push(chunk);

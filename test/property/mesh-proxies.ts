@@ -1,4 +1,5 @@
 /** The proxies of random meshes: one of every kind that is told apart. */
+import { PLAIN_TRAITS } from '#model/proxy.ts';
 import type { ProxyFacts } from '../support/mesh-fixture.ts';
 
 function identityIn(namespace: string): string {
@@ -65,6 +66,15 @@ const ALL: readonly ProxyFacts[] = [
     outboundAddress: '127.4.0.4',
     httpProxyPort: 15080,
   },
+  {
+    name: 'a-3',
+    ip: '10.9.0.2',
+    addresses: ['10.9.0.2', 'fd00::5'],
+    labels: { app: 'a', version: 'v2' },
+    traits: { ...PLAIN_TRAITS, http10: true, idleTimeoutMs: 90_000, reservedPorts: [9000] },
+    proxyConfig: { proxyHeaders: { server: { value: 'web' }, envoyDebugHeaders: { disabled: true } } },
+  },
+  { name: 'b-2', ip: '10.9.0.3', namespace: 'shop', labels: { app: 'b' }, interceptionMode: 'NONE' },
   {
     name: 'in-1',
     type: 'router',

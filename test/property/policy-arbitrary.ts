@@ -34,7 +34,12 @@ const loadBalancer = fc.oneof(
 );
 
 const connectionPool = some({
-  tcp: some({ maxConnections: fc.constantFrom(1, 100), connectTimeout: duration }),
+  tcp: some({
+    maxConnections: fc.constantFrom(1, 100),
+    connectTimeout: duration,
+    idleTimeout: duration,
+    maxConnectionDuration: duration,
+  }),
   http: some({
     http1MaxPendingRequests: fc.constantFrom(1, 10),
     maxRequestsPerConnection: fc.constantFrom(1, 2),
@@ -67,6 +72,7 @@ const settings = some({
   tls: clientTls,
   proxyProtocol: fc.constant({ version: 'V2' }),
   retryBudget: fc.constantFrom({}, { percent: 30 }),
+  tunnel: fc.constant({ protocol: 'CONNECT', targetHost: 'x.example.com', targetPort: 443 }),
 });
 
 /** Failover between places needs outlier detection. */
@@ -115,27 +121,58 @@ const egressHost = fc.constantFrom(
   '~/*',
   '*/x.example.com',
 );
+const egressPort = fc.constantFrom(
+  { port: { number: 80, protocol: 'HTTP', name: 'http' } },
+  { port: { number: 3306, protocol: 'TCP', name: 'tcp' } },
+  { port: { number: 3306, protocol: 'TCP', name: 'tcp' }, bind: '127.0.0.7', captureMode: 'NONE' },
+  { port: { number: 443, protocol: 'TLS', name: 'tls' }, captureMode: 'NONE' },
+  { port: { number: 15007, protocol: 'HTTP_PROXY', name: 'proxy' } },
+  { port: { number: 0, protocol: 'HTTP', name: 'unix' }, bind: 'unix:///run/egress' },
+);
 const egress = fc
-  .tuple(
-    few(egressHost),
-    fc.option(
-      fc.constantFrom(
-        { number: 80, protocol: 'HTTP', name: 'http' },
-        { number: 3306, protocol: 'TCP', name: 'tcp' },
-      ),
-    ),
-  )
-  .map(([hosts, port]) => ({ hosts, ...(port === null ? {} : { port }) }));
+  .tuple(few(egressHost), fc.option(egressPort))
+  .map(([hosts, port]) => ({ hosts, ...(port === null ? {} : port) }));
 
 /** One listener for a port at most, and the one for all others last, as Istio wants it. */
 const egressListeners = fc
-  .uniqueArray(egress, { minLength: 1, maxLength: 3, selector: (listener) => listener.port?.number ?? 0 })
-  .map((listeners) => listeners.toSorted((x, y) => (y.port?.number ?? 0) - (x.port?.number ?? 0)));
+  .uniqueArray(egress, {
+    minLength: 1,
+    maxLength: 3,
+    selector: (listener) => ('port' in listener ? listener.port.number : -1),
+  })
+  .map((listeners) => listeners.toSorted((x, y) => Number('port' in y) - Number('port' in x)));
+
+const limits = fc.constantFrom({ tcp: { maxConnections: 5 } }, { tcp: { connectTimeout: '2s' } });
+const ingressPort = fc.constantFrom(
+  { number: 80, protocol: 'HTTP', name: 'http' },
+  { number: 3306, protocol: 'TCP', name: 'tcp' },
+  { number: 9000, protocol: 'GRPC', name: 'grpc' },
+);
+const ingressListeners = fc.uniqueArray(
+  fc
+    .tuple(
+      ingressPort,
+      some({
+        bind: fc.constantFrom('127.0.0.8', '0.0.0.0'),
+        captureMode: fc.constantFrom('DEFAULT', 'NONE', 'IPTABLES'),
+        defaultEndpoint: fc.constantFrom('127.0.0.1:8080', '0.0.0.0:8080', '[::1]:8080', 'unix:///run/app'),
+        connectionPool: limits,
+      }),
+    )
+    .map(([port, rest]) => ({ port, ...rest })),
+  { minLength: 1, maxLength: 2, selector: ({ port }) => port.number },
+);
 
 const sidecar = some({
   workloadSelector: selector.map((labels) => ({ labels })),
   egress: egressListeners,
-  outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
+  ingress: ingressListeners,
+  inboundConnectionPool: limits,
+  outboundTrafficPolicy: fc.constantFrom<object>(
+    { mode: 'REGISTRY_ONLY' },
+    { mode: 'ALLOW_ANY' },
+    { mode: 'ALLOW_ANY', egressProxy: { host: 'a.default.svc.cluster.local', port: { number: 80 } } },
+  ),
 });
 
 const mode = fc.constantFrom('UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT');
@@ -203,7 +240,20 @@ export const POLICY_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[
 ];
 
 const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
-  outboundTrafficPolicy: fc.constantFrom({ mode: 'REGISTRY_ONLY' }, { mode: 'ALLOW_ANY' }),
+  outboundTrafficPolicy: fc.constantFrom(
+    { mode: 'REGISTRY_ONLY' },
+    { mode: 'ALLOW_ANY' },
+    { mode: 'ALLOW_ANY_DYNAMIC_DNS' },
+  ),
+  inboundTrafficPolicy: fc.constant({ mode: 'LOCALHOST' }),
+  protocolDetectionTimeout: duration,
+  disableEnvoyListenerLog: fc.constant(true),
+  defaultInboundHttpRetryPolicy: fc.constant({ attempts: 1 }),
+  defaultConfig: fc.constantFrom<object>(
+    { proxyHeaders: { requestId: { disabled: true }, attemptCount: { disabled: true } } },
+    { proxyHeaders: { preserveHttp1HeaderCase: true, xForwardedHost: { enabled: true } } },
+    { connectionSettings: { profile: 'EDGE', httpIdleTimeout: '9s' } },
+  ),
   trustDomain: fc.constantFrom('cluster.local', 'td.example'),
   trustDomainAliases: fc.constant(['old.example']),
   rootNamespace: fc.constantFrom('istio-system', 'shop'),

@@ -95,19 +95,26 @@ const ownRoute = fc.oneof(
 const rootRoute = fc.oneof({ weight: 4, arbitrary: ownRoute }, { weight: 2, arbitrary: delegating });
 
 const tlsRoutes = fc
-  .tuple(few(plainHost.filter((text) => text.includes('.'))), weighted)
-  .map(([sniHosts, route]) => [
+  .tuple(few(plainHost.filter((text) => text.includes('.'))), weighted, some({ sourceLabels: selector }))
+  .map(([sniHosts, route, rest]) => [
     {
-      match: [{ port: 443, sniHosts }],
+      match: [{ port: 443, sniHosts, ...rest }],
       route: route.map(({ destination: to, ...rest }) => ({
         destination: to,
         ...('weight' in rest ? { weight: rest.weight } : {}),
       })),
     },
   ]);
-const tcpRoutes = weighted.map((route) => [
+const tcpMatch = some({
+  port: portNumber,
+  sourceLabels: selector,
+  sourceNamespace: namespace,
+  destinationSubnets: fc.constantFrom(['10.3.0.0/16'], ['10.3.0.0/16', '10.4.0.1']),
+  gateways: few(gatewayName, 1),
+});
+const tcpRoutes = fc.tuple(few(tcpMatch), weighted).map(([match, route]) => [
   {
-    match: [{ port: 3306 }],
+    match,
     route: route.map(({ destination: to, ...rest }) => ({
       destination: to,
       ...('weight' in rest ? { weight: rest.weight } : {}),

@@ -1,6 +1,6 @@
 /**
  * One stock Envoy on loopback that is fed snapshot after snapshot over live delta ADS, with secrets for every name that
- * it asks for. Its listeners are not bound, so that any snapshot can be tried on any machine; names are not looked up.
+ * it asks for. Listeners are not bound unless asked for, so that any snapshot can be tried on any machine; names are not looked up.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -313,6 +313,8 @@ const EMPTY: ProxySnapshot = {
 /** Without its socket everything else of a listener is checked. */
 function unbind(listener: Listener): void {
   listener.bindToPort = false;
+  // Envoy ends itself over a transparent listener that has no socket of its own.
+  delete listener.transparent;
 }
 
 function preparedListeners(

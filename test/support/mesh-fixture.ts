@@ -14,7 +14,7 @@ import type { ObjectRef } from '#base/object-ref.ts';
 import { createMesh, type Mesh, type MeshOptions } from '#main/mesh.ts';
 import { type Demand, NO_DEMAND } from '#model/demand.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
-import type { Locality, Proxy } from '#model/proxy.ts';
+import { type Locality, PLAIN_TRAITS, type Proxy } from '#model/proxy.ts';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
@@ -48,8 +48,9 @@ const SCHEMAS: Readonly<Record<SnapshotPart, DescMessage>> = {
 };
 
 /** What sets a proxy apart; all but the name has a default. */
-export interface ProxyFacts extends Partial<Omit<Proxy, 'id' | 'addresses' | 'locality'>> {
+export interface ProxyFacts extends Partial<Omit<Proxy, 'id' | 'locality'>> {
   readonly name: string;
+  /** The only address, unless there are `addresses`. */
   readonly ip?: string;
   readonly locality?: Partial<Locality>;
   /** What it asks for beyond what every proxy gets. */
@@ -204,6 +205,7 @@ export function proxyOf({ ip = '10.9.0.9', locality, asks: _asks, ...facts }: Pr
     outboundAddress: '',
     istioVersion: '1.30.0',
     metadata: {},
+    traits: PLAIN_TRAITS,
     proxyConfig: {},
     ...facts,
   };

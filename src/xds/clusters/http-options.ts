@@ -16,6 +16,12 @@ import { parseDuration } from '#xds/routes/duration.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
+/** What of a cluster decides; inbound clusters have it too. */
+export type HttpOptionsInput = Pick<
+  ClusterInput,
+  'policy' | 'protocol' | 'followsDownstreamProtocol' | 'facts' | 'tls' | 'discovery' | 'preservesHeaderCase'
+>;
+
 type OptionsInit = InitOf<typeof HttpProtocolOptionsSchema>;
 type Http1Init = InitOf<typeof Http1ProtocolOptionsSchema>;
 
@@ -26,7 +32,7 @@ export const HTTP_PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpPro
 export type HttpVersion = 'none' | 'http1' | 'http2' | 'downstream';
 
 /** Decides. 'none' leaves it to Envoy, which then speaks HTTP/1.1. */
-export function httpVersion(input: ClusterInput): HttpVersion {
+export function httpVersion(input: HttpOptionsInput): HttpVersion {
   const http = input.policy.connectionPool?.http;
   if (http?.useClientProtocol === true) return 'downstream';
   if (isHttp2(input.protocol)) return 'http2';
@@ -37,19 +43,19 @@ export function httpVersion(input: ClusterInput): HttpVersion {
 }
 
 /** A rule may upgrade any port; the mesh's default upgrades only ports that are known to carry HTTP. */
-function isUpgraded(input: ClusterInput, policy: string | undefined): boolean {
+function isUpgraded(input: HttpOptionsInput, policy: string | undefined): boolean {
   if (policy === 'UPGRADE') return true;
   if (policy === 'DO_NOT_UPGRADE') return false;
   return input.facts.upgradesToHttp2 && isHttp(input.protocol);
 }
 
-function keepsHeaderCase(input: ClusterInput): boolean {
+function keepsHeaderCase(input: HttpOptionsInput): boolean {
   const mayBeHttp1 = input.protocol === 'Unsupported' || (isHttp(input.protocol) && !isHttp2(input.protocol));
   return mayBeHttp1 && input.preservesHeaderCase;
 }
 
 /** The options; undefined when Envoy's defaults do. */
-export function buildHttpOptions(input: ClusterInput): HttpProtocolOptions | undefined {
+export function buildHttpOptions(input: HttpOptionsInput): HttpProtocolOptions | undefined {
   const version = httpVersion(input);
   const common = commonOptions(input.policy.connectionPool);
   const upstream = certificateOptions(input);
@@ -67,7 +73,7 @@ export function buildHttpOptions(input: ClusterInput): HttpProtocolOptions | und
 
 function versionOptions(
   version: HttpVersion,
-  input: ClusterInput,
+  input: HttpOptionsInput,
 ): NonNullable<OptionsInit['upstreamProtocolOptions']> {
   const http1 = keepsHeaderCase(input) ? preserveCase() : {};
   const http2 = http2Options(input.policy.connectionPool?.http);
@@ -180,7 +186,7 @@ export function requestNames({
   return { autoSni, autoSanValidation: isUnnamed && !skipsVerification };
 }
 
-function certificateOptions(input: ClusterInput): OptionsInit['upstreamHttpProtocolOptions'] {
+function certificateOptions(input: HttpOptionsInput): OptionsInit['upstreamHttpProtocolOptions'] {
   const names = requestNames(input);
   return names !== undefined && (names.autoSni || names.autoSanValidation) ? { ...names } : undefined;
 }

@@ -16,16 +16,12 @@ import {
   StdoutAccessLogSchema,
 } from '#proto/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { ReqWithoutQuerySchema } from '#proto/envoy/extensions/formatter/req_without_query/v3/req_without_query_pb.ts';
+import type { AccessLogFacts } from '#scope/listener-facts.ts';
 import { packAny } from '#xds/encode.ts';
+import { buildHttpServiceLog, buildTcpServiceLog } from './access-log-service.ts';
 
 /** The part of mesh config that access logs depend on. */
-export interface AccessLogInput {
-  /** Path to write to, `/dev/stdout` as a rule; '' for no access log. */
-  readonly file: string;
-  /** The user's format; '' for Istio's. With encoding JSON it is a JSON object as text. */
-  readonly format: string;
-  readonly encoding: 'TEXT' | 'JSON';
-}
+export type AccessLogInput = Pick<AccessLogFacts, 'file' | 'format' | 'encoding'> & Partial<AccessLogFacts>;
 
 /** The fields of Istio's default line, in the line's order: key in JSON, operator, and the quotes around it in text. */
 const FIELDS: readonly (readonly [key: string, operator: string])[] = [
@@ -77,21 +73,28 @@ export const DEFAULT_TEXT_FORMAT: string = `${FIELDS.map(([key, operator]) => {
 /** Istio's default JSON object. */
 export const DEFAULT_JSON_FORMAT: JsonObject = Object.fromEntries(FIELDS);
 
-/** The loggers of an HTTP connection manager or, with `tcp`, of a TCP proxy: none or one. */
+/** The loggers of an HTTP connection manager or, with `tcp`, of a TCP proxy: none, one, or file and service. */
 export function buildAccessLogs(input: AccessLogInput, carries: 'http' | 'tcp'): AccessLog[] {
+  const service = input.toService === true;
+  if (carries === 'http') return [...buildFileLog(input), ...(service ? [buildHttpServiceLog()] : [])];
   // TCP proxies also flush their loggers when connected, for the metrics; the line is written once, at the end.
-  if (carries === 'tcp') return buildFileLog(input, logTypeFilter([AccessLogType.TcpConnectionEnd]));
-  return buildFileLog(input);
+  const atEnd = logTypeFilter([AccessLogType.TcpConnectionEnd]);
+  return [
+    ...buildFileLog(input, atEnd),
+    ...(service ? [buildTcpServiceLog('tcp_envoy_accesslog', atEnd)] : []),
+  ];
 }
 
 /** The loggers of a listener: only connections that no filter chain took (NR), which nothing else would log. */
 export function buildListenerAccessLogs(input: AccessLogInput): AccessLog[] {
-  return buildFileLog(
-    input,
-    create(AccessLogFilterSchema, {
-      filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
-    }),
-  );
+  if (input.onListeners === false) return [];
+  const unmatched = create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
+  });
+  return [
+    ...buildFileLog(input, unmatched),
+    ...(input.toService === true ? [buildTcpServiceLog('listener_envoy_accesslog', unmatched)] : []),
+  ];
 }
 
 /** Passes only these moments in the life of a request or connection. */

@@ -1,53 +1,75 @@
 /**
  * The HTTP connection manager: one network filter, built the same way for sidecars (both directions) and gateways.
- * A list of small configurers, each editing the message for one concern; their order is HTTP_FILTER_ORDER and
- * nowhere else. The input is plain data and is all that is seen.
+ * What comes from settings is in connection-settings.ts; the order of HTTP filters is here and nowhere else. The input is
+ * plain data and is all that is seen.
  * Source: istio pilot/pkg/networking/core/listener_builder.go buildHTTPConnectionManager.
  */
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
+import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { CorsSchema } from '#proto/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { HTTPFaultSchema } from '#proto/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { FilterConfigSchema as GrpcStatsSchema } from '#proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
+import { GrpcWebSchema } from '#proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.ts';
 import { RouterSchema } from '#proto/envoy/extensions/filters/http/router/v3/router_pb.ts';
 import type {
   HttpConnectionManager,
   HttpFilter,
 } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import {
-  RdsSchema,
   HttpConnectionManager_CodecType as CodecType,
-  HttpConnectionManager_ForwardClientCertDetails as ForwardDetails,
-  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
   HttpFilterSchema,
+  RdsSchema,
 } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { UuidRequestIdConfigSchema } from '#proto/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
-import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import { FilterSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type { ClientCertForwarding, HttpSettings } from '#scope/http-settings.ts';
 import { adsConfigSource } from '#xds/config-source.ts';
-import { durationFromMs } from '#xds/duration.ts';
 import { encodeCanonical, packAny } from '#xds/encode.ts';
 import { concatenate } from '#xds/routes/bytes.ts';
+import {
+  http1Options,
+  type Manager,
+  setClientCertificate,
+  setConnections,
+  setHeaders,
+  setPaths,
+} from './connection-settings.ts';
 
 export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
-
-/** Path normalisation of MeshConfig. Source: istio MeshConfig.ProxyPathNormalization. */
-export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
 /** Where routes come from: by name over RDS, or inline. */
 export type RouteSource =
   | { readonly kind: 'rds'; readonly name: string }
   | { readonly kind: 'inline'; readonly config: RouteConfiguration };
 
+/** What a port asks of its connection manager beyond the proxy's settings. */
+export interface HttpPortTraits {
+  /** The port is declared to carry HTTP/2. */
+  readonly http2?: boolean;
+  /** Browsers' gRPC is turned into gRPC. */
+  readonly grpcWeb?: boolean;
+  /** It is a proxy to applications, which send whole URLs. */
+  readonly absoluteUrls?: boolean;
+  /** Clients speak HTTP/3 and nothing else. */
+  readonly http3?: boolean;
+}
+
+/** What stands in front of a gateway. Source: istio ProxyConfig.gatewayTopology. */
+export interface EdgeTopology {
+  /** Trusted proxies in front; X-Forwarded-For entries to believe. */
+  readonly trustedHops: number;
+  readonly clientCertForwarding: ClientCertForwarding;
+}
+
 export interface HttpConnectionManagerInput {
   readonly direction: TrafficDirection;
   readonly statPrefix: string;
   readonly routes: RouteSource;
-  readonly pathNormalization: PathNormalization;
+  readonly settings: HttpSettings;
   /** Access loggers, built by access-log.ts and stats.ts. */
   readonly accessLog: readonly AccessLog[];
   /** Peer metadata and ALPN filters; they stand before everything else. */
@@ -56,28 +78,15 @@ export interface HttpConnectionManagerInput {
   readonly securityFilters: readonly HttpFilter[];
   /** ALPN override filters of the outbound direction; they stand right after the peer filters. */
   readonly alpnFilters: readonly HttpFilter[];
-  /** Streams idle longer are reset; 0 never. Milliseconds. */
-  readonly streamIdleTimeoutMs: number;
-  /** Accept HTTP/1.0 with the default host name. */
-  readonly http10: boolean;
-  /** Trusted proxies in front of a gateway; X-Forwarded-For entries to believe. */
-  readonly trustedHops: number;
-  /** What a gateway does with x-forwarded-client-cert; SANITIZE_SET when not given. */
-  readonly clientCertForwarding?: ClientCertForwarding;
-  /** Clients speak HTTP/3 and nothing else. */
-  readonly http3?: boolean;
+  /** Filters right before the router: what finds an address for the request's host. */
+  readonly forwardFilters?: readonly HttpFilter[];
+  readonly port?: HttpPortTraits;
+  /** Gateways only. */
+  readonly topology?: EdgeTopology;
 }
-
-/** Envoy's modes by their names. */
-export type ClientCertForwarding = Exclude<keyof typeof ForwardDetails, number>;
 
 /** One empty list for all, so that what is remembered by lists is found again. */
 export const NO_FILTERS: readonly HttpFilter[] = [];
-
-type Manager = MessageInitShape<typeof HttpConnectionManagerSchema>;
-type Configurer = (input: HttpConnectionManagerInput, manager: Manager) => void;
-
-const CONFIGURERS: readonly Configurer[] = [setPaths, setClientCertificate, setProtocols, setFilters];
 
 /**
  * Builds the network filter `envoy.filters.network.http_connection_manager`. Nearly all of it is the same for many
@@ -95,31 +104,35 @@ export function buildHttpConnectionManager(input: HttpConnectionManagerInput): F
   });
 }
 
-/** The encoded rest, remembered by the identity of its lists of filters and the values of its few plain facts. */
+/** The encoded rest, remembered by the identity of its lists and settings, and by the values of its few plain facts. */
 function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
-  const { accessLog, peerFilters, securityFilters, alpnFilters } = input;
-  const known = sharedParts(accessLog, peerFilters, securityFilters, alpnFilters);
-  const { direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops } = input;
-  const { clientCertForwarding, http3 } = input;
-  const facts = JSON.stringify({
-    plain: [direction, pathNormalization, streamIdleTimeoutMs, http10, trustedHops],
-    ofGateway: [clientCertForwarding, http3],
-  });
+  const {
+    accessLog,
+    peerFilters,
+    securityFilters,
+    alpnFilters,
+    forwardFilters = NO_FILTERS,
+    settings,
+  } = input;
+  const lists = [accessLog, peerFilters, securityFilters, alpnFilters, forwardFilters] as const;
+  const known = sharedParts(settings, ...lists);
+  const facts = JSON.stringify([input.direction, input.port, input.topology]);
   const bytes = known.get(facts) ?? encodeSharedPart(input);
   known.set(facts, bytes);
   return bytes;
 }
 
 const sharedParts = identityMemo(
-  (..._lists: readonly [object, object, object, object]) => new Map<string, Uint8Array>(),
+  (_settings: HttpSettings, ..._lists: readonly object[]) => new Map<string, Uint8Array>(),
 );
 
 function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
+  const { settings } = input;
   const manager: Manager = {
     accessLog: [...input.accessLog],
-    streamIdleTimeout: durationFromMs(input.streamIdleTimeoutMs),
-    proxy100Continue: true,
-    useRemoteAddress: input.direction === 'gateway',
+    proxy100Continue: settings.proxy100Continue,
+    useRemoteAddress:
+      input.direction === 'gateway' || (input.direction === 'outbound' && settings.useRemoteAddress),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     requestIdExtension: {
       typedConfig: packAny(
@@ -127,8 +140,13 @@ function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
         create(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }),
       ),
     },
+    httpFilters: httpFilters(input),
   };
-  for (const configure of CONFIGURERS) configure(input, manager);
+  setPaths(settings, manager);
+  setHeaders(settings, manager);
+  setConnections(settings, manager);
+  setPeer(input, manager);
+  setProtocols(input, manager);
   return encodeCanonical(HttpConnectionManagerSchema, create(HttpConnectionManagerSchema, manager));
 }
 
@@ -148,56 +166,62 @@ function setRoutes(input: HttpConnectionManagerInput, manager: HttpConnectionMan
         };
 }
 
-/** Path normalisation happens before routing and authorization, so that both see the same path. */
-function setPaths(input: HttpConnectionManagerInput, manager: Manager): void {
-  const mode = input.pathNormalization;
-  if (mode === 'NONE') return;
-  manager.normalizePath = true;
-  manager.mergeSlashes = mode !== 'BASE';
-  manager.pathWithEscapedSlashesAction =
-    mode === 'DECODE_AND_MERGE_SLASHES' ? EscapedSlashes.UNESCAPE_AND_FORWARD : EscapedSlashes.KEEP_UNCHANGED;
-}
+const GATEWAY_CERT_PARTS = { subject: true, cert: true, dns: true, uri: true, chain: false };
 
 /**
- * What of the peer's certificate goes on in x-forwarded-client-cert. Gateways replace what a client sent
- * (security case T20); sidecars append to what the peer's sidecar said, on mTLS connections only: on others Envoy
- * removes the header in this mode.
+ * Who the client is. Gateways replace what a client sent (security case T20) unless their topology says otherwise; sidecars append to
+ * what the peer's sidecar said, on mTLS connections only: on others Envoy removes the header in this mode.
  */
-function setClientCertificate(input: HttpConnectionManagerInput, manager: Manager): void {
-  if (input.direction === 'gateway') {
-    const { clientCertForwarding = 'SANITIZE_SET' } = input;
-    manager.forwardClientCertDetails = ForwardDetails[clientCertForwarding];
-    if (clientCertForwarding === 'SANITIZE_SET' || clientCertForwarding === 'APPEND_FORWARD')
-      manager.setCurrentClientCertDetails = { subject: true, cert: true, dns: true, uri: true };
-  } else if (input.direction === 'inbound') {
-    manager.forwardClientCertDetails = ForwardDetails.APPEND_FORWARD;
-    manager.setCurrentClientCertDetails = { subject: true, dns: true, uri: true };
+function setPeer({ direction, settings, topology }: HttpConnectionManagerInput, manager: Manager): void {
+  if (direction === 'inbound') {
+    setClientCertificate(settings.clientCertForwarding, settings.clientCertParts, manager);
+  } else if (direction === 'gateway') {
+    const forwarding = topology?.clientCertForwarding ?? 'SANITIZE_SET';
+    setClientCertificate(forwarding, GATEWAY_CERT_PARTS, manager);
+    if (forwarding !== 'APPEND_FORWARD' && forwarding !== 'SANITIZE_SET')
+      delete manager.setCurrentClientCertDetails;
+    if (topology !== undefined && topology.trustedHops > 0) manager.xffNumTrustedHops = topology.trustedHops;
   }
 }
 
-function setProtocols(input: HttpConnectionManagerInput, manager: Manager): void {
-  if (input.direction !== 'outbound') manager.serverName = 'istio-envoy';
-  if (input.http10) manager.httpProtocolOptions = { acceptHttp10: true };
-  if (input.trustedHops > 0) manager.xffNumTrustedHops = input.trustedHops;
-  if (input.http3 === true) {
+/** What Istio's proxies call themselves, but for outbound listeners: they keep Envoy's own name. */
+const SERVER_NAME = 'istio-envoy';
+
+function setProtocols({ direction, settings, port }: HttpConnectionManagerInput, manager: Manager): void {
+  if (!settings.keepServerHeader)
+    manager.serverName = settings.serverName || (direction === 'outbound' ? '' : SERVER_NAME);
+  const http1 = http1Options(settings);
+  if (http1 !== undefined || port?.absoluteUrls === true) {
+    manager.httpProtocolOptions = {
+      ...http1,
+      ...(port?.absoluteUrls === true ? { allowAbsoluteUrl: true } : {}),
+    };
+  }
+  if (port?.http2 === true) manager.http2ProtocolOptions ??= {};
+  if (port?.http3 === true) {
     manager.codecType = CodecType.HTTP3;
     manager.http3ProtocolOptions = {};
   }
 }
 
 /** The order of HTTP filters: who is calling, may it, then what to do with the request. */
-function setFilters(input: HttpConnectionManagerInput, manager: Manager): void {
+function httpFilters(input: HttpConnectionManagerInput): HttpFilter[] {
   const grpcStats = create(GrpcStatsSchema, {
     emitFilterState: true,
     perMethodStatSpecifier: { case: 'statsForAllMethods', value: { value: false } },
   });
-  manager.httpFilters = [
+  const router = create(RouterSchema, { suppressEnvoyHeaders: input.settings.suppressDebugHeaders });
+  return [
     ...input.peerFilters,
     ...input.securityFilters,
+    ...(input.port?.grpcWeb === true
+      ? [httpFilter('envoy.filters.http.grpc_web', packAny(GrpcWebSchema, create(GrpcWebSchema)))]
+      : []),
     httpFilter('envoy.filters.http.grpc_stats', packAny(GrpcStatsSchema, grpcStats)),
     ...(input.direction === 'inbound' ? [] : input.alpnFilters),
     httpFilter('envoy.filters.http.fault', packAny(HTTPFaultSchema, create(HTTPFaultSchema))),
     httpFilter('envoy.filters.http.cors', packAny(CorsSchema, create(CorsSchema))),
-    httpFilter('envoy.filters.http.router', packAny(RouterSchema, create(RouterSchema))),
+    ...(input.forwardFilters ?? []),
+    httpFilter('envoy.filters.http.router', packAny(RouterSchema, router)),
   ];
 }

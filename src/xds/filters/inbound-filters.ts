@@ -8,6 +8,8 @@ import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { Protocol } from '#model/service.ts';
+import { isHttp2 } from '#model/service-protocol.ts';
 import type { ExtensionFacet } from '#scope/extension.ts';
 import type { Inbound } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
@@ -16,6 +18,7 @@ import { extensionsAt, type ListenerExtensions } from '#xds/extensions/listener-
 import { buildAccessLogs } from './access-log.ts';
 import { buildHttpConnectionManager, NO_FILTERS } from './http-connection-manager.ts';
 import { inboundNetworkPeerFilters, inboundPeerFilters } from './peer-metadata.ts';
+import { streamEndFilters } from './protocol-filters.ts';
 import { buildConnectionPolicy, buildRequestPolicy, NO_POLICIES } from './request-policy.ts';
 import { buildStatsLoggers, OPENED_REPORT_MS } from './stats.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
@@ -38,6 +41,7 @@ export interface InboundChainTarget {
   readonly port: number;
   /** Port of the service that leads here, 0 for pass-through. */
   readonly servicePort: number;
+  readonly protocol: Protocol;
   readonly routes: () => RouteConfiguration;
 }
 
@@ -50,7 +54,7 @@ export function inboundChainFilters(input: InboundFilterInput, target: InboundCh
   const filters = securityFilters(input.policies, extensions);
   return target.carries === 'http'
     ? [...parts.networkPeerFilters, ...filters.connection, httpManager(input, target, filters.http)]
-    : [...parts.networkPeerFilters, ...filters.tcp, tcpFilter(target, parts)];
+    : [...parts.networkPeerFilters, ...filters.tcp, ...tcpFilters(input, target, parts)];
 }
 
 /** What chains of one kind share: it is large, and the same in every listener of the mesh. */
@@ -92,14 +96,16 @@ const securityFilters = identityMemo((facet: RequestPolicyFacet, extensions: Lis
   tcp: networkFiltersWith(buildConnectionPolicy(facet), extensions.network),
 }));
 
-function tcpFilter(target: InboundChainTarget, parts: ChainParts): Filter {
-  return buildTcpProxy({
-    statPrefix: target.cluster,
-    clusters: [{ cluster: target.cluster, weight: 1 }],
-    idleTimeoutMs: 0,
+function tcpFilters({ facts }: InboundFilterInput, target: InboundChainTarget, parts: ChainParts): Filter[] {
+  const { cluster, protocol } = target;
+  const tcpProxy = buildTcpProxy({
+    statPrefix: cluster,
+    clusters: [{ cluster, weight: 1 }],
+    idleTimeoutMs: facts.http.idleTimeoutMs,
     accessLog: parts.accessLog,
     logIntervalMs: target.mutualTls ? OPENED_REPORT_MS : 0,
   });
+  return streamEndFilters({ protocol, flags: facts.flags, statPrefix: cluster, cluster, tcpProxy });
 }
 
 function httpManager(
@@ -112,13 +118,11 @@ function httpManager(
     direction: 'inbound',
     statPrefix: target.statPrefix,
     routes: { kind: 'inline', config: target.routes() },
-    pathNormalization: input.facts.pathNormalization,
+    settings: input.facts.http,
     accessLog: parts.accessLog,
     peerFilters: parts.httpPeerFilters,
     securityFilters: filters,
     alpnFilters: NO_FILTERS,
-    streamIdleTimeoutMs: 0,
-    http10: false,
-    trustedHops: 0,
+    port: { http2: isHttp2(target.protocol), grpcWeb: target.protocol === 'GRPCWeb' },
   });
 }

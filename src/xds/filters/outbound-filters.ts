@@ -3,46 +3,84 @@ import { identityMemo } from '#collections/identity-memo.ts';
 import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts';
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { Protocol } from '#model/service.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { httpFiltersWith, networkFiltersWith } from '#xds/extensions/extension-filters.ts';
 import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
+import type { HttpTarget } from '#scope/outbound-listener-chains.ts';
+import type { StreamSettings } from '#scope/stream-settings.ts';
+import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { type AccessLogInput, buildAccessLogs } from './access-log.ts';
 import { alpnFilters } from './alpn.ts';
-import { buildHttpConnectionManager } from './http-connection-manager.ts';
+import { forwardHttpFilter, forwardSniFilter, forwardUnknownFilter } from './dynamic-forward.ts';
+import {
+  buildHttpConnectionManager,
+  type HttpPortTraits,
+  NO_FILTERS,
+  type RouteSource,
+} from './http-connection-manager.ts';
 import { outboundPeerFilters } from './peer-metadata.ts';
+import { streamEndFilters } from './protocol-filters.ts';
 import { NO_POLICIES } from './request-policy.ts';
 import { buildStatsLoggers } from './stats.ts';
 import { buildTcpProxy, type WeightedCluster } from './tcp-proxy.ts';
 
-/** HTTP to a route table. */
-export interface OutboundHttpTarget {
+/** HTTP to a route table by name. */
+export function outboundHttpFilters(
+  facts: ListenerFacts,
+  extensions: ListenerExtensions,
+  statPrefix: string,
+  target: HttpTarget,
+): Filter[] {
+  const { routeTable, protocol, dynamicHost } = target;
+  return outboundManagerFilters(facts, {
+    statPrefix,
+    routes: { kind: 'rds', name: routeTable },
+    port: { grpcWeb: protocol === 'GRPCWeb' },
+    dynamicHost,
+    extensions,
+  });
+}
+
+/** What one connection manager of a sidecar's outbound side has of its own. */
+export interface OutboundManagerInput {
   readonly statPrefix: string;
-  readonly routeName: string;
+  readonly routes: RouteSource;
+  readonly port: HttpPortTraits;
+  /** Wildcard host whose requests are looked up by name; '' as a rule. */
+  readonly dynamicHost: string;
   readonly extensions: ListenerExtensions;
 }
 
-/** HTTP to the route table `routeName`: extensions for connections, then the connection manager. */
-export function outboundHttpFilters(facts: ListenerFacts, target: OutboundHttpTarget): Filter[] {
-  const { network } = callerExtensionFilters(target.extensions);
-  return [...network, outboundHttpManager(facts, target)];
+/** Extensions for connections, then a connection manager of a sidecar's outbound side. */
+export function outboundManagerFilters(facts: ListenerFacts, input: OutboundManagerInput): Filter[] {
+  const extensions = callerExtensionFilters(input.extensions);
+  const manager = buildHttpConnectionManager({
+    direction: 'outbound',
+    statPrefix: input.statPrefix,
+    routes: input.routes,
+    settings: facts.http,
+    ...callerHttpParts(facts),
+    securityFilters: extensions.http,
+    forwardFilters: forwardFilters(facts)(input.dynamicHost),
+    port: input.port,
+  });
+  return [...extensions.network, manager];
 }
 
-function outboundHttpManager(
-  facts: ListenerFacts,
-  { statPrefix, routeName, extensions }: OutboundHttpTarget,
-): Filter {
-  return buildHttpConnectionManager({
-    direction: 'outbound',
-    statPrefix,
-    routes: { kind: 'rds', name: routeName },
-    pathNormalization: facts.pathNormalization,
-    ...callerHttpParts(facts),
-    securityFilters: callerExtensionFilters(extensions).http,
-    streamIdleTimeoutMs: 0,
-    http10: false,
-    trustedHops: 0,
-  });
-}
+/** One list per host, by identity of the facts. */
+const forwardFilters = identityMemo((facts: ListenerFacts) => {
+  const known = new Map<string, readonly HttpFilter[]>();
+  const build = (host: string): readonly HttpFilter[] => [
+    ...(host === '' ? [] : [forwardHttpFilter(host, facts.ipFamilies)]),
+    ...(facts.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? [forwardUnknownFilter(facts.ipFamilies)] : []),
+  ];
+  return (host: string): readonly HttpFilter[] => {
+    const filters = known.get(host) ?? build(host);
+    known.set(host, filters);
+    return filters.length === 0 ? NO_FILTERS : filters;
+  };
+});
 
 /** What every connection manager that calls others has, sidecars' outbound ones and gateways' alike. */
 export interface CallerHttpParts {
@@ -81,16 +119,59 @@ export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = ident
   ],
 );
 
+/** Where bytes go, and how. */
+export interface OutboundStream {
+  /** Name for statistics; '' for that of the only cluster. */
+  readonly label: string;
+  readonly clusters: readonly WeightedCluster[];
+  readonly settings: StreamSettings;
+  readonly protocol: Protocol;
+  /** Port of the listener. */
+  readonly port: number;
+  /** Wildcard host whose connections are looked up by server name; '' as a rule. */
+  readonly dynamicHost: string;
+  readonly extensions: ListenerExtensions;
+}
+
 /** Bytes to one cluster, or to several by weight. */
-export function outboundTcpFilter(
-  facts: ListenerFacts,
-  statPrefix: string,
-  clusters: readonly WeightedCluster[],
-): Filter {
-  return buildTcpProxy({
+export function outboundStreamFilters(facts: ListenerFacts, stream: OutboundStream): Filter[] {
+  const { clusters, settings, protocol, port, dynamicHost } = stream;
+  const cluster = clusters[0]?.cluster ?? '';
+  const statPrefix = stream.label || cluster;
+  const tcpProxy = buildTcpProxy({
     statPrefix,
     clusters,
-    idleTimeoutMs: 0,
+    weighted: stream.label !== '',
+    idleTimeoutMs: settings.idleTimeoutMs || facts.http.idleTimeoutMs,
+    logIntervalMs: 0,
+    accessLog: callerTcpLogs(facts),
+    settings,
+  });
+  return [
+    ...callerExtensionFilters(stream.extensions).network,
+    ...(dynamicHost === '' ? [] : [forwardSniFilter(dynamicHost, port, facts.ipFamilies)]),
+    ...streamEndFilters({ protocol, flags: facts.flags, statPrefix, cluster, tcpProxy }),
+  ];
+}
+
+/** The cluster of destinations that the mesh does not know. */
+export function unknownCluster({ outboundPolicy, egressProxy }: ListenerFacts): string {
+  if (outboundPolicy === 'REGISTRY_ONLY') return BLACK_HOLE_CLUSTER;
+  if (egressProxy === undefined) return PASSTHROUGH_CLUSTER;
+  return outboundClusterName(egressProxy.port, egressProxy.subset, egressProxy.hostname);
+}
+
+/** Bytes to where nobody in the mesh is. */
+export function unknownStream(facts: ListenerFacts): Filter[] {
+  return [plainStream(facts, unknownCluster(facts))];
+}
+
+/** Bytes to one cluster, without anybody's settings. */
+export function plainStream(facts: ListenerFacts, cluster: string): Filter {
+  return buildTcpProxy({
+    statPrefix: cluster,
+    clusters: [{ cluster, weight: 0 }],
+    idleTimeoutMs: facts.http.idleTimeoutMs,
     logIntervalMs: 0,
     accessLog: callerTcpLogs(facts),
   });

@@ -23,7 +23,7 @@ import { NO_POLICY, planClusters, traitsOf } from '#xds/clusters/cluster-plan.ts
 import { outboundClusterName, parseClusterName } from '#xds/names.ts';
 import { isSameEntry } from '#xds/resource-entry.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
-import { variantFor } from '#xds/routes/host-shard.ts';
+import { hostShardKey, variantFor } from '#xds/routes/host-shard.ts';
 import type { OutboundRoutes } from '#xds/routes/outbound-routes.ts';
 import { causesOf } from '#xds/routes/outbound-virtual-host.ts';
 import { encodeGrpcCluster } from './grpc-cluster.ts';
@@ -147,7 +147,7 @@ class GrpcBuilder {
     const { hostname, port } = parsed;
     const { routes, scope } = this.#deps;
     const viewer = scope.viewerOf(fetch, proxy);
-    const shard = fetch.get(routes.hostShards, `${viewerKey(viewer, String(port))}|${shardOf(hostname)}`);
+    const shard = fetch.get(routes.hostShards, hostShardKey(viewer, port, shardOf(hostname)));
     const variant = shard === undefined ? undefined : variantFor(shard, routes.viewOf(fetch, proxy));
     const hostName = virtualHostName(hostname, port);
     const host = variant?.hosts.find(({ encoded }) => encoded.name === hostName);

@@ -22,14 +22,12 @@ import type {
   GatewayHttpTarget,
   GatewayStreamTarget,
 } from '#scope/gateway-listener.ts';
+import type { ClientCertForwarding } from '#scope/http-settings.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { packAny } from '#xds/encode.ts';
-import {
-  buildHttpConnectionManager,
-  type ClientCertForwarding,
-} from '#xds/filters/http-connection-manager.ts';
+import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
 import { callerHttpParts, callerTcpLogs } from '#xds/filters/outbound-filters.ts';
 import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
 import { outboundClusterName, sniName } from '#xds/names.ts';
@@ -141,14 +139,11 @@ function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Fil
     direction: 'gateway',
     statPrefix: target.statPrefix === '' ? `outbound_${input.name};` : target.statPrefix,
     routes: { kind: 'rds', name: target.routeTable },
-    pathNormalization: input.facts.pathNormalization,
+    settings: input.facts.http,
     ...callerHttpParts(input.facts),
     securityFilters: input.security.httpFilters,
-    streamIdleTimeoutMs: 0,
-    http10: false,
-    trustedHops: input.trustedHops,
-    clientCertForwarding: input.clientCertForwarding,
-    http3: input.transport === 'quic',
+    topology: { trustedHops: input.trustedHops, clientCertForwarding: input.clientCertForwarding },
+    ...(input.transport === 'quic' ? { port: { http3: true } } : {}),
   });
 }
 

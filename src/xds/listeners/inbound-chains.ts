@@ -11,7 +11,7 @@ import { MESH_ALPN, MESH_HTTP_ALPN, MESH_TCP_ALPN } from '#xds/tls/downstream-tl
 export interface InboundChain {
   readonly transport: 'tls' | 'raw_buffer' | '';
   readonly alpn: readonly string[];
-  /** The sidecar terminates mesh mTLS here. */
+  /** TLS ends here: the mesh's, or the user's own. */
   readonly terminate: boolean;
   readonly carries: 'http' | 'tcp';
 }
@@ -64,6 +64,16 @@ const CHAINS: Readonly<Record<MutualTlsMode, Readonly<Record<ProtocolClass, read
 /** The chains of one port, in the order in which they are written (Envoy matches by specificity, not by order). */
 export function inboundChains(protocol: Protocol, mode: MutualTlsMode): readonly InboundChain[] {
   return CHAINS[mode][protocolClass(protocol)];
+}
+
+/** TLS that the user has end at the port: nothing else is taken. */
+export function ownTlsChains(protocol: Protocol): readonly InboundChain[] {
+  return [{ ...mesh(protocolClass(protocol) === 'http' ? 'http' : 'tcp', []) }];
+}
+
+/** True for a chain of what the HTTP inspector sees to be HTTP; what that is depends on the mesh's flags. */
+export function isPlainHttp({ alpn }: InboundChain): boolean {
+  return alpn === PLAIN_HTTP_ALPN;
 }
 
 /** How a protocol is served: with routes, as bytes, or by looking at the first bytes. */

@@ -7,42 +7,51 @@ import type {
   ListenerFilterChainMatchPredicate,
 } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Inbound, InboundPort } from '#scope/inbound.ts';
-import type { ListenerFacts } from '#scope/listener-facts.ts';
+import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
+import { type ListenerFacts, meshListenerFacts } from '#scope/listener-facts.ts';
 import { buildInboundListeners } from './inbound-listener.ts';
 
-const FACTS: ListenerFacts = {
-  trustDomains: ['cluster.local'],
-  rootNamespace: 'istio-system',
-  outboundPort: 15001,
-  inboundPort: 15006,
-  httpProxyPort: 0,
-  outboundPolicy: 'ALLOW_ANY',
-  pathNormalization: 'BASE',
-  accessLog: { file: '', format: '', encoding: 'TEXT' },
-  minimumTlsVersion: 'TLSv1_2',
-  connectTimeoutMs: 10_000,
-};
+const FACTS = meshListenerFacts({}, DEFAULT_MESH_FLAGS);
 
-function port(number: number, protocol: Protocol, mode: MutualTlsMode): InboundPort {
-  return { port: number, appPort: number, servicePort: 80, protocol, mode, services: [] };
+function port(
+  number: number,
+  protocol: Protocol,
+  mode: MutualTlsMode,
+  more: Partial<InboundPort> = {},
+): InboundPort {
+  return {
+    port: number,
+    destination: { kind: 'original' },
+    servicePort: 80,
+    protocol,
+    mode,
+    bind: '0.0.0.0',
+    isBound: false,
+    hostname: '',
+    services: [],
+    tls: undefined,
+    connectionPool: undefined,
+    ...more,
+  };
 }
 
-function build(overrides: Partial<Inbound>) {
+function build(overrides: Partial<Inbound>, facts: ListenerFacts = FACTS) {
   const base: Inbound = {
     interception: 'REDIRECT',
-    bindAddress: '',
-    appAddress: '',
     mode: 'PERMISSIVE',
+    passthroughPorts: [],
     ports: [],
     namespace: 'default',
     labels: {},
   };
-  const inbound = { ...base, ...overrides };
+  const policies = { trustDomains: [], policies: [], authorizers: [], tokenRules: [] };
+  const tlsDefaults = { minimumVersion: '', cipherSuites: [], ecdhCurves: [] };
   return buildInboundListeners({
-    inbound,
-    facts: FACTS,
-    policies: { trustDomains: [], policies: [], authorizers: [], tokenRules: [] },
+    inbound: { ...base, ...overrides },
+    facts,
+    policies,
     extensions: [],
+    tlsDefaults,
   });
 }
 
@@ -70,6 +79,7 @@ const HTTP = port(8080, 'HTTP', 'PERMISSIVE');
 const STRICT_HTTP = port(8080, 'HTTP', 'STRICT');
 const OPEN_HTTP = port(8080, 'HTTP', 'DISABLE');
 const OPEN_AUTO = port(9000, 'Unsupported', 'PERMISSIVE');
+const BOUND = { bind: '127.4.0.2', isBound: true };
 
 const FILTERS: readonly (readonly [string, Partial<Inbound>, readonly string[]])[] = [
   [
@@ -83,9 +93,9 @@ const FILTERS: readonly (readonly [string, Partial<Inbound>, readonly string[]])
     ['original_dst', 'tls_inspector but 15006'],
   ],
   [
-    'STRICT with an open port looks there',
+    'STRICT with an open port looks there; port 0 stands for those that nobody named, where TLS has been found first',
     { mode: 'STRICT', ports: [OPEN_AUTO] },
-    ['original_dst', 'tls_inspector but 15006', 'http_inspector only 9000'],
+    ['original_dst', 'tls_inspector but 15006', 'http_inspector but 0,15006'],
   ],
   [
     'a port without TLS is not held up by looking for it',
@@ -104,8 +114,21 @@ const FILTERS: readonly (readonly [string, Partial<Inbound>, readonly string[]])
   ],
   [
     'a bound port looks for what its own chains need',
-    { interception: 'NONE', bindAddress: '127.4.0.2', ports: [OPEN_HTTP, OPEN_AUTO] },
-    ['tls_inspector', 'http_inspector'],
+    {
+      interception: 'NONE',
+      ports: [port(8080, 'HTTP', 'DISABLE', BOUND), port(9000, 'Unsupported', 'PERMISSIVE', BOUND)],
+    },
+    ['tls_inspector only 9000', 'http_inspector'],
+  ],
+  [
+    'the client’s address is kept where the proxy is transparent',
+    { interception: 'TPROXY', mode: 'STRICT', ports: [STRICT_HTTP] },
+    ['original_dst', 'original_src', 'tls_inspector but 15006'],
+  ],
+  [
+    'a port that only a policy names is looked into by its own mode',
+    { mode: 'STRICT', passthroughPorts: [{ port: 7000, mode: 'DISABLE' }] },
+    ['original_dst', 'tls_inspector but 7000,15006', 'http_inspector but 0,15006'],
   ],
 ];
 
@@ -130,20 +153,63 @@ it('captured traffic has one listener: its own port, ports without a service, an
   ]);
 });
 
-it('without interception each port is a listener on the workload’s address, and nothing else is', () => {
-  const listeners = build({
-    interception: 'NONE',
-    bindAddress: '127.4.0.2',
-    ports: [HTTP, port(3306, 'TCP', 'STRICT')],
-  });
+it('ports with a socket of their own are listeners, and nothing else is where nothing is captured', () => {
+  const ports = [port(8080, 'HTTP', 'PERMISSIVE', BOUND), port(3306, 'TCP', 'STRICT', BOUND)];
+  const shapes = (['NONE', 'REDIRECT'] as const).map((interception) =>
+    build({ interception, ports }).map(({ name, filterChains }) => [name, filterChains.length]),
+  );
+  const bound = [
+    ['127.4.0.2_8080', 2],
+    ['127.4.0.2_3306', 1],
+  ];
+  deepStrictEqual(shapes, [bound, [['virtualInbound', 6], ...bound]]);
+});
+
+it('a port that only a policy names has chains of its own in the pass-through', () => {
+  const [listener] = build({ mode: 'STRICT', passthroughPorts: [{ port: 7000, mode: 'DISABLE' }] });
+  const chains = listener?.filterChains.filter(
+    ({ filterChainMatch }) => filterChainMatch?.destinationPort === 7000,
+  );
   deepStrictEqual(
-    listeners.map(({ name, filterChains }) => [
-      name,
-      filterChains.map(({ filterChainMatch }) => filterChainMatch?.destinationPort),
-    ]),
+    chains?.map(({ name, transportSocket }) => [name, transportSocket === undefined]),
     [
-      ['127.4.0.2_8080', [undefined, undefined]],
-      ['127.4.0.2_3306', [undefined]],
+      ['virtualInbound-catchall-http', true],
+      ['virtualInbound', true],
+    ],
+  );
+});
+
+it('TLS of the user’s own ends at the port where the mesh’s does not', () => {
+  const tls = { mode: 'SIMPLE' as const, serverCertificate: '/c', privateKey: '/k' };
+  const shapes = (['DISABLE', 'STRICT'] as const).map((mode) => {
+    const listeners = build({ interception: 'NONE', ports: [port(9443, 'HTTP', mode, { ...BOUND, tls })] });
+    return listeners.flatMap(({ filterChains }) =>
+      filterChains.map(({ filterChainMatch, transportSocket }) => {
+        const config = transportSocket?.configType;
+        const text = config?.case === 'typedConfig' ? Buffer.from(config.value.value).toString('latin1') : '';
+        return [filterChainMatch?.transportProtocol, text.includes('ROOTCA')];
+      }),
+    );
+  });
+  deepStrictEqual(shapes, [[['tls', false]], [['tls', true]]]);
+});
+
+it('the client’s address is kept by a transparent listener, and both families are taken where the flag is set', () => {
+  const flags = { ...FACTS.flags, dualStack: true };
+  const shapes: readonly (readonly [Inbound['interception'], Partial<ListenerFacts>])[] = [
+    ['REDIRECT', {}],
+    ['TPROXY', { ipFamilies: 'dual' }],
+    ['REDIRECT', { ipFamilies: 'dual', flags }],
+  ];
+  deepStrictEqual(
+    shapes.map(([interception, facts]) => {
+      const [listener] = build({ interception }, { ...FACTS, ...facts });
+      return [listener?.transparent, listener?.additionalAddresses.length];
+    }),
+    [
+      [undefined, 0],
+      [true, 0],
+      [undefined, 1],
     ],
   );
 });

@@ -1,17 +1,12 @@
 /**
  * The inbound listeners of a sidecar. With captured traffic one listener, `virtualInbound`, has chains for every port;
- * where the proxy binds the workload's own address (interception NONE) each port has a listener of its own.
- * Built from the inbound facet and mesh facts alone; costs O(ports).
+ * ports with a socket of their own (interception NONE, or as a Sidecar object says) each have a listener.
+ * Built from the inbound facet and the proxy's facts alone; costs O(ports).
  * Source: istio pilot/pkg/networking/core/listener_inbound.go.
  */
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
-import type {
-  Filter,
-  FilterChain,
-  ListenerFilter,
-} from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import type { FilterChain } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
@@ -19,101 +14,101 @@ import { identityMemo } from '#collections/identity-memo.ts';
 import type { RequestPolicyFacet } from '#model/request-policy.ts';
 import type { MutualTlsMode } from '#model/peer-authentication.ts';
 import type { ExtensionFacet } from '#scope/extension.ts';
+import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import type { InboundPort } from '#scope/inbound.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
+import type { InitOf } from '#xds/message-init.ts';
 import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
 import { inboundChainFilters, type InboundFilterInput } from '#xds/filters/inbound-filters.ts';
 import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
 import { BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inboundClusterName } from '#xds/names.ts';
+import { buildInboundRetryPolicy } from '#xds/routes/retry.ts';
 import { buildMeshServerTls } from '#xds/tls/downstream-tls.ts';
-import { inboundChains, type InboundChain } from './inbound-chains.ts';
+import { buildGatewayTls } from '#xds/tls/gateway-tls.ts';
+import { inboundChains, type InboundChain, isPlainHttp, ownTlsChains } from './inbound-chains.ts';
+import { inboundInspectors } from './inbound-inspectors.ts';
 import { buildInboundRoutes } from './inbound-routes.ts';
 import {
-  httpInspectorFilter,
-  originalDstFilter,
-  type PortCondition,
-  tlsInspectorFilter,
-} from './listener-filters.ts';
+  anyAddresses,
+  exactBalance,
+  listenAddress,
+  moreAddresses,
+  plainHttpAlpn,
+} from './listener-address.ts';
+import { originalDstFilter, originalSrcFilter } from './listener-filters.ts';
+import { acceptLimit } from './outbound-listener.ts';
 
 /** Everything that inbound listeners are built from. */
-export type InboundListenerInput = InboundFilterInput;
+export interface InboundListenerInput extends InboundFilterInput {
+  /** For ports with TLS of the user's own; undefined where no port has. */
+  readonly tlsDefaults: GatewayTlsDefaults | undefined;
+}
 
-/** The listeners, by capture mode. */
+/** The listeners: the one for captured traffic first, then those with sockets of their own, by port. */
 export function buildInboundListeners(input: InboundListenerInput): Listener[] {
-  return input.inbound.interception === 'NONE'
-    ? input.inbound.ports.map((port) => buildBoundListener(input, port))
-    : [buildVirtualInbound(input)];
+  const bound = input.inbound.ports
+    .filter((port) => port.isBound)
+    .map((port) => buildBoundListener(input, port));
+  return input.inbound.interception === 'NONE' ? bound : [buildVirtualInbound(input), ...bound];
 }
 
 function buildVirtualInbound(input: InboundListenerInput): Listener {
   const { facts, inbound } = input;
-  const others = { protocol: 'Unsupported', mode: inbound.mode } as const;
-  return create(ListenerSchema, {
-    ...listenerHead('virtualInbound', '0.0.0.0', facts.inboundPort),
-    accessLog: buildListenerAccessLogs(facts.accessLog),
-    filterChains: [
-      blackHoleChain(facts.inboundPort),
-      ...passthroughChains(input),
-      ...inbound.ports.flatMap((port) => portChains(input, port, `0.0.0.0_${port.port}`, true)),
-    ],
+  const [address, ...more] = facts.flags.dualStack
+    ? anyAddresses(facts.ipFamilies)
+    : [anyAddresses(facts.ipFamilies)[0]];
+  const isTransparent = inbound.interception === 'TPROXY';
+  const captured = inbound.ports.filter((port) => !port.isBound);
+  const filterChains = [
+    blackHoleChain(facts.inboundPort),
+    ...passthroughChains(input),
+    ...inbound.passthroughPorts.flatMap(({ port, mode }) => buildPassthroughChains(input, mode, port)),
+    ...captured.flatMap((port) => portChains(input, port)),
+  ];
+  const listener: InitOf<typeof ListenerSchema> = {
+    ...listenerHead(input, 'virtualInbound', filterChains),
+    address: listenAddress(address, facts.inboundPort),
+    additionalAddresses: moreAddresses(more, facts.inboundPort),
     listenerFilters: [
       originalDstFilter(),
-      ...inspectorFor(tlsInspectorFilter, input, needsTlsInspector(others), needsTlsInspector),
-      ...inspectorFor(httpInspectorFilter, input, needsHttpInspector(others), needsHttpInspector),
+      ...(isTransparent ? [originalSrcFilter()] : []),
+      ...inboundInspectors(filterChains),
     ],
-    continueOnListenerFiltersTimeout: true,
-    maxConnectionsToAcceptPerSocketEvent: 1,
-  });
+    ...(isTransparent ? { transparent: true } : {}),
+  };
+  return create(ListenerSchema, listener);
 }
 
-type ServedPort = Pick<InboundPort, 'protocol' | 'mode'>;
-
-function needsTlsInspector({ protocol, mode }: ServedPort): boolean {
-  return inboundChains(protocol, mode).some(({ transport }) => transport === 'tls');
-}
-
-function needsHttpInspector({ protocol, mode }: ServedPort): boolean {
-  return inboundChains(protocol, mode).some(({ alpn }) => alpn.includes('http/1.1'));
-}
-
-/**
- * An inspector waits for the client's first bytes, so it looks only where a chain asks for what it finds: on all ports
- * but the listed ones where ports without a service need it, else on the listed ones alone.
- */
-function inspectorFor(
-  filter: (condition: PortCondition) => ListenerFilter,
-  { facts, inbound }: InboundListenerInput,
-  isDefault: boolean,
-  needs: (port: ServedPort) => boolean,
-): ListenerFilter[] {
-  const listed = inbound.ports.filter((port) => needs(port) !== isDefault).map(({ port }) => port);
-  if (isDefault) return [filter({ except: [...listed, facts.inboundPort] })];
-  return listed.length === 0 ? [] : [filter({ only: listed })];
-}
-
-/** One port on the workload's own address. */
+/** One port with a socket of its own. */
 function buildBoundListener(input: InboundListenerInput, port: InboundPort): Listener {
-  const name = `${input.inbound.bindAddress}_${port.port}`;
+  const filterChains = portChains(input, port);
   return create(ListenerSchema, {
-    ...listenerHead(name, input.inbound.bindAddress, port.port),
-    filterChains: portChains(input, port, name, false),
-    listenerFilters: [
-      ...(needsTlsInspector(port) ? [tlsInspectorFilter()] : []),
-      ...(needsHttpInspector(port) ? [httpInspectorFilter()] : []),
-    ],
-    continueOnListenerFiltersTimeout: true,
-    maxConnectionsToAcceptPerSocketEvent: 1,
+    ...listenerHead(input, boundListenerName(port), filterChains),
+    address: listenAddress(port.bind, port.port),
+    listenerFilters: inboundInspectors(filterChains),
   });
 }
 
-function listenerHead(name: string, address: string, port: number): MessageInitShape<typeof ListenerSchema> {
+/** Name of the listener of a port with a socket of its own. */
+export function boundListenerName({ bind, port }: InboundPort): string {
+  return `${bind}_${port}`;
+}
+
+function listenerHead(
+  { facts }: InboundListenerInput,
+  name: string,
+  filterChains: FilterChain[],
+): InitOf<typeof ListenerSchema> {
   return {
     name,
-    address: socketAddress(address, port),
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFiltersTimeout: durationFromMs(0),
+    accessLog: buildListenerAccessLogs(facts.accessLog),
+    filterChains,
+    listenerFiltersTimeout: durationFromMs(facts.detectionTimeoutMs),
+    continueOnListenerFiltersTimeout: true,
+    ...acceptLimit(facts),
+    ...(facts.exactBalanceInbound ? { connectionBalanceConfig: exactBalance() } : {}),
   };
 }
 
@@ -139,9 +134,10 @@ function blackHoleChain(inboundPort: number): FilterChain {
  * of a listener and the same for all workloads that the same policies select, so they are built once for those.
  */
 function passthroughChains(input: InboundListenerInput): readonly FilterChain[] {
+  const { mode } = input.inbound;
   const known = passthroughsOf(input.facts, input.policies, input.extensions);
-  const chains = known.get(input.inbound.mode) ?? buildPassthroughChains(input);
-  known.set(input.inbound.mode, chains);
+  const chains = known.get(mode) ?? buildPassthroughChains(input, mode, 0);
+  known.set(mode, chains);
   return chains;
 }
 
@@ -151,43 +147,48 @@ const passthroughsOf = identityMemo(
     new Map<MutualTlsMode, readonly FilterChain[]>(),
 );
 
-function buildPassthroughChains(input: InboundListenerInput): FilterChain[] {
-  return inboundChains('Unsupported', input.inbound.mode).map((chain) =>
+/** For one port, or with port 0 for all that have no chains of their own. */
+function buildPassthroughChains(
+  input: InboundListenerInput,
+  mode: MutualTlsMode,
+  port: number,
+): FilterChain[] {
+  return inboundChains('Unsupported', mode).map((chain) =>
     buildChain(input, chain, {
       name: chain.carries === 'http' ? 'virtualInbound-catchall-http' : 'virtualInbound',
       cluster: INBOUND_PASSTHROUGH_CLUSTER,
       label: '0',
       statPrefix: INBOUND_PASSTHROUGH_CLUSTER,
       port: 0,
-      retries: true,
-      destinationPort: 0,
+      protocol: 'Unsupported',
+      destinationPort: port,
       hostname: '',
+      ownTls: undefined,
     }),
   );
 }
 
-function portChains(
-  input: InboundListenerInput,
-  port: InboundPort,
-  name: string,
-  matchPort: boolean,
-): FilterChain[] {
-  return inboundChains(port.protocol, port.mode).map((chain) =>
+function portChains(input: InboundListenerInput, port: InboundPort): FilterChain[] {
+  const name = boundListenerName(port);
+  // The mesh's TLS and the user's own cannot both end here.
+  const ownTls = port.mode === 'DISABLE' ? port.tls : undefined;
+  const chains = ownTls === undefined ? inboundChains(port.protocol, port.mode) : ownTlsChains(port.protocol);
+  return chains.map((chain) =>
     buildChain(input, chain, {
       name,
       cluster: inboundClusterName(port.port),
       label: String(port.servicePort),
-      statPrefix: `inbound_0.0.0.0_${port.port};`,
+      statPrefix: `inbound_${name};`,
       port: port.port,
-      // A stream of gRPC cannot be begun again.
-      retries: port.protocol !== 'GRPC' && port.protocol !== 'GRPCWeb',
-      destinationPort: matchPort ? port.port : 0,
-      hostname: port.services[0]?.host ?? '',
+      protocol: port.protocol,
+      destinationPort: port.port,
+      hostname: port.hostname,
+      ownTls,
     }),
   );
 }
 
-interface ChainTarget {
+interface ChainTarget extends Pick<InboundPort, 'protocol' | 'hostname'> {
   readonly name: string;
   readonly cluster: string;
   /** Port in the names of virtual host and span. */
@@ -195,35 +196,47 @@ interface ChainTarget {
   /** The workload's port; 0 where any is taken. */
   readonly port: number;
   readonly statPrefix: string;
-  readonly retries: boolean;
   /** 0: not matched on. */
   readonly destinationPort: number;
-  readonly hostname: string;
+  readonly ownTls: InboundPort['tls'];
 }
 
 function buildChain(input: InboundListenerInput, chain: InboundChain, target: ChainTarget): FilterChain {
   const operation = target.hostname === '' ? `:${target.label}/*` : `${target.hostname}:${target.label}/*`;
-  const filters: Filter[] = inboundChainFilters(input, {
+  const { cluster, label, protocol } = target;
+  // A stream of gRPC cannot be begun again.
+  const mayRetry = protocol !== 'GRPC' && protocol !== 'GRPCWeb';
+  const retryPolicy = mayRetry ? buildInboundRetryPolicy(input.facts.inboundRetries) : undefined;
+  const filters = inboundChainFilters(input, {
     carries: chain.carries,
-    mutualTls: chain.terminate,
-    cluster: target.cluster,
+    mutualTls: chain.terminate && target.ownTls === undefined,
+    cluster,
     statPrefix: target.statPrefix,
     port: target.port,
     servicePort: Number(target.label),
-    routes: () => buildInboundRoutes({ ...target, operation }),
+    protocol,
+    routes: () => buildInboundRoutes({ cluster, label, operation, retryPolicy }),
   });
   const built = create(FilterChainSchema, {
     name: target.name,
     filterChainMatch: {
       transportProtocol: chain.transport,
-      applicationProtocols: [...chain.alpn],
+      applicationProtocols: isPlainHttp(chain) ? plainHttpAlpn(input.facts) : [...chain.alpn],
       ...(target.destinationPort === 0 ? {} : { destinationPort: target.destinationPort }),
     },
     filters,
   });
-  if (chain.terminate) {
-    const { trustDomains, minimumTlsVersion } = input.facts;
-    built.transportSocket = buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion });
-  }
+  if (chain.terminate) built.transportSocket = serverTls(input, chain, target.ownTls);
   return built;
+}
+
+function serverTls(
+  { facts, tlsDefaults }: InboundListenerInput,
+  { carries }: InboundChain,
+  settings: InboundPort['tls'],
+): NonNullable<FilterChain['transportSocket']> {
+  if (settings !== undefined && tlsDefaults !== undefined)
+    return buildGatewayTls({ settings, carries, defaults: tlsDefaults });
+  const { trustDomains, minimumTlsVersion, cipherSuites } = facts;
+  return buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion, cipherSuites });
 }

@@ -1,14 +1,13 @@
 /**
  * The inline route configuration of an inbound port: everything goes to the workload itself. Timeouts and retries are
- * the client's business; only a request that the application never began is tried again.
+ * the client's business; only a request that the application never began is tried again, unless mesh config says more.
  * Source: istio pilot/pkg/networking/core/route.go BuildSidecarInboundHTTPRouteConfig.
  */
 import { create } from '@bufbuild/protobuf';
 import type { RouteConfiguration } from '#proto/envoy/config/route/v3/route_pb.ts';
+import type { RetryPolicy } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { durationFromMs } from '#xds/duration.ts';
-
-const RETRY_POLICY = { retryOn: 'reset-before-request', numRetries: 2 } as const;
 
 /** What the routes of one port depend on. */
 export interface InboundRouteInput {
@@ -17,7 +16,7 @@ export interface InboundRouteInput {
   readonly label: string;
   /** Name of the span. */
   readonly operation: string;
-  readonly retries: boolean;
+  readonly retryPolicy: RetryPolicy | undefined;
 }
 
 /** Builds the route configuration. */
@@ -40,7 +39,7 @@ export function buildInboundRoutes(input: InboundRouteInput): RouteConfiguration
               value: {
                 clusterSpecifier: { case: 'cluster', value: cluster },
                 timeout: durationFromMs(0),
-                ...(input.retries ? { retryPolicy: RETRY_POLICY } : {}),
+                ...(input.retryPolicy === undefined ? {} : { retryPolicy: input.retryPolicy }),
                 maxStreamDuration: {
                   maxStreamDuration: durationFromMs(0),
                   grpcTimeoutHeaderMax: durationFromMs(0),

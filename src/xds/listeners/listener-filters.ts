@@ -10,6 +10,7 @@ import {
 } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import { HttpInspectorSchema } from '#proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '#proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
+import { OriginalSrcSchema } from '#proto/envoy/extensions/filters/listener/original_src/v3/original_src_pb.ts';
 import { TlsInspectorSchema } from '#proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
 import { packAny } from '#xds/encode.ts';
 
@@ -18,6 +19,17 @@ export function originalDstFilter(): ListenerFilter {
   return listenerFilter(
     'envoy.filters.listener.original_dst',
     packAny(OriginalDstSchema, create(OriginalDstSchema)),
+  );
+}
+
+/** Mark of packets that capture rules let through. */
+const SOURCE_MARK = 1337;
+
+/** Connections to the application keep the client's address (interception TPROXY). */
+export function originalSrcFilter(): ListenerFilter {
+  return listenerFilter(
+    'envoy.filters.listener.original_src',
+    packAny(OriginalSrcSchema, create(OriginalSrcSchema, { mark: SOURCE_MARK })),
   );
 }
 

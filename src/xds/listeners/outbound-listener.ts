@@ -1,143 +1,149 @@
 /**
- * One outbound listener from the claims to its address and port. HTTP goes to a route table by name, bytes go to a
- * cluster, TLS is told apart by server name; what fits none falls through to where it was going, or nowhere.
- * Source: istio pilot/pkg/networking/core/listener.go, listener_outbound rules and conflict rules.
+ * One outbound listener from the chains of the claims to its address and port. HTTP goes to a route table by name, bytes go to
+ * clusters, TLS is told apart by server name; what fits none falls through to where it was going, or nowhere.
+ * Source: istio pilot/pkg/networking/core/listener.go buildListenerFromEntry.
  */
 import { create } from '@bufbuild/protobuf';
+import { compareBytes } from '#base/bytes-order.ts';
+import { parseCidr } from '#base/cidr.ts';
 import { TrafficDirection } from '#proto/envoy/config/core/v3/base_pb.ts';
 import type { FilterChain } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
-import { FilterChainSchema } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
+import {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
-import type { ClaimKind } from '#scope/outbound-listener.ts';
-import { socketAddress } from '#xds/address.ts';
+import type { OutboundChain, StreamTarget } from '#scope/outbound-listener-chains.ts';
 import { durationFromMs } from '#xds/duration.ts';
-import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
+import { configurationNames, type ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
+import type { InitOf } from '#xds/message-init.ts';
 import {
-  callerExtensionFilters,
   outboundHttpFilters,
-  outboundTcpFilter,
+  outboundStreamFilters,
+  unknownCluster,
+  unknownStream,
 } from '#xds/filters/outbound-filters.ts';
-import type { WeightedCluster } from '#xds/filters/tcp-proxy.ts';
-import { BLACK_HOLE_CLUSTER, outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
+import { outboundClusterName } from '#xds/names.ts';
+import { exactBalance, listenAddress, moreAddresses, plainHttpAlpn } from './listener-address.ts';
 import { httpInspectorFilter, tlsInspectorFilter } from './listener-filters.ts';
-
-/** A TCP or TLS destination: what the connection must look like, and where it goes. */
-export interface StreamTarget {
-  /** Server names to match, empty for all. */
-  readonly sniHosts: readonly string[];
-  /** Destination ranges to match as `address/length`, empty for all. */
-  readonly destinationCidrs: readonly string[];
-  readonly clusters: readonly WeightedCluster[];
-}
 
 /** The input of one outbound listener. */
 export interface OutboundListenerInput {
   readonly name: string;
+  /** An address, or the `unix://` path of a socket (then `port` is 0). */
   readonly address: string;
+  readonly extraAddresses: readonly string[];
   readonly port: number;
-  /** The listener has a socket of its own (interception NONE) instead of being handed connections. */
+  /** The listener has a socket of its own instead of being handed connections. */
   readonly bound: boolean;
-  /** Route table for HTTP, '' when no claim speaks HTTP. */
-  readonly routeName: string;
-  /** Whether plain bytes, TLS, or both go to `targets`. */
-  readonly streams: readonly StreamTarget[];
-  /** HTTP must be sniffed: the port's protocol is not known. */
-  readonly sniff: boolean;
+  readonly chains: readonly OutboundChain[];
   readonly facts: ListenerFacts;
   readonly extensions: ListenerExtensions;
 }
 
-/** A claim as the builder's input sees it. */
-export interface ListenerClaim {
-  readonly kind: ClaimKind;
-  readonly hostname: string;
-}
-
 /** Builds the listener. */
 export function buildOutboundListener(input: OutboundListenerInput): Listener {
-  const http = input.routeName !== '';
-  const tls = input.streams.some((stream) => stream.sniHosts.length > 0);
-  const chains: FilterChain[] = input.streams.filter(isSelective).map((stream) => streamChain(input, stream));
-  if (http) chains.push(httpChain(input));
-  const open = input.streams.find((stream) => !isSelective(stream));
-  const openChain = open === undefined ? fallthroughChain(input.facts) : streamChain(input, open);
+  const { facts } = input;
+  const built = input.chains.map((chain) => ({ chain: buildChain(input, chain), takesAll: takesAll(chain) }));
+  const selective = built.filter((one) => !one.takesAll).map(({ chain }) => chain);
+  const open = built.findLast((one) => one.takesAll)?.chain;
   // Beside other chains the one for all the rest is the default chain; alone it is a chain like any other.
-  const isAlone = open !== undefined && chains.length === 0;
-  const listener = create(ListenerSchema, {
+  const isAlone = open !== undefined && selective.length === 0;
+  const needsHttp = input.chains.some((chain) => chain.onlyHttp);
+  const init: InitOf<typeof ListenerSchema> = {
     name: input.name,
-    address: socketAddress(input.address, input.port),
+    address: listenAddress(input.address, input.port),
+    additionalAddresses: facts.ipFamilies === 'dual' ? moreAddresses(input.extraAddresses, input.port) : [],
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: isAlone ? [openChain] : chains,
-    listenerFilters: [...(tls ? [tlsInspectorFilter()] : []), ...(http ? [httpInspectorFilter()] : [])],
-    listenerFiltersTimeout: durationFromMs(0),
+    filterChains: isAlone ? [open] : selective,
+    listenerFilters: [
+      ...(input.chains.some(needsServerName) ? [tlsInspectorFilter()] : []),
+      ...(needsHttp ? [httpInspectorFilter()] : []),
+    ],
+    listenerFiltersTimeout: durationFromMs(needsHttp ? facts.detectionTimeoutMs : 0),
     continueOnListenerFiltersTimeout: true,
-  });
-  if (!input.bound) listener.bindToPort = false;
-  if (!isAlone) listener.defaultFilterChain = openChain;
-  return listener;
+    ...(isAlone ? {} : { defaultFilterChain: open ?? fallthroughChain(facts) }),
+    ...(facts.exactBalanceOutbound ? { connectionBalanceConfig: exactBalance() } : {}),
+    ...(input.bound ? acceptLimit(facts) : { bindToPort: false }),
+  };
+  return create(ListenerSchema, init);
 }
 
-/** The stream is for some of the connections only. */
-function isSelective(stream: StreamTarget): boolean {
-  return stream.sniHosts.length + stream.destinationCidrs.length > 0;
+/** How many connections a socket hands over at once. */
+export function acceptLimit({ flags }: ListenerFacts): { maxConnectionsToAcceptPerSocketEvent?: number } {
+  const { connectionsPerSocketEvent: limit } = flags;
+  return limit > 0 ? { maxConnectionsToAcceptPerSocketEvent: limit } : {};
 }
 
-/** The cluster of a service port, as the only target. */
-export function serviceStream(
-  hostname: string,
-  port: number,
-  sniHosts: readonly string[] = [],
-  destinationCidrs: readonly string[] = [],
-): StreamTarget {
+/** Names of what must be at the proxy before the listener: clusters, route tables, configurations of its extensions. */
+export function outboundListenerReferences({
+  chains,
+  facts,
+  extensions,
+}: OutboundListenerInput): readonly string[] {
+  const names = chains.flatMap(({ target }) =>
+    target.kind === 'http' ? [target.routeTable] : target.destinations.map(clusterOf),
+  );
+  // Where unknown destinations go as a rule is always there.
+  const unknown = facts.egressProxy === undefined ? [] : [unknownCluster(facts)];
+  return [...new Set([...names, ...unknown]), ...configurationNames(extensions)];
+}
+
+function clusterOf({ hostname, port, subset }: StreamTarget['destinations'][number]): string {
+  return outboundClusterName(port, subset, hostname);
+}
+
+function takesAll({ sniHosts, cidrs, onlyHttp }: OutboundChain): boolean {
+  return (sniHosts.length === 0 || sniHosts.includes('*')) && cidrs.length === 0 && !onlyHttp;
+}
+
+function needsServerName({ sniHosts, target }: OutboundChain): boolean {
+  return sniHosts.length > 0 || (target.kind === 'stream' && target.dynamicHost !== '');
+}
+
+function buildChain(input: OutboundListenerInput, chain: OutboundChain): FilterChain {
+  const { facts, extensions } = input;
+  const { target } = chain;
+  const filters =
+    target.kind === 'http'
+      ? outboundHttpFilters(facts, extensions, `outbound_${input.name};`, target)
+      : outboundStreamFilters(facts, {
+          ...target,
+          port: input.port,
+          extensions,
+          clusters: target.destinations.map((one) => ({ cluster: clusterOf(one), weight: one.weight })),
+        });
+  if (takesAll(chain)) return create(FilterChainSchema, { filters });
+  return create(FilterChainSchema, { filters, filterChainMatch: chainMatch(chain, facts) });
+}
+
+function chainMatch(
+  { sniHosts, cidrs, onlyHttp }: OutboundChain,
+  facts: ListenerFacts,
+): InitOf<typeof FilterChainMatchSchema> {
   return {
-    sniHosts,
-    destinationCidrs,
-    clusters: [{ cluster: outboundClusterName(port, '', hostname), weight: 1 }],
+    ...(onlyHttp ? { transportProtocol: 'raw_buffer', applicationProtocols: plainHttpAlpn(facts) } : {}),
+    serverNames: sniHosts.includes('*') ? [] : [...sniHosts].sort(compareBytes),
+    prefixRanges: [...cidrs].sort(compareBytes).flatMap(prefixRange),
   };
 }
 
-function httpChain(input: OutboundListenerInput): FilterChain {
-  return create(FilterChainSchema, {
-    filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] },
-    filters: outboundHttpFilters(input.facts, {
-      statPrefix: `outbound_${input.name};`,
-      routeName: input.routeName,
-      extensions: input.extensions,
-    }),
-  });
-}
-
-function streamChain(input: OutboundListenerInput, stream: StreamTarget): FilterChain {
-  const ranges = stream.destinationCidrs.map(prefixRange);
-  const statPrefix = stream.clusters.length === 1 ? (stream.clusters[0]?.cluster ?? '') : input.name;
-  const chain = create(FilterChainSchema, {
-    filters: [
-      ...callerExtensionFilters(input.extensions).network,
-      outboundTcpFilter(input.facts, statPrefix, stream.clusters),
-    ],
-  });
-  if (stream.sniHosts.length + ranges.length > 0) {
-    chain.filterChainMatch = create(FilterChainSchema, {
-      filterChainMatch: { serverNames: [...stream.sniHosts], prefixRanges: ranges },
-    }).filterChainMatch!;
-  }
-  return chain;
-}
-
-function prefixRange(cidr: string): { addressPrefix: string; prefixLen: number } {
-  const [address = '', length] = cidr.split('/');
-  return { addressPrefix: address, prefixLen: Number(length ?? (address.includes(':') ? 128 : 32)) };
+/** All of IPv4 is no condition. */
+function prefixRange(cidr: string): { addressPrefix: string; prefixLen: number }[] {
+  const [address = ''] = cidr.split('/');
+  const parsed = parseCidr(cidr);
+  if (!parsed.ok || address === '0.0.0.0') return [];
+  return [{ addressPrefix: address, prefixLen: parsed.value.prefixLength }];
 }
 
 /** Where connections go that no chain takes. */
 function fallthroughChain(facts: ListenerFacts): FilterChain {
-  const cluster = facts.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH_CLUSTER : BLACK_HOLE_CLUSTER;
   return create(FilterChainSchema, {
     // Istio's name for it under either policy; EnvoyFilters match it.
     name: 'PassthroughFilterChain',
     filterChainMatch: {},
-    filters: [outboundTcpFilter(facts, cluster, [{ cluster, weight: 1 }])],
+    filters: unknownStream(facts),
   });
 }

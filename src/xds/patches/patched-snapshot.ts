@@ -16,15 +16,16 @@ export type PatchedParts = Pick<ProxySnapshot, 'clusters' | 'listeners' | 'route
 
 /** What a sidecar gets without patches, apart by who shares it. */
 export interface SidecarParts {
-  readonly viewer: string;
+  /** Who share the outbound clusters. */
+  readonly clusterView: string;
   readonly routeView: string;
-  /** Who share the captured listeners. */
-  readonly capturedView: string;
+  /** Who share the outbound listeners. */
+  readonly listenerView: string;
   readonly extensions: EntryMap;
   readonly proxy: Proxy;
-  /** The viewer's. */
+  /** Outbound ones. */
   readonly clusters: EntryMap;
-  readonly captured: EntryMap;
+  readonly outbound: EntryMap;
   readonly routes: EntryMap;
   /** Outbound listeners of the proxy itself. */
   readonly own: EntryMap;
@@ -43,24 +44,24 @@ const INBOUND = 'SIDECAR_INBOUND';
 const BOTH: readonly OwnContext[] = [OUTBOUND, INBOUND];
 
 export function patchedSidecar(patches: ProxyPatches, parts: SidecarParts): PatchedParts {
-  const { viewer, proxy, inbound } = parts;
+  const { proxy, inbound } = parts;
   const clusters = merge(
-    patches.clusters({ context: OUTBOUND, lineage: viewer, base: parts.clusters }),
+    patches.clusters({ context: OUTBOUND, lineage: parts.clusterView, base: parts.clusters }),
     patches.clusters({ context: INBOUND, lineage: proxy.id, base: inbound.clusters }),
   );
   const ofProxy = merge(
     patches.listeners({ context: INBOUND, lineage: proxy.id, base: inbound.listeners }),
     patches.listeners({ context: OUTBOUND, lineage: proxy.id, base: parts.own }),
   );
-  const captured = patches.listeners({
+  const outbound = patches.listeners({
     context: OUTBOUND,
-    lineage: parts.capturedView,
-    base: parts.captured,
+    lineage: parts.listenerView,
+    base: parts.outbound,
   });
   const routes = { context: OUTBOUND, lineage: parts.routeView, base: parts.routes } as const;
   return {
     clusters: patches.withAddedClusters(clusters, BOTH),
-    listeners: patches.withAddedListeners(merge(captured, ofProxy), BOTH),
+    listeners: patches.withAddedListeners(merge(outbound, ofProxy), BOTH),
     routes: patches.routes(routes, meansSidecarRoutes),
     extensions: merge(parts.extensions, patches.extensions()),
   };

@@ -4,12 +4,13 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { type Route, RouteSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
+import { StringMatcherSchema } from '#proto/envoy/type/matcher/v3/string_pb.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { Destination } from '#api/virtual-service.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
-import { outboundClusterName, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
+import { outboundClusterName, PASSTHROUGH_CLUSTER, UNKNOWN_HOSTS_CLUSTER } from '#xds/names.ts';
 import { timeouts } from './action.ts';
-import { encodeRoute } from './encoded-route.ts';
+import { type EncodedRoute, encodeRoute } from './encoded-route.ts';
 import { virtualServiceDomains } from '#scope/route-domains.ts';
 import { type EncodedVirtualHost, encodeVirtualHost } from './virtual-host.ts';
 
@@ -17,6 +18,8 @@ export interface CatchAllInput {
   readonly unknownHosts: UnknownHosts;
   /** Where they are sent instead of where they were going; undefined as a rule. */
   readonly egressProxy: Destination | undefined;
+  /** Requests that name this port would come back for ever; 0 for none. */
+  readonly refusedPort: number;
   readonly includeAttemptCount: boolean;
   readonly appendForwardedHost: boolean;
 }
@@ -27,9 +30,7 @@ const NAMES: Readonly<Record<UnknownHosts, string>> = {
   ALLOW_ANY: 'allow_any',
   ALLOW_ANY_DYNAMIC_DNS: 'allow_any_dynamic_dns',
 };
-/** Cluster of Envoy's dynamic forward proxy. */
-const DYNAMIC_DNS_CLUSTER = 'AllowAnyDynamicDNSCluster';
-const REFUSED_STATUS = 502;
+const REFUSED = { case: 'directResponse' as const, value: { status: 502 } };
 
 /** The virtual host for every other host. */
 export function internCatchAll(interner: Interner, input: CatchAllInput): EncodedVirtualHost {
@@ -44,17 +45,31 @@ function buildCatchAll(input: CatchAllInput): EncodedVirtualHost {
     action: action(input),
   });
   return encodeVirtualHost(name, virtualServiceDomains('*'), {
-    routes: [encodeRoute(route)],
+    routes: [...refusal(input), encodeRoute(route)],
     requireTls: false,
     includeAttemptCount: input.includeAttemptCount,
   });
 }
 
+function refusal({ refusedPort, unknownHosts }: CatchAllInput): EncodedRoute[] {
+  if (refusedPort === 0 || unknownHosts === 'REGISTRY_ONLY') return [];
+  const suffix = create(StringMatcherSchema, {
+    matchPattern: { case: 'suffix', value: `:${refusedPort}` },
+  });
+  const ofPort = {
+    name: ':authority',
+    headerMatchSpecifier: { case: 'stringMatch' as const, value: suffix },
+  };
+  const route = create(RouteSchema, {
+    name: 'no_loop',
+    match: { pathSpecifier: { case: 'prefix', value: '/' }, headers: [ofPort] },
+    action: REFUSED,
+  });
+  return [encodeRoute(route)];
+}
+
 function action(input: CatchAllInput): Route['action'] {
-  if (input.unknownHosts === 'REGISTRY_ONLY') {
-    const refusal = { case: 'directResponse' as const, value: { status: REFUSED_STATUS } };
-    return create(RouteSchema, { action: refusal }).action;
-  }
+  if (input.unknownHosts === 'REGISTRY_ONLY') return create(RouteSchema, { action: REFUSED }).action;
   const forward = {
     case: 'route' as const,
     value: {
@@ -67,7 +82,7 @@ function action(input: CatchAllInput): Route['action'] {
 }
 
 function clusterFor({ unknownHosts, egressProxy }: CatchAllInput): string {
-  if (unknownHosts === 'ALLOW_ANY_DYNAMIC_DNS') return DYNAMIC_DNS_CLUSTER;
+  if (unknownHosts === 'ALLOW_ANY_DYNAMIC_DNS') return UNKNOWN_HOSTS_CLUSTER;
   if (egressProxy === undefined) return PASSTHROUGH_CLUSTER;
   const { host = '', subset = '', port } = egressProxy;
   return outboundClusterName(port?.number ?? 0, subset, host);

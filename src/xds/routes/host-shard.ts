@@ -5,6 +5,7 @@
  */
 import { hashHex } from '#base/hash.ts';
 import type { Interner } from '#collections/interner.ts';
+import { viewerKey } from '#scope/viewer.ts';
 import { concatenate } from './bytes.ts';
 import type { OutboundVirtualHost } from './outbound-virtual-host.ts';
 import type { EncodedVirtualHost } from './virtual-host.ts';
@@ -16,9 +17,11 @@ export interface EncodedHosts {
   readonly clusters: readonly string[];
 }
 
-/** One shard of one port, for each view of a viewer. Keyed `viewer|port|shard`. */
+/** One shard of one port, for each view of a viewer. Keyed `viewer|port|listener|shard`. */
 export interface HostShard {
   readonly viewer: string;
+  /** '' for tables of ports, else the Sidecar's listener (see RouteContext) whose table it is a part of. */
+  readonly listener: string;
   readonly port: number;
   readonly variants: readonly ShardVariant[];
 }
@@ -28,6 +31,11 @@ export interface ShardVariant {
   /** In order of their names. */
   readonly hosts: readonly OutboundVirtualHost[];
   readonly encoded: EncodedHosts;
+}
+
+/** Key of a shard of the tables of ports, or of a Sidecar's listener. */
+export function hostShardKey(viewer: string, port: number, shard: string, listener = ''): string {
+  return `${viewerKey(viewer, String(port))}|${listener}|${shard}`;
 }
 
 /** Joins records, once per distinct content. */

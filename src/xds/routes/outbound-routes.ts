@@ -9,7 +9,9 @@ import type { Collection, Engine, Fetch, Index } from '#collections/collection.t
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
+import { policyOnOneMachine } from '#model/route-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
+import { takesAllPorts } from '#scope/egress-listener.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
 import { createRouteContexts, type RouteContext } from '#scope/route-context.ts';
 import { createRouteViews, type RouteView } from '#scope/route-view.ts';
@@ -82,16 +84,19 @@ class Tables {
   readonly #shards: Collection<HostShard>;
   /** By `viewer|port`. */
   readonly #byTable: Index<HostShard>;
-  readonly #byViewer: Index<HostShard>;
+  /** By `viewer|listener`. */
+  readonly #byListener: Index<HostShard>;
 
   constructor(deps: OutboundRouteDeps, contexts: Collection<RouteContext>, shards: Collection<HostShard>) {
     this.#deps = deps;
     this.#contexts = contexts;
     this.#shards = shards;
-    this.#byTable = deps.engine.index('xds.hostShards.byTable', shards, (shard) => [
-      viewerKey(shard.viewer, String(shard.port)),
+    this.#byTable = deps.engine.index('xds.hostShards.byTable', shards, (shard) =>
+      shard.listener === '' ? [viewerKey(shard.viewer, String(shard.port))] : [],
+    );
+    this.#byListener = deps.engine.index('xds.hostShards.byListener', shards, (shard) => [
+      viewerKey(shard.viewer, shard.listener),
     ]);
-    this.#byViewer = deps.engine.index('xds.hostShards.byViewer', shards, (shard) => [shard.viewer]);
   }
 
   ofPorts(): Collection<ResourceEntry> {
@@ -113,9 +118,11 @@ class Tables {
   }
 
   ofSniffedServices(): Collection<ResourceEntry> {
-    const derive = (_fetch: Fetch, shard: HostShard): readonly TableEntry[] =>
-      shard.variants.flatMap(({ view, hosts }) =>
-        hosts.filter((host) => host.hasOwnTable).map((host) => this.#singleTable(view, host)),
+    const derive = (_fetch: Fetch, { listener, variants }: HostShard): readonly TableEntry[] =>
+      variants.flatMap(({ view, hosts }) =>
+        hosts
+          .filter((host) => host.hasOwnTable && listener === '')
+          .map((host) => this.#singleTable(view, host)),
       );
     return this.#deps.engine.deriveMany('xds.sniffedRoutes', this.#shards, derive, BY_VERSION);
   }
@@ -123,7 +130,9 @@ class Tables {
   ofHttpProxies(views: Collection<RouteView>): Collection<ResourceEntry> {
     const derive = (fetch: Fetch, view: RouteView): readonly TableEntry[] => {
       const context = fetch.get(this.#contexts, view.viewer);
-      return context === undefined ? [] : [this.#proxyTable(fetch, HTTP_PROXY_ROUTES, context, view)];
+      return context === undefined
+        ? []
+        : [this.#proxyTable(fetch, { name: HTTP_PROXY_ROUTES, listener: '' }, context, view)];
     };
     return this.#deps.engine.deriveMany('xds.httpProxyRoutes', views, derive, BY_VERSION);
   }
@@ -131,21 +140,27 @@ class Tables {
   /** A Sidecar's listener with a port of its own has a table, also when nothing is imported on the port. */
   ofEgressListeners(): Collection<ResourceEntry> {
     const derive = (fetch: Fetch, context: RouteContext): readonly TableEntry[] =>
-      (context.egress ?? [])
-        .filter((listener) => listener.port !== 0)
-        .flatMap(({ port, isHttpProxy }) =>
-          context.views.map((view) =>
-            isHttpProxy
-              ? this.#proxyTable(fetch, String(port), context, view)
-              : this.#table(String(port), context, view, []),
-          ),
+      (context.egress ?? []).flatMap((listener, place) => {
+        if (listener.isCatchAll) return [];
+        const name = listener.port === 0 ? listener.bind : String(listener.port);
+        const table = { name, listener: String(place) };
+        return context.views.map((view) =>
+          takesAllPorts(listener)
+            ? this.#proxyTable(fetch, table, context, view)
+            : this.#table(name, context, view, []),
         );
+      });
     return this.#deps.engine.deriveMany('xds.egressListenerRoutes', this.#contexts, derive, BY_VERSION);
   }
 
   /** It serves all ports at once and must tell them apart. */
-  #proxyTable(fetch: Fetch, name: string, context: RouteContext, view: RouteView): TableEntry {
-    const shards = shardsFor(fetch.bucket(this.#byViewer, context.viewer.key), view);
+  #proxyTable(
+    fetch: Fetch,
+    { name, listener }: { readonly name: string; readonly listener: string },
+    context: RouteContext,
+    view: RouteView,
+  ): TableEntry {
+    const shards = shardsFor(fetch.bucket(this.#byListener, viewerKey(context.viewer.key, listener)), view);
     return this.#table(name, context, view, [proxyShard(this.#deps.interner, view.key, shards)], false);
   }
 
@@ -157,9 +172,12 @@ class Tables {
     ignorePort = true,
   ): TableEntry {
     const { interner } = this.#deps;
+    const { unknownHosts, egressProxy } = context;
+    const looksUp = view.localProxyPort > 0 && egressProxy === undefined;
     const catchAll = internCatchAll(interner, {
-      unknownHosts: context.unknownHosts,
-      egressProxy: context.egressProxy,
+      unknownHosts: looksUp ? policyOnOneMachine(unknownHosts) : unknownHosts,
+      egressProxy,
+      refusedPort: looksUp ? view.localProxyPort : 0,
       includeAttemptCount: view.includesAttemptCount,
       appendForwardedHost: view.appendsForwardedHost,
     });

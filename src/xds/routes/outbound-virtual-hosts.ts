@@ -10,10 +10,9 @@ import { comparePrecedenceIn, type VirtualService } from '#model/virtual-service
 import type { OutboundHost } from '#scope/outbound-host.ts';
 import { seesService, type VirtualServiceLookup, virtualServicesFor } from '#scope/route-binding.ts';
 import { createHostClaims, isRoutable } from '#scope/route-claims.ts';
-import type { RouteContext } from '#scope/route-context.ts';
+import { listenerContexts, type RouteContext } from '#scope/route-context.ts';
 import { serviceDomains, virtualHostName, virtualServiceDomains } from '#scope/route-domains.ts';
-import { viewerKey } from '#scope/viewer.ts';
-import { type HostShard, internHosts, type ShardVariant } from './host-shard.ts';
+import { type HostShard, hostShardKey, internHosts, type ShardVariant } from './host-shard.ts';
 import { type HostTarget, OutboundHostBuilder } from './outbound-host-builder.ts';
 
 export interface OutboundVirtualHostDeps {
@@ -41,8 +40,10 @@ function createServiceShards(deps: OutboundVirtualHostDeps): Collection<HostShar
     if (context === undefined) return [];
     const shard = key.slice(-2);
     const lookup = shardLookup(fetch, deps.model, shard);
-    const targets = [...group.values()].flatMap((host) => serviceTargets(host, context, lookup));
-    return shardsByPort(deps, fetch, context, targets, shard);
+    return listenerContexts(context).flatMap((own) => {
+      const targets = [...group.values()].flatMap((host) => serviceTargets(host, own, lookup));
+      return shardsByPort(deps, fetch, own, targets, shard);
+    });
   });
 }
 
@@ -51,8 +52,10 @@ function createClaimShards(deps: OutboundVirtualHostDeps): Collection<HostShard>
   const claims = engine.group('xds.hostClaims', createHostClaims(deps));
   return engine.deriveMany('xds.claimShards', claims, (fetch, group) => {
     const [first] = group.values();
-    const context = first === undefined ? undefined : fetch.get(deps.contexts, first.viewer);
-    if (first === undefined || context === undefined) return [];
+    const ofViewer = first === undefined ? undefined : fetch.get(deps.contexts, first.viewer);
+    if (first === undefined || ofViewer === undefined) return [];
+    const context = listenerContexts(ofViewer).find(({ listener }) => listener === first.listener);
+    if (context === undefined) return [];
     const bound = [...group.values()]
       .map((claim) => claim.virtualService)
       .sort((a, b) => comparePrecedenceIn(context.viewer.namespace, a, b));
@@ -139,7 +142,8 @@ function shardsByPort(
         },
       ];
     });
-    const viewer = context.viewer.key;
-    return [`${viewerKey(viewer, String(port))}|${shard}`, { viewer, port, variants }] as const;
+    const { viewer, listener } = context;
+    const key = hostShardKey(viewer.key, port, shard, listener);
+    return [key, { viewer: viewer.key, listener, port, variants }] as const;
   });
 }

@@ -4,7 +4,7 @@ import { type JsonObject, toJson } from '@bufbuild/protobuf';
 import type { HttpRetry } from '#api/virtual-service.ts';
 import { RetryPolicySchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
-import { buildRetryPolicy } from './retry.ts';
+import { buildInboundRetryPolicy, buildRetryPolicy } from './retry.ts';
 
 const OTHER_HOSTS = [
   {
@@ -85,3 +85,28 @@ for (const { title, retries, consistentHash = false, expected } of CASES) {
     deepStrictEqual(actual, expected && JSON.parse(JSON.stringify(expected)));
   });
 }
+
+test('towards the application only what it never began is tried again, unless the mesh says otherwise', () => {
+  const policies = [
+    undefined,
+    { attempts: 0 },
+    { attempts: 3, retryOn: '5xx,503', backoff: '1s', perTryTimeout: '9s' },
+  ];
+  const shapes = policies.map(buildInboundRetryPolicy).map(
+    (policy) =>
+      policy && {
+        on: policy.retryOn,
+        times: policy.numRetries,
+        codes: policy.retriableStatusCodes,
+        backoff: policy.retryBackOff?.baseInterval?.seconds,
+        perTry: policy.perTryTimeout,
+        predicates: policy.retryHostPredicate.length,
+      },
+  );
+  const plain = { codes: [], backoff: undefined, perTry: undefined, predicates: 0 };
+  deepStrictEqual(shapes, [
+    { ...plain, on: 'reset-before-request', times: 2 },
+    undefined,
+    { ...plain, on: '5xx,retriable-status-codes', times: 3, codes: [503], backoff: 1n },
+  ]);
+});

@@ -13,6 +13,7 @@ import { parseDuration } from './duration.ts';
 
 const DEFAULT_ATTEMPTS = 2;
 const DEFAULT_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
+const INBOUND_RETRY_ON = 'reset-before-request';
 const HOST_SELECTION_ATTEMPTS = 5n;
 /** After how many attempts the priority load is worked out anew. */
 const PRIORITY_UPDATE_FREQUENCY = 2;
@@ -28,7 +29,7 @@ export function buildRetryPolicy(
 ): RetryPolicy | undefined {
   if (retries !== undefined && (retries.attempts ?? 0) <= 0) return undefined;
   const ignorePrevious = retries?.retryIgnorePreviousHosts ?? !consistentHash;
-  const { retryOn, statusCodes } = parseRetryOn(retries?.retryOn ?? '');
+  const { retryOn, statusCodes } = parseRetryOn(retries?.retryOn ?? '', DEFAULT_RETRY_ON);
   return create(RetryPolicySchema, {
     retryOn,
     numRetries: retries?.attempts ?? DEFAULT_ATTEMPTS,
@@ -37,6 +38,23 @@ export function buildRetryPolicy(
     retriableStatusCodes: statusCodes,
     ...(retries?.perTryTimeout === undefined ? {} : { perTryTimeout: parseDuration(retries.perTryTimeout) }),
     ...(retries?.retryRemoteLocalities === true ? { retryPriority: previousPriorities() } : {}),
+    ...(retries?.backoff === undefined
+      ? {}
+      : { retryBackOff: { baseInterval: parseDuration(retries.backoff) } }),
+  });
+}
+
+/**
+ * The policy of an inbound route, which has one host to ask: by default only a request that the application never began is tried
+ * again. Undefined when attempts are 0. Source: istio route/retry ConvertInboundPolicy.
+ */
+export function buildInboundRetryPolicy(retries: HTTPRetryJson | undefined): RetryPolicy | undefined {
+  if (retries !== undefined && (retries.attempts ?? 0) <= 0) return undefined;
+  const { retryOn, statusCodes } = parseRetryOn(retries?.retryOn ?? '', INBOUND_RETRY_ON);
+  return create(RetryPolicySchema, {
+    retryOn,
+    numRetries: retries?.attempts ?? DEFAULT_ATTEMPTS,
+    retriableStatusCodes: statusCodes,
     ...(retries?.backoff === undefined
       ? {}
       : { retryBackOff: { baseInterval: parseDuration(retries.backoff) } }),
@@ -62,8 +80,8 @@ function previousPriorities(): NonNullable<MessageInitShape<typeof RetryPolicySc
 }
 
 /** Splits a retryOn list: numbers that are HTTP status codes go to Envoy's list of codes, the rest are conditions. */
-function parseRetryOn(text: string): { retryOn: string; statusCodes: number[] } {
-  if (text === '') return { retryOn: DEFAULT_RETRY_ON, statusCodes: [] };
+function parseRetryOn(text: string, fallback: string): { retryOn: string; statusCodes: number[] } {
+  if (text === '') return { retryOn: fallback, statusCodes: [] };
   const parts = text
     .split(',')
     .map((part) => part.trim())

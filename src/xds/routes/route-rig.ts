@@ -1,4 +1,3 @@
-import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 /** For tests: routes and gateways on the sources of service-model-rig.ts, and a readable form of what proxies get. */
 import { type DescMessage, fromBinary, type JsonObject, toJson } from '@bufbuild/protobuf';
 import type { GatewaySpec } from '#api/gateway.ts';
@@ -7,8 +6,8 @@ import type { VirtualServiceSpec } from '#api/virtual-service.ts';
 import type { Fetch, SourceCollection } from '#collections/collection.ts';
 import { Interner } from '#collections/interner.ts';
 import type { Proxy } from '#model/proxy.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { createRouteModel, type RouteModel } from '#model/route-model.ts';
-import type { MeshFlags } from '#model/mesh-flags.ts';
 import {
   kubernetesService,
   object,
@@ -152,7 +151,7 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
   });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
-  const facts = createListenerFacts(engine, meshConfig);
+  const facts = createListenerFacts(engine, meshConfig, DEFAULT_MESH_FLAGS);
   const none = { httpFilters: [], connectionFilters: [], networkFilters: [], references: [] };
   const securityOf = () => ({ ...none, causes: [] });
   const { listeners, diagnostics } = createGatewayListeners({

@@ -32,6 +32,8 @@ export interface MeshServerTlsInput {
   /** Trust domain and its aliases; a client's SPIFFE id must lie in one of them. */
   readonly trustDomains: readonly string[];
   readonly minimumVersion: 'TLSv1_2' | 'TLSv1_3';
+  /** The mesh's own choice; empty: ours. */
+  readonly cipherSuites: readonly string[];
 }
 
 /** The server side of mesh mTLS, as a transport socket. */
@@ -44,7 +46,7 @@ export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
         tlsMinimumProtocolVersion:
           input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
         tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
-        cipherSuites: [...CIPHER_SUITES],
+        cipherSuites: [...(input.cipherSuites.length > 0 ? input.cipherSuites : CIPHER_SUITES)],
       },
       tlsCertificateSdsSecretConfigs: [agentSecret(WORKLOAD_SECRET)],
       validationContextType: {

@@ -1,0 +1,94 @@
+/**
+ * How the listeners of one proxy differ from the mesh's: its own ProxyConfig, node metadata and addresses laid over the mesh's facts.
+ * A proxy that differs in nothing has the mesh's own record, by identity; equal records of others are one object too.
+ */
+import { canonicalJson } from '#base/canonical-json.ts';
+import { isIpv6 } from '#base/cidr.ts';
+import { deepEqual } from '#base/deep-equal.ts';
+import { hashHex } from '#base/hash.ts';
+import type { Collection, Engine } from '#collections/collection.ts';
+import type { Interner } from '#collections/interner.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { MeshFlags } from '#model/mesh-flags.ts';
+import { isOnOneMachine, type Proxy } from '#model/proxy.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
+import { httpSettings } from './http-settings.ts';
+import { accessLogFacts, type IpFamilies, type ListenerFacts } from './listener-facts.ts';
+
+/** Keyed by proxy id. */
+export interface ListenerDialect {
+  /** '' for the mesh's own, else what tells dialects apart; a change of the mesh's facts alone leaves it. */
+  readonly key: string;
+  readonly facts: ListenerFacts;
+}
+
+export interface ListenerDialectDeps {
+  readonly proxies: Collection<Proxy>;
+  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly facts: Collection<ListenerFacts>;
+  readonly flags: MeshFlags;
+  readonly interner: Interner;
+}
+
+/** Derives the dialect of every connected proxy. */
+export function createListenerDialects(
+  engine: Engine,
+  deps: ListenerDialectDeps,
+): Collection<ListenerDialect> {
+  return engine.derive('scope.listenerDialects', deps.proxies, (fetch, proxy) => {
+    const facts = fetch.get(deps.facts, MESH_KEY);
+    if (facts === undefined) return undefined;
+    const own = ownFacts(fetch.get(deps.meshConfig, MESH_KEY) ?? {}, deps.flags, proxy);
+    const differs = (Object.keys(own) as (keyof OwnFacts)[]).filter(
+      (name) => !deepEqual(own[name], facts[name]),
+    );
+    if (differs.length === 0) return { key: '', facts };
+    const merged = { ...facts, ...own };
+    return {
+      key: hashHex(canonicalJson(own)),
+      facts: deps.interner.intern('listenerFacts', merged, (one) => one),
+    };
+  });
+}
+
+/** The facts that a proxy may have of its own. */
+type OwnFacts = Pick<
+  ListenerFacts,
+  | 'http'
+  | 'accessLog'
+  | 'ipFamilies'
+  | 'exactBalanceInbound'
+  | 'exactBalanceOutbound'
+  | 'unprivileged'
+  | 'reservedPorts'
+  | 'onOneMachine'
+>;
+
+function ownFacts(mesh: MeshConfigJson, flags: MeshFlags, proxy: Proxy): OwnFacts {
+  const { traits, type } = proxy;
+  const config = proxyConfigOf(proxy, mesh);
+  return {
+    http: httpSettings({ mesh, flags, traits, type, config }),
+    accessLog: accessLogFacts(mesh, config),
+    ipFamilies: ipFamiliesOf(proxy.addresses),
+    exactBalanceInbound: traits.exactBalanceInbound,
+    exactBalanceOutbound: traits.exactBalanceOutbound,
+    unprivileged: traits.unprivileged,
+    reservedPorts: traits.reservedPorts,
+    onOneMachine: isOnOneMachine(proxy),
+  };
+}
+
+/** The config that the proxy says it was started with, else the mesh's. Source: istio NodeMetadata.ProxyConfigOrDefault. */
+export function proxyConfigOf(proxy: Proxy, mesh: MeshConfigJson): ProxyConfigJson {
+  const own = proxy.proxyConfig as ProxyConfigJson;
+  return Object.keys(own).length > 0 ? own : (mesh.defaultConfig ?? {});
+}
+
+/** Source: istio pkg/model DiscoverIPMode. */
+export function ipFamiliesOf(addresses: readonly string[]): IpFamilies {
+  const count = addresses.filter(isIpv6).length;
+  if (count === 0) return 'v4';
+  return count === addresses.length ? 'v6' : 'dual';
+}
