@@ -21,6 +21,8 @@ const PAIRS: readonly (readonly [certificate: string, key: string])[] = [
 ];
 const ROOTS: readonly string[] = ['cacert', 'ca.crt'];
 const REVOCATIONS: readonly string[] = ['crl', 'ca.crl'];
+/** Everything else in a Secret is left alone. */
+const LOOKED_AT: readonly string[] = [...PAIRS.flat(), ...ROOTS, ...REVOCATIONS];
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
 const PEM_MARK = '-----BEGIN ';
 const MIN_RSA_BITS = 2048;
@@ -35,7 +37,10 @@ export function credentialProblem(object: MeshObject, nowMs: number): string | u
   if (object.kind !== 'Secret') return undefined;
   const { type, data } = object.spec as SecretSpec;
   const values = new Map(
-    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('latin1')]),
+    LOOKED_AT.filter((key) => Object.hasOwn(data, key)).map((key) => [
+      key,
+      Buffer.from(data[key] ?? '', 'base64').toString('latin1'),
+    ]),
   );
   return pairProblem(type, values, nowMs) ?? authorityProblem(values);
 }
