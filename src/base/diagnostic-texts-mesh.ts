@@ -55,6 +55,10 @@ export const MESH_TEXTS = {
     'the TLS host {host} is already taken on port {port}; this server is left out',
     'Keep one server per host and port.',
   ),
+  LTN5013: warning(
+    'port {port} is one of the first 1024, which proxies of this gateway must not bind; this server is left out there',
+    'Use a Service that leads to a higher targetPort, or let the pods bind low ports.',
+  ),
   LTN5020: warning(
     '{refval} holds no {wanted}, so connections that need it are refused',
     'Put it in under the keys {keys}.',

@@ -4,13 +4,13 @@
  * to a route table by name.
  * Source: istio pilot/pkg/networking/core/gateway.go buildGatewayListeners, createGatewayTCPFilterChainOpts.
  */
-import { durationMs } from '#api/duration.ts';
 import type { ServerTlsSettings } from '#api/gateway.ts';
 import type { L4Match, RouteDestination, TlsMatch } from '#api/virtual-service.ts';
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { GatewayServer } from '#model/gateway.ts';
+import type { Protocol } from '#model/service.ts';
 import { doHostsOverlap, isSubsetHost } from '#model/service-hostname.ts';
 import { isHttp } from '#model/service-protocol.ts';
 import { type VirtualService, virtualServiceCause } from '#model/virtual-service.ts';
@@ -23,8 +23,10 @@ import {
   withoutNamespace,
   routeTableName,
 } from './gateway-server.ts';
-import type { OutboundHost } from './outbound-host.ts';
-import { type HostLookup, type ResolvedDestination, resolveDestination } from './route-destination.ts';
+import type { ClusterTarget } from './listener-facts.ts';
+import type { DestinationPolicy, OutboundHost } from './outbound-host.ts';
+import { type HostLookup, resolveDestination } from './route-destination.ts';
+import { type StreamSettings, streamSettings } from './stream-settings.ts';
 
 /** One listener: all chains of one bind and port. */
 export interface GatewayListener {
@@ -54,26 +56,26 @@ export interface GatewayHttpTarget {
   readonly routeTable: string;
   /** Name of the server, '' for the listener's own statistics. */
   readonly statPrefix: string;
+  readonly protocol: Protocol;
 }
 
 export interface GatewayStreamTarget {
   readonly kind: 'stream';
-  readonly statPrefix: string;
+  /** Name for statistics; '' for that of the only cluster. */
+  readonly label: string;
   readonly destinations: readonly StreamDestination[];
-  /** 0 for Envoy's own. */
-  readonly idleTimeoutMs: number;
+  readonly settings: StreamSettings;
+  readonly protocol: Protocol;
 }
 
 export interface StreamDestination {
   readonly cluster: ClusterParts;
+  /** 0 where there is only one destination. */
   readonly weight: number;
 }
 
 /** `sni`: the cluster that forwards mesh TLS as it is (AUTO_PASSTHROUGH). */
-export interface ClusterParts {
-  readonly hostname: string;
-  readonly port: number;
-  readonly subset: string;
+export interface ClusterParts extends ClusterTarget {
   readonly form: 'plain' | 'sni';
 }
 
@@ -86,7 +88,11 @@ export interface GatewayListenerScope {
   readonly hosts: () => readonly OutboundHost[];
   /** What servers without `bind` are bound to. */
   readonly anyAddress: string;
+  /** Ports below 1024 cannot be bound. */
+  readonly unprivileged: boolean;
 }
+
+const FIRST_UNPRIVILEGED_PORT = 1_024;
 
 /** The listeners, by name; without chains where everything was left out. */
 export function gatewayListeners(
@@ -98,6 +104,10 @@ export function gatewayListeners(
     const bind = port.bind === '' ? scope.anyAddress : port.bind;
     const place = { bind, port: port.number };
     const tcp = draftAt(drafts, { ...place, transport: 'tcp', name: `${bind}_${port.number}` });
+    if (scope.unprivileged && port.number < FIRST_UNPRIVILEGED_PORT) {
+      for (const server of port.servers) tcp.refuse('LTN5013', server.cause);
+      continue;
+    }
     if (isHttp(port.protocol)) tcp.addPlainHttp(port);
     else for (const server of port.servers) tcp.addServer(server, port.number, scope);
     for (const server of port.quicServers) {
@@ -135,10 +145,17 @@ class ListenerDraft {
     return { ...this.#place, chains: this.#chains, causes: this.#causes, diagnostics: this.#diagnostics };
   }
 
+  /** Says what is left out, and why. */
+  refuse(code: string, { path = '', ...resource }: Cause, more: Readonly<Record<string, string>> = {}): void {
+    const args = { port: String(this.#place.port), ...more };
+    this.#diagnostics.push({ code, severity: 'warning', resource, path, args });
+  }
+
   addPlainHttp(port: MergedPort): void {
     const [first] = port.servers;
     if (first === undefined) return;
-    const target: GatewayHttpTarget = { kind: 'http', routeTable: port.routeTable, statPrefix: '' };
+    const { routeTable, protocol } = port;
+    const target: GatewayHttpTarget = { kind: 'http', routeTable, protocol, statPrefix: '' };
     this.#add({ serverNames: [], meshOnly: false, tls: undefined, target }, first.cause);
     for (const server of port.servers.slice(1)) this.#causes.push(server.cause);
   }
@@ -146,7 +163,8 @@ class ListenerDraft {
   addServer(server: GatewayServer, port: number, scope: GatewayListenerScope): void {
     if (terminatesHttps(server)) {
       const routeTable = routeTableName(server, port);
-      const target: GatewayHttpTarget = { kind: 'http', routeTable, statPrefix: server.name };
+      const { name: statPrefix, protocol } = server;
+      const target: GatewayHttpTarget = { kind: 'http', routeTable, protocol, statPrefix };
       this.#add({ ...terminated(server), target }, server.cause);
     } else if (mode(server) === 'AUTO_PASSTHROUGH' && server.tls !== undefined) {
       for (const chain of forwardedMeshChains(server, scope)) this.#add(chain, server.cause);
@@ -169,6 +187,7 @@ class ListenerDraft {
       const rule = object.tcp[index];
       if (rule === undefined) continue;
       const target = streamTarget(rule.route ?? [], server, object, scope);
+      if (target === undefined) return;
       this.#add(
         { ...terminated(server), target },
         server.cause,
@@ -186,6 +205,7 @@ class ListenerDraft {
         (rule.match ?? []).forEach((match, j) => {
           if ((rule.route ?? []).length === 0 || !fitsServer(match, server)) return;
           const target = streamTarget(rule.route ?? [], server, object, scope);
+          if (target === undefined) return;
           const cause = virtualServiceCause(object, `spec.tls[${i}].match[${j}]`);
           this.#add(
             { serverNames: serverNames(match.sniHosts ?? []), meshOnly: false, tls: undefined, target },
@@ -199,12 +219,7 @@ class ListenerDraft {
   #add(chain: GatewayChain, ...causes: readonly Cause[]): void {
     const names = chain.serverNames.length === 0 ? ['*'] : chain.serverNames;
     const duplicate = names.find((name) => this.#taken.has(name));
-    if (duplicate !== undefined) {
-      const { path = '', ...resource } = causes.at(-1) as Cause;
-      const args = { port: String(this.#place.port), host: duplicate };
-      this.#diagnostics.push({ code: 'LTN5012', severity: 'warning', resource, path, args });
-      return;
-    }
+    if (duplicate !== undefined) return this.refuse('LTN5012', causes.at(-1) as Cause, { host: duplicate });
     for (const name of names) this.#taken.add(name);
     this.#chains.push(chain);
     this.#causes.push(...causes);
@@ -241,30 +256,30 @@ function fitsServer(match: L4Match | TlsMatch, server: GatewayServer): boolean {
   return gateways.length === 0 || gateways.includes(server.gateway);
 }
 
+/** Of several destinations those with a weight; undefined when none has. Settings are those of the first one's host. */
 function streamTarget(
   routes: readonly RouteDestination[],
   server: GatewayServer,
   object: VirtualService,
-  scope: GatewayListenerScope,
-): GatewayStreamTarget {
-  const resolve = (entry: RouteDestination): ResolvedDestination =>
-    resolveDestination(entry.destination ?? {}, {
-      lookup: scope.lookup,
-      listenerPort: server.port,
-      inference: 'single-port',
-    });
-  const weighted = routes.length === 1 ? routes : routes.filter((entry) => (entry.weight ?? 0) > 0);
-  const destinations = weighted.map((entry) => {
-    const { hostname, port, subset } = resolve(entry);
-    return { cluster: { hostname, port, subset, form: 'plain' as const }, weight: entry.weight ?? 0 };
+  { lookup }: GatewayListenerScope,
+): GatewayStreamTarget | undefined {
+  const isSingle = routes.length === 1;
+  const resolution = { lookup, listenerPort: server.port, inference: 'single-port' as const };
+  const chosen = isSingle ? routes : routes.filter((route) => (route.weight ?? 0) > 0);
+  const destinations = chosen.map((route): StreamDestination => {
+    const { hostname, port, subset } = resolveDestination(route.destination ?? {}, resolution);
+    const cluster = { hostname, port, subset, form: 'plain' as const };
+    return { cluster, weight: isSingle ? 0 : (route.weight ?? 0) };
   });
-  const first = routes[0]?.destination?.host ?? '';
-  const tcp = scope.lookup(first)?.policy?.trafficPolicy?.connectionPool?.tcp;
+  const [first] = routes;
+  if (destinations.length === 0 || first === undefined) return undefined;
+  const { host = '', subset = '' } = first.destination ?? {};
   return {
     kind: 'stream',
-    statPrefix: destinations.length === 1 ? '' : `${object.name}.${object.namespace}`,
+    label: isSingle ? '' : `${object.name}.${object.namespace}`,
     destinations,
-    idleTimeoutMs: durationMs(tcp?.idleTimeout, 0),
+    settings: streamSettings(lookup(host)?.policy, isSingle ? subset : ''),
+    protocol: server.protocol,
   };
 }
 
@@ -280,20 +295,31 @@ function forwardedMeshChains(server: GatewayServer, scope: GatewayListenerScope)
     const subsets = ['', ...(policy?.subsets ?? []).map((subset) => subset.name ?? '')];
     return service.ports
       .filter((port) => port.protocol !== 'UDP')
-      .flatMap((port) => subsets.map((subset) => forwardedChain(service.hostname, port.number, subset)));
+      .flatMap(({ number: port, protocol }) =>
+        subsets.map((subset) =>
+          forwardedChain({ hostname: service.hostname, port, subset }, protocol, policy),
+        ),
+      );
   });
 }
 
-function forwardedChain(hostname: string, port: number, subset: string): GatewayChain {
+/** The stream is TLS already, and goes to a proxy that expects just that: it is not tunnelled. */
+function forwardedChain(
+  { hostname, port, subset }: ClusterTarget,
+  protocol: Protocol,
+  policy: DestinationPolicy | undefined,
+): GatewayChain {
   return {
     serverNames: [`outbound_.${port}_.${subset}_.${hostname}`],
     meshOnly: true,
     tls: undefined,
     target: {
       kind: 'stream',
-      statPrefix: '',
-      destinations: [{ cluster: { hostname, port, subset, form: 'sni' }, weight: 1 }],
-      idleTimeoutMs: 0,
+      label: '',
+      destinations: [{ cluster: { hostname, port, subset, form: 'sni' }, weight: 0 }],
+      settings: { ...streamSettings(policy, subset), tunnel: undefined },
+      // The Redis filter stands in the place of the one that forwards bytes, and could not read these.
+      protocol: protocol === 'Redis' ? 'TCP' : protocol,
     },
   };
 }

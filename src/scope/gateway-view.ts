@@ -6,9 +6,13 @@ import { sortedBy } from '#base/bytes-order.ts';
 import { canonicalJson } from '#base/canonical-json.ts';
 import { hashHex } from '#base/hash.ts';
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
-import type { ProxyConfigJson, TopologyJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
+import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import type { TopologyJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
+import { ipFamiliesOf, type ListenerDialect, proxyConfigOf } from './listener-dialect.ts';
+import type { IpFamilies, ListenerFacts } from './listener-facts.ts';
 
 /** A service port that leads to the proxy, and the port that the proxy must listen on for it. */
 export interface GatewayTarget {
@@ -29,15 +33,20 @@ export interface GatewayView {
   readonly targets: readonly GatewayTarget[];
   /** Service ports that lead to the proxy over UDP: HTTP/3 is offered there. */
   readonly udpPorts: readonly number[];
-  /** The address that stands for all, by the proxy's family. */
-  readonly anyAddress: '0.0.0.0' | '::';
+  readonly ipFamilies: IpFamilies;
+  /** Ports below 1024 cannot be bound. */
+  readonly unprivileged: boolean;
   readonly includesAttemptCount: boolean;
   readonly appendsForwardedHost: boolean;
   readonly topology: TopologyJson | undefined;
+  /** What the proxies' own settings make of the mesh's facts; see listener-dialect.ts. */
+  readonly dialect: string;
 }
 
 export interface GatewayViews {
   readonly views: Collection<GatewayView>;
+  /** What listeners of a view take from mesh config and the proxies' settings; apart, since no route depends on it. */
+  readonly facts: Collection<ListenerFacts>;
   /** Key of a gateway proxy's view. */
   readonly viewOf: (fetch: Fetch, proxy: Proxy) => string;
 }
@@ -45,6 +54,8 @@ export interface GatewayViews {
 export interface GatewayViewDeps {
   readonly engine: Engine;
   readonly proxies: Collection<Proxy>;
+  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly dialects: Collection<ListenerDialect>;
   readonly viewerOf: (fetch: Fetch, proxy: Proxy) => string;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
 }
@@ -59,11 +70,17 @@ export function createGatewayViews(deps: GatewayViewDeps): GatewayViews {
     const view = gatewayView(fetch, deps, proxy);
     return [[view.key, view] as const];
   });
-  return { views, viewOf: (fetch, proxy) => gatewayView(fetch, deps, proxy).key };
+  const viewOf = (fetch: Fetch, proxy: Proxy) => gatewayView(fetch, deps, proxy).key;
+  const facts = deps.engine.deriveMany('scope.gatewayFacts', deps.proxies, (fetch, proxy) => {
+    const dialect = fetch.get(deps.dialects, proxy.id);
+    if (proxy.type !== 'router' || dialect === undefined) return [];
+    return [[viewOf(fetch, proxy), dialect.facts] as const];
+  });
+  return { views, facts, viewOf };
 }
 
 function gatewayView(fetch: Fetch, deps: GatewayViewDeps, proxy: Proxy): GatewayView {
-  const config = proxy.proxyConfig as ProxyConfigJson;
+  const config = proxyConfigOf(proxy, fetch.get(deps.meshConfig, MESH_KEY) ?? {});
   const targets = deps.targetsOf(fetch, proxy);
   const content = {
     namespace: proxy.namespace,
@@ -72,12 +89,12 @@ function gatewayView(fetch: Fetch, deps: GatewayViewDeps, proxy: Proxy): Gateway
     bindAddress: proxy.interceptionMode === 'NONE' ? proxy.outboundAddress || (proxy.addresses[0] ?? '') : '',
     targets: portTranslations(targets),
     udpPorts: udpPorts(targets),
-    anyAddress: proxy.addresses.every((address) => address.includes(':'))
-      ? ('::' as const)
-      : ('0.0.0.0' as const),
+    ipFamilies: ipFamiliesOf(proxy.addresses),
+    unprivileged: proxy.traits.unprivileged,
     includesAttemptCount: config.proxyHeaders?.attemptCount?.disabled !== true,
     appendsForwardedHost: config.proxyHeaders?.xForwardedHost?.enabled === true,
     topology: config.gatewayTopology,
+    dialect: fetch.get(deps.dialects, proxy.id)?.key ?? '',
   };
   return { key: `${proxy.namespace}~${hashHex(canonicalJson(content))}`, ...content };
 }

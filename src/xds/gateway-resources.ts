@@ -22,6 +22,7 @@ import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-
 import type { RouteTableServers } from '#scope/gateway-merge.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
+import type { ListenerDialect } from '#scope/listener-dialect.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { httpFiltersWith, networkFiltersWith } from './extensions/extension-filters.ts';
@@ -42,6 +43,7 @@ export interface GatewayResourceDeps {
   readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts' | 'hostsByViewer'>;
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
+  readonly dialects: Collection<ListenerDialect>;
   readonly policies: RequestPolicyModel;
   readonly extensions: TrafficExtensionModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
@@ -68,8 +70,8 @@ export interface GatewayResources {
 const GATEWAY = { group: 'gateway.networking.k8s.io', kind: 'Gateway' };
 
 export function createGatewayResources(deps: GatewayResourceDeps): GatewayResources {
-  const { engine, interner, model, proxies, scope, targetsOf, flags } = deps;
-  const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
+  const { engine, interner, model, scope, flags } = deps;
+  const { views, facts, viewOf } = createGatewayViews({ ...deps, viewerOf: scope.viewerOf });
   const scopes = createGatewayScopes({ engine, model, views, flags });
   const routes = createGatewayRoutes({ engine, interner, model, hosts: scope.hosts, scopes });
   const grants = indexGrants(engine, deps.referenceGrants);
@@ -77,6 +79,7 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
     ...deps,
     ...scope,
     scopes,
+    facts,
     securityOf: gatewaySecurity(deps),
   });
   return {

@@ -108,8 +108,9 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const extended = createExtensions(engine, sources, { ...models, interner });
   const listeners = createListenerModels(engine, sources, models, { ...extended, interner });
   const scopes = createScopes(engine, { ...models, ...listeners });
-  const { inbound, policies, ...seen } = scopes;
-  const gateways = createGateways(engine, sources, models, { interner, targetsOf: scopes.targetsOf });
+  const { inbound, policies, targetsOf, ...seen } = scopes;
+  const { dialects, listenerViews } = listeners;
+  const gateways = createGateways(engine, sources, models, { interner, targetsOf, dialects });
   const { forwarders } = gateways;
   const { demands } = sources;
   const shared = { engine, interner, proxies, serviceModel, scope, forwarders, ...seen };
@@ -120,7 +121,6 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const { facts } = models;
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
   const { endpoints, meshFacts } = serviceModel;
-  const { listenerViews } = listeners;
   const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
   const snapshots = createProxySnapshots(engine, {
     proxies,
@@ -173,7 +173,7 @@ function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
   { routeModel, proxies, scope, facts, policies, extensions }: Models,
-  more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf'>,
+  more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf' | 'dialects'>,
 ) {
   return createGatewayResources({
     engine,

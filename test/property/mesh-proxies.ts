@@ -96,6 +96,8 @@ const ALL: readonly ProxyFacts[] = [
     namespace: 'shop',
     labels: { istio: 'egressgateway' },
     network: 'n1',
+    traits: { ...PLAIN_TRAITS, unprivileged: true },
+    proxyConfig: { connectionSettings: { profile: 'EDGE' }, gatewayTopology: { numTrustedProxies: 1 } },
   },
   {
     name: 'g-1',

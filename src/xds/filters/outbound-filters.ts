@@ -133,8 +133,16 @@ export interface OutboundStream {
   readonly extensions: ListenerExtensions;
 }
 
-/** Bytes to one cluster, or to several by weight. */
+/** Extensions for connections, then bytes to one cluster, or to several by weight. */
 export function outboundStreamFilters(facts: ListenerFacts, stream: OutboundStream): Filter[] {
+  return [...callerExtensionFilters(stream.extensions).network, ...callerStreamFilters(facts, stream)];
+}
+
+/** The bytes alone: gateways have filters of their own before these. */
+export function callerStreamFilters(
+  facts: ListenerFacts,
+  stream: Omit<OutboundStream, 'extensions'>,
+): Filter[] {
   const { clusters, settings, protocol, port, dynamicHost } = stream;
   const cluster = clusters[0]?.cluster ?? '';
   const statPrefix = stream.label || cluster;
@@ -148,7 +156,6 @@ export function outboundStreamFilters(facts: ListenerFacts, stream: OutboundStre
     settings,
   });
   return [
-    ...callerExtensionFilters(stream.extensions).network,
     ...(dynamicHost === '' ? [] : [forwardSniFilter(dynamicHost, port, facts.ipFamilies)]),
     ...streamEndFilters({ protocol, flags: facts.flags, statPrefix, cluster, tcpProxy }),
   ];

@@ -27,19 +27,24 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { socketAddress } from '#xds/address.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { packAny } from '#xds/encode.ts';
+import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
 import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
-import { callerHttpParts, callerTcpLogs } from '#xds/filters/outbound-filters.ts';
-import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
+import { callerHttpParts, callerStreamFilters } from '#xds/filters/outbound-filters.ts';
+import type { InitOf } from '#xds/message-init.ts';
 import { outboundClusterName, sniName } from '#xds/names.ts';
 import { MESH_ALPN } from '#xds/tls/downstream-tls.ts';
 import { buildGatewayTls } from '#xds/tls/gateway-tls.ts';
 import { quicListener } from './gateway-quic.ts';
+import { exactBalance, moreAddresses } from './listener-address.ts';
 import { tlsInspectorFilter } from './listener-filters.ts';
+import { acceptLimit } from './outbound-listener.ts';
 
 export interface GatewayListenerInput {
   readonly name: string;
   readonly transport: 'tcp' | 'quic';
   readonly address: string;
+  /** Addresses of the proxy's other family. */
+  readonly extraAddresses: readonly string[];
   readonly port: number;
   readonly chains: readonly GatewayChain[];
   /** Connections begin with a PROXY protocol header. */
@@ -58,7 +63,7 @@ export interface GatewayListenerInput {
 /** Filters of the policies and extensions that select the gateway, in their final order. */
 export interface GatewaySecurity {
   readonly httpFilters: readonly HttpFilter[];
-  /** In front of an HTTP connection manager: extensions alone. */
+  /** Extensions alone: before HTTP, which is judged by request, and mesh TLS, which is judged where it ends. */
   readonly connectionFilters: readonly Filter[];
   /** Where bytes are passed on. */
   readonly networkFilters: readonly Filter[];
@@ -66,18 +71,33 @@ export interface GatewaySecurity {
   readonly references: readonly string[];
 }
 
+type ListenerInit = InitOf<typeof ListenerSchema>;
+
 /** Builds the listener. */
 export function buildGatewayListener(input: GatewayListenerInput): Listener {
   return create(ListenerSchema, {
     name: input.name,
-    ...(input.transport === 'quic'
-      ? quicListener(input.address, input.port)
-      : { address: socketAddress(input.address, input.port) }),
+    ...(input.transport === 'quic' ? quicListener(input) : tcpListener(input)),
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: input.chains.map((chain) => buildChain(input, chain)),
     listenerFilters: listenerFilters(input),
-    maxConnectionsToAcceptPerSocketEvent: 1,
+    accessLog: buildListenerAccessLogs(input.facts.accessLog),
+    ...acceptLimit(input.facts),
+    ...bufferLimit(input.facts),
   });
+}
+
+function tcpListener({ address, extraAddresses, port, facts }: GatewayListenerInput): ListenerInit {
+  return {
+    address: socketAddress(address, port),
+    additionalAddresses: moreAddresses(extraAddresses, port),
+    ...(facts.exactBalanceOutbound ? { connectionBalanceConfig: exactBalance() } : {}),
+  };
+}
+
+function bufferLimit({ http }: ListenerFacts): ListenerInit {
+  const limit = http.connections.listenerPerConnectionBufferLimitBytes ?? 0;
+  return limit > 0 ? { perConnectionBufferLimitBytes: limit } : {};
 }
 
 /** Names that must be at the proxy before the listener: route tables and clusters. */
@@ -110,14 +130,14 @@ function proxyProtocolFilter(): ListenerFilter {
 
 function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterChain {
   const built: MessageInitShape<typeof FilterChainSchema> = {
-    filters: [
-      chain.target.kind === 'http' ? httpFilter(input, chain.target) : streamFilter(input, chain.target),
-    ],
+    filters:
+      chain.target.kind === 'http' ? [httpFilter(input, chain.target)] : streamFilters(input, chain.target),
   };
   if (input.handshakeTimeoutMs > 0)
     built.transportSocketConnectTimeout = durationFromMs(input.handshakeTimeoutMs);
-  if (chain.target.kind === 'http') built.filters?.unshift(...input.security.connectionFilters);
-  else if (!chain.meshOnly) built.filters?.unshift(...input.security.networkFilters);
+  const { connectionFilters, networkFilters } = input.security;
+  const isUnjudged = chain.target.kind === 'http' || chain.meshOnly;
+  built.filters?.unshift(...(isUnjudged ? connectionFilters : networkFilters));
   if (chain.serverNames.length > 0) {
     built.filterChainMatch = {
       serverNames: [...chain.serverNames],
@@ -143,22 +163,16 @@ function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Fil
     ...callerHttpParts(input.facts),
     securityFilters: input.security.httpFilters,
     topology: { trustedHops: input.trustedHops, clientCertForwarding: input.clientCertForwarding },
-    ...(input.transport === 'quic' ? { port: { http3: true } } : {}),
+    port: { grpcWeb: target.protocol === 'GRPCWeb', http3: input.transport === 'quic' },
   });
 }
 
-function streamFilter(input: GatewayListenerInput, target: GatewayStreamTarget): Filter {
+function streamFilters({ facts, port }: GatewayListenerInput, target: GatewayStreamTarget): Filter[] {
   const clusters = target.destinations.map(({ cluster, weight }) => ({
     cluster: clusterNameOf(cluster),
     weight,
   }));
-  return buildTcpProxy({
-    statPrefix: target.statPrefix === '' ? (clusters[0]?.cluster ?? '') : target.statPrefix,
-    clusters,
-    idleTimeoutMs: target.idleTimeoutMs,
-    logIntervalMs: 0,
-    accessLog: callerTcpLogs(input.facts),
-  });
+  return callerStreamFilters(facts, { ...target, clusters, port, dynamicHost: '' });
 }
 
 function clusterNameOf({ hostname, port, subset, form }: ClusterParts): string {

@@ -24,6 +24,7 @@ import type { OutboundHost } from '#scope/outbound-host.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from '#xds/encode.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from '#xds/resource.ts';
+import { anyAddresses } from './listener-address.ts';
 import {
   buildGatewayListener,
   type GatewayListenerInput,
@@ -36,6 +37,7 @@ export interface GatewayListenerDeps {
   readonly interner: Interner;
   readonly model: RouteModel;
   readonly meshConfig: Collection<MeshConfigJson>;
+  /** By view. */
   readonly facts: Collection<ListenerFacts>;
   readonly hosts: Collection<OutboundHost>;
   readonly hostsByViewer: Index<OutboundHost>;
@@ -86,12 +88,12 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
       .map((listener): [string, PlannedListener] => [viewerKey(view.key, listener.name), { view, listener }]),
   );
   const entries = engine.derive('xds.gatewayListeners', scoped, (fetch, { view, listener }) => {
-    const facts = fetch.get(deps.facts, MESH_KEY);
+    const facts = fetch.get(deps.facts, view.key);
     if (facts === undefined) return undefined;
     const { causes, ...security } = deps.securityOf(fetch, view, listener.port);
     const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
     const input = {
-      ...listenerInput(view, listener),
+      ...listenerInput(view, listener, facts),
       handshakeTimeoutMs: deps.flags.gatewayHandshakeTimeoutMs,
       security,
       tlsDefaults: defaults,
@@ -122,19 +124,25 @@ function listenerScope(fetch: Fetch, deps: GatewayListenerDeps, view: GatewayVie
     lookup: (hostname) => fetch.get(deps.hosts, viewerKey(view.viewer, hostname)),
     virtualServices: (gateway) => virtualServicesAt(fetch, deps.model, view.namespace, gateway),
     hosts: () => [...fetch.bucket(deps.hostsByViewer, view.viewer).values()],
-    anyAddress: view.anyAddress,
+    anyAddress: anyAddresses(view.ipFamilies)[0],
+    unprivileged: view.unprivileged,
   };
 }
 
 function listenerInput(
   view: GatewayView,
   listener: GatewayListener,
+  { flags }: ListenerFacts,
 ): Omit<GatewayListenerInput, 'handshakeTimeoutMs' | 'security' | 'tlsDefaults' | 'facts'> {
+  const [any, ...more] = anyAddresses(view.ipFamilies);
+  const isAnywhere = listener.bind === any;
+  // On one machine "all addresses" are the proxy's own; the name stays Istio's.
+  const isOwn = isAnywhere && view.bindAddress !== '';
   return {
     name: listener.name,
     transport: listener.transport,
-    // On one machine "all addresses" are the proxy's own; the name stays Istio's.
-    address: listener.bind === view.anyAddress && view.bindAddress !== '' ? view.bindAddress : listener.bind,
+    address: isOwn ? view.bindAddress : listener.bind,
+    extraAddresses: isAnywhere && !isOwn && flags.dualStack ? more : [],
     port: listener.port,
     chains: listener.chains,
     readsProxyProtocol: view.topology?.proxyProtocol !== undefined && listener.transport === 'tcp',

@@ -22,6 +22,7 @@ import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.
 import { envoyRegistry } from '#proto/registry.gen.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
+import { createListenerDialects } from '#scope/listener-dialect.ts';
 import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
 import { createGatewayListeners, type GatewayListeners } from '#xds/listeners/gateway-listeners.ts';
@@ -89,13 +90,13 @@ export function httpService(
 }
 
 /** An empty mesh with routes and gateways. */
-export function routeRig(flags?: MeshFlags): RouteRig {
+export function routeRig(flags: MeshFlags = DEFAULT_MESH_FLAGS): RouteRig {
   const rig = serviceModelRig(flags);
   const { engine } = rig;
   const proxies = engine.source<Proxy>('proxies');
   const gateways = engine.source<MeshObject<GatewaySpec>>('objects.Gateway');
   const interner = new Interner({ freezeInputs: true });
-  const graph = createGraph({ rig, proxies, gateways, interner });
+  const graph = createGraph({ rig, proxies, gateways, interner, flags });
   const { routeEntries, listenerEntries } = graph;
   return {
     ...rig,
@@ -121,11 +122,12 @@ interface GraphSources {
   readonly proxies: SourceCollection<Proxy>;
   readonly gateways: SourceCollection<MeshObject<GatewaySpec>>;
   readonly interner: Interner;
+  readonly flags: MeshFlags;
 }
 
 type Graph = Pick<RouteRig, 'routeModel' | 'gatewayDiagnostics' | 'routeEntries' | 'listenerEntries'>;
 
-function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph {
+function createGraph({ rig, proxies, gateways, interner, flags }: GraphSources): Graph {
   const { engine, model: serviceModel, meshConfig, of } = rig;
   const [virtualServices, sidecars] = [of<VirtualServiceSpec>('VirtualService'), of<object>('Sidecar')];
   const clusterDomain = 'cluster.local';
@@ -142,24 +144,17 @@ function createGraph({ rig, proxies, gateways, interner }: GraphSources): Graph 
   const outbound = createOutboundRoutes({ engine, interner, model, proxies, sidecars, ...scope });
   const workloadOf = createServiceTargets({ ...serviceModel, engine, workloadModel: serviceModel });
   const targetsOf = (fetch: Fetch, proxy: Proxy) => workloadOf(fetch, proxy).targets;
-  const { views, viewOf } = createGatewayViews({ engine, proxies, viewerOf: scope.viewerOf, targetsOf });
-  const scopes = createGatewayScopes({
-    engine,
-    model,
-    views,
-    flags: DEFAULT_MESH_FLAGS,
-  });
+  const meshFacts = createListenerFacts(engine, meshConfig, flags);
+  const dialects = createListenerDialects(engine, { proxies, meshConfig, facts: meshFacts, flags, interner });
+  const { viewerOf } = scope;
+  const viewDeps = { engine, proxies, meshConfig, dialects, viewerOf, targetsOf };
+  const { views, facts, viewOf } = createGatewayViews(viewDeps);
+  const scopes = createGatewayScopes({ engine, model, views, flags });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
-  const facts = createListenerFacts(engine, meshConfig, DEFAULT_MESH_FLAGS);
   const none = { httpFilters: [], connectionFilters: [], networkFilters: [], references: [] };
   const securityOf = () => ({ ...none, causes: [] });
-  const { listeners, diagnostics } = createGatewayListeners({
-    ...shared,
-    facts,
-    securityOf,
-    flags: DEFAULT_MESH_FLAGS,
-  });
+  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts, securityOf, flags });
   return {
     routeModel: model,
     gatewayDiagnostics: diagnostics,
