@@ -46,7 +46,7 @@ GCP_METADATA | | no | the node does not describe its platform
 GCP_QUOTA_PROJECT | | no | the node does not describe its platform
 GCP_ZONE | | no | the node does not describe its platform
 GRPC_XDS_BOOTSTRAP | etc/istio/proxy/grpc-bootstrap.json | yes | file that leads gRPC libraries to the agent
-HOST_IP | | no | addresses in tracers are written out
+HOST_IP | | yes | what $(HOST_IP) stands for in the address of the access log service
 HTTP_STRIP_FRAGMENT_FROM_PATH_UNSAFE_IF_DISABLED | true | never | fragments never reach a route unseen
 INBOUND_INTERCEPTION_MODE | | no | of Istio's iptables program
 INBOUND_TPROXY_MARK | | no | of Istio's iptables program
