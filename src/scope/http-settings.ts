@@ -38,6 +38,8 @@ export interface HttpSettings {
   readonly generateRequestId: boolean;
   readonly suppressDebugHeaders: boolean;
   readonly appendForwardedPort: boolean;
+  /** Routes may keep a session with one endpoint; outbound and gateway listeners only. */
+  readonly persistentSessions: boolean;
   /** Sidecars' inbound listeners only. */
   readonly clientCertForwarding: ClientCertForwarding;
   /** What of the certificate goes into the header. */
@@ -79,6 +81,7 @@ export function httpSettings(sources: HttpSettingsSources): HttpSettings {
     generateRequestId: headers.requestId?.disabled !== true,
     suppressDebugHeaders: headers.envoyDebugHeaders?.disabled === true,
     appendForwardedPort: headers.xForwardedPort?.enabled === true,
+    persistentSessions: flags.persistentSessions,
     clientCertForwarding: forwarding === 'UNDEFINED' ? 'APPEND_FORWARD' : forwarding,
     clientCertParts: {
       subject: subject ?? true,

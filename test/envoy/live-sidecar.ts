@@ -56,6 +56,7 @@ export class LiveSidecar implements AsyncDisposable {
       name: CLIENT,
       ip: address,
       interceptionMode: 'NONE',
+      outboundAddress: address,
       httpProxyPort: port,
       ...(options.locality === undefined ? {} : { locality: options.locality }),
     });

@@ -30,6 +30,7 @@ import type { ClientCertForwarding, HttpSettings } from '#scope/http-settings.ts
 import { adsConfigSource } from '#xds/config-source.ts';
 import { encodeCanonical, packAny } from '#xds/encode.ts';
 import { concatenate } from '#xds/routes/bytes.ts';
+import { emptySessionFilter } from './stateful-session.ts';
 import {
   http1Options,
   type Manager,
@@ -221,6 +222,7 @@ function httpFilters(input: HttpConnectionManagerInput): HttpFilter[] {
     ...(input.direction === 'inbound' ? [] : input.alpnFilters),
     httpFilter('envoy.filters.http.fault', packAny(HTTPFaultSchema, create(HTTPFaultSchema))),
     httpFilter('envoy.filters.http.cors', packAny(CorsSchema, create(CorsSchema))),
+    ...(input.settings.persistentSessions && input.direction !== 'inbound' ? [emptySessionFilter()] : []),
     ...(input.forwardFilters ?? []),
     httpFilter('envoy.filters.http.router', packAny(RouterSchema, router)),
   ];
