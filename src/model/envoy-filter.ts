@@ -21,7 +21,7 @@ import { canonicalJson } from '#base/canonical-json.ts';
 import type { Cause } from '#base/cause.ts';
 import { sha256Hex } from '#base/hash.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
-import { valueReferences } from './envoy-filter-references.ts';
+import { valueReferences, valueSecrets } from './envoy-filter-references.ts';
 
 /** Where in a proxy's configuration a patch applies. */
 export type PatchContext = NonNullable<EnvoyConfigMatch['context']>;
@@ -39,6 +39,8 @@ export interface EnvoyPatch {
   readonly desc: DescMessage | undefined;
   /** Names of clusters and route configurations that the value uses. */
   readonly references: readonly string[];
+  /** Names of secrets that the value fetches over ADS. */
+  readonly secrets: readonly string[];
 }
 
 /** Which proxies a patch is for; what is absent is not asked. Source: EnvoyFilter.ProxyMatch. */
@@ -148,6 +150,7 @@ function compilePatch({
     value: value?.message,
     desc: value?.desc,
     references: value === undefined ? [] : valueReferences(patch.value),
+    secrets: value === undefined ? [] : valueSecrets(patch.value),
   };
 }
 

@@ -116,10 +116,11 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const shared = { engine, interner, proxies, serviceModel, scope, forwarders, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
-  const secrets = createSecrets(engine, sources, { ...shared, ...scope, clustersWithSecrets, gateways });
-  const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const { facts } = models;
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
+  const users = { ...scope, clustersWithSecrets, gateways, patchSets: patches.sets };
+  const secrets = createSecrets(engine, sources, { ...shared, ...users });
+  const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const { endpoints, meshFacts } = serviceModel;
   const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
   const snapshots = createProxySnapshots(engine, {
@@ -234,7 +235,10 @@ function createExtensions(
   };
 }
 
-type SecretUsers = Pick<ProxySecretSources, 'proxies' | 'viewerOf' | 'clustersWithSecrets' | 'gateways'>;
+type SecretUsers = Pick<
+  ProxySecretSources,
+  'proxies' | 'viewerOf' | 'clustersWithSecrets' | 'gateways' | 'patchSets'
+>;
 
 function createSecrets(
   engine: Engine,

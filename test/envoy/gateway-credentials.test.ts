@@ -221,3 +221,40 @@ test('certificates and CAs in files of the gateway are served, and again when th
   await write('turned.test');
   await until('the changed file', shown, (name) => name === 'turned.test');
 });
+
+test('a listener that an EnvoyFilter adds shows the certificate that the patch names', async () => {
+  const [{ chain, key }, own] = await Promise.all([server.issue({ dns: ['patched.test'] }), rig.port()]);
+  const type = 'type.googleapis.com/envoy.extensions';
+  await rig.apply(`${secretYaml('patched', { cert: chain, key })}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patched, namespace: istio-system}
+spec:
+  workloadSelector: {labels: {istio: ingressgateway}}
+  configPatches:
+  - applyTo: LISTENER
+    match: {context: GATEWAY}
+    patch:
+      operation: ADD
+      value:
+        name: patched
+        address: {socketAddress: {address: ${rig.address}, portValue: ${own}}}
+        filterChains:
+        - filters:
+          - name: envoy.filters.network.echo
+            typedConfig: {"@type": ${type}.filters.network.echo.v3.Echo}
+          transportSocket:
+            name: envoy.transport_sockets.tls
+            typedConfig:
+              "@type": ${type}.transport_sockets.tls.v3.DownstreamTlsContext
+              commonTlsContext:
+                tlsCertificateSdsSecretConfigs: [{name: "kubernetes://patched", sdsConfig: {ads: {}, resourceApiVersion: V3}}]
+`);
+  const seen = () =>
+    handshake({ address: rig.address, port: own }, { sni: 'patched.test', ca: server.root }).then(
+      (hand) => hand.shown,
+      () => 'nothing',
+    );
+  await until('the certificate', seen, (name) => name === 'patched.test');
+});

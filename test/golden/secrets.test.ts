@@ -68,6 +68,38 @@ test('a gateway gets what its servers name, and nothing else of its namespace', 
   deepStrictEqual(names(mesh, 'gw'), []);
 });
 
+test('what an EnvoyFilter names is got too, by the proxies that it is for', () => {
+  const patch = `---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: own, namespace: istio-system}
+spec:
+  workloadSelector: {labels: {istio: ingressgateway}}
+  configPatches:
+  - applyTo: CLUSTER
+    match: {context: GATEWAY}
+    patch:
+      operation: ADD
+      value:
+        name: own
+        transportSocket:
+          name: envoy.transport_sockets.tls
+          typedConfig:
+            "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+            commonTlsContext:
+              tlsCertificateSdsSecretConfigs: [{name: "kubernetes://own", sdsConfig: {ads: {}, resourceApiVersion: V3}}]
+              validationContextSdsSecretConfig: {name: "kubernetes://absent-cacert", sdsConfig: {ads: {}}}
+`;
+  const other: ProxyFacts = { ...GATEWAY, name: 'other', ip: '10.0.0.2', labels: {} };
+  const mesh = meshWith(secret('own', 'istio-system', PAIR) + patch, GATEWAY, other);
+  deepStrictEqual([names(mesh, 'gw'), names(mesh, 'other')], [['kubernetes://own'], []]);
+  const found = mesh.mesh.graph.findings.all().get('EnvoyFilter/istio-system/own') ?? [];
+  deepStrictEqual(
+    found.map(({ code, path, args }) => [code, path, args?.['refval']]),
+    [['IST0101', 'spec.configPatches[0]', 'istio-system/absent-cacert']],
+  );
+});
+
 test('who has proven nothing gets nothing', () => {
   const { identity: _identity, ...unproven } = GATEWAY;
   const yaml =

@@ -125,6 +125,18 @@ const configPatch = fc.oneof(
           typed_config: { '@type': `${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`, sni: 'p' },
         },
       },
+      {
+        name: 'added',
+        transport_socket: {
+          name: 'envoy.transport_sockets.tls',
+          typed_config: {
+            '@type': `${EXTENSIONS}.transport_sockets.tls.v3.UpstreamTlsContext`,
+            common_tls_context: {
+              tls_certificate_sds_secret_configs: [{ name: 'kubernetes://a', sds_config: { ads: {} } }],
+            },
+          },
+        },
+      },
     ),
     inCluster,
   ),

@@ -70,7 +70,7 @@ function messagePatcher<D extends DescMessage>(schema: D, change: ChangeMessage<
   });
 }
 
-/** The resource with other content. The secrets that it may ask for stay those of what was generated. */
+/** The resource with other content. */
 export function withBytes(
   resource: Resource,
   bytes: Uint8Array,

@@ -1,15 +1,18 @@
 /**
  * Secrets over ADS, by who asks: proxies with one proven identity and one view of the mesh share them. A proxy gets what its
- * own listeners and clusters name and its identity may have; who has proven nothing gets nothing.
+ * own listeners and clusters name, or EnvoyFilters put there, and its identity may have; who has proven nothing gets nothing.
  * A changed Secret costs those who use it; a proxy whose resources name no secret costs a look at two empty buckets.
  * Source: istio pilot/pkg/xds/sds.go; there the cache is shared by all askers and checked before, here the asker is the key.
  */
+import { canonicalJson } from '#base/canonical-json.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
+import { hashHex } from '#base/hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { emptyMap, equalMaps, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { mayReadKeys, type SecretAccess } from '#model/secret-access.ts';
+import type { PatchSet } from '#scope/envoy-filter.ts';
 import type { ResourceEntry } from '#xds/resource.ts';
 import { isSameEntry } from '#xds/resource-entry.ts';
 import { credentialDiagnostic } from './credential-diagnostic.ts';
@@ -41,6 +44,8 @@ export interface ProxySecretSources {
     viewOf(fetch: Fetch, proxy: Proxy): string;
     secretUses(fetch: Fetch, view: string): GatewaySecretUses;
   };
+  /** EnvoyFilters' patches, by proxy id. */
+  readonly patchSets: Collection<PatchSet>;
 }
 
 /** An identity, and the resources of those of its proxies that look alike. */
@@ -50,6 +55,7 @@ interface SecretAsker {
   readonly viewer: string;
   /** '' for all but gateways. */
   readonly gatewayView: string;
+  readonly patched: readonly SecretUse[];
 }
 
 /** What one asker needs; only where it needs something. */
@@ -115,19 +121,26 @@ function askerOf(fetch: Fetch, proxy: Proxy, sources: ProxySecretSources): Secre
   const { identity, namespace, serviceAccount, type } = proxy;
   if (identity === undefined) return undefined;
   const gatewayView = type === 'router' ? sources.gateways.viewOf(fetch, proxy) : '';
-  return { namespace, serviceAccount, viewer: sources.viewerOf(fetch, proxy), gatewayView };
+  const viewer = sources.viewerOf(fetch, proxy);
+  const patched = usesOfPatches(fetch.get(sources.patchSets, proxy.id));
+  return { namespace, serviceAccount, viewer, gatewayView, patched };
+}
+
+function usesOfPatches(set: PatchSet | undefined): readonly SecretUse[] {
+  return (set?.patches ?? []).flatMap(({ patch, cause }) => patch.secrets.map((name) => ({ name, cause })));
 }
 
 /** Identities and views hold no '|'. */
-function askerKey({ identity = '' }: Proxy, { viewer, gatewayView }: SecretAsker): string {
-  return `${identity}|${viewer}|${gatewayView}`;
+function askerKey({ identity = '' }: Proxy, { viewer, gatewayView, patched }: SecretAsker): string {
+  const patches = patched.length === 0 ? '' : hashHex(canonicalJson(patched));
+  return `${identity}|${viewer}|${gatewayView}|${patches}`;
 }
 
 function wishOf(fetch: Fetch, asker: SecretAsker, sources: ProxySecretSources): SecretWish | undefined {
-  const { viewer, gatewayView, ...identity } = asker;
+  const { viewer, gatewayView, patched, ...identity } = asker;
   const ofGateway = gatewayView === '' ? NO_USES : sources.gateways.secretUses(fetch, gatewayView);
   const clusters = fetch.bucket(sources.clustersWithSecrets, viewer).values();
-  const uses = [...ofGateway.uses, ...Array.from(clusters, usesOfCluster).flat()];
+  const uses = [...ofGateway.uses, ...Array.from(clusters, usesOfCluster).flat(), ...patched];
   return uses.length === 0 ? undefined : { ...identity, uses, granted: ofGateway.granted };
 }
 
