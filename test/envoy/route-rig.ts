@@ -74,6 +74,7 @@ export async function startRouteRig(): Promise<RouteRig> {
       LABELS: { app: 'client', version: 'v1' },
       INTERCEPTION_MODE: 'NONE',
       INSTANCE_IPS: address,
+      OUTBOUND_ADDRESS: address,
       HTTP_PROXY_PORT: String(proxyPort),
     },
     locality: { region: 'r1', zone: 'z1' },
