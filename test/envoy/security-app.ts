@@ -16,6 +16,7 @@ import type { WorkloadCertificate } from './workload-certificates.ts';
 const TLS_HANDSHAKE = 0x16;
 const HTTP2_PREFACE = 'PRI * HTTP/2';
 const HTTP1_LINE = /^[A-Z]+ \S/;
+const MAX_HEADER_BYTES = 128 * 1024;
 /** Header of answers: who called, as the sidecar says. */
 export const CALLER_HEADER = 'x-caller';
 /** What callers of ports without HTTP are answered. */
@@ -27,11 +28,14 @@ export class SecurityApp implements AsyncDisposable {
   readonly #tls: TlsServer;
   readonly #listeners: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  readonly #http: HttpServer = createServer((request: IncomingMessage, response) => {
-    request.resume();
-    response.setHeader(CALLER_HEADER, callerOf(request.headers));
-    response.end();
-  });
+  readonly #http: HttpServer = createServer(
+    { maxHeaderSize: MAX_HEADER_BYTES },
+    (request: IncomingMessage, response) => {
+      request.resume();
+      response.setHeader(CALLER_HEADER, callerOf(request.headers));
+      response.end();
+    },
+  );
   readonly #http2: Http2Server = createHttp2Server();
 
   constructor({ key, chain }: WorkloadCertificate) {
