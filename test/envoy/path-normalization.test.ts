@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { meshFixture } from '../support/mesh-fixture.ts';
 import { LiveSidecar } from './live-sidecar.ts';
+import { waitFor } from './mesh-pair.ts';
 import { SecurityApp } from './security-app.ts';
 import { CallClient } from './simulation-client.ts';
 import { BLOCK } from './simulation-mesh.ts';
@@ -209,6 +210,16 @@ describe('hosts and headers denied', { timeout: 60_000 }, () => {
     const wanted = Object.fromEntries(Object.entries(cases).map(([name, [, status]]) => [name, status]));
     deepStrictEqual(got, wanted);
   });
+});
+
+it('T41: what a request says stays in its own field of a JSON log', async () => {
+  await load('');
+  const before = rig.logLines().length;
+  const hostile = '1","code":"999"},{"call":"2';
+  const path = '/a","code":"999';
+  deepStrictEqual(await statusOf({ path, headers: [['x-call', hostile]] }), 200);
+  const line = await waitFor('a line', () => rig.logLines()[before]);
+  deepStrictEqual([line.call, line.code, line.path], [hostile, 200, path.replaceAll('"', '%22')]);
 });
 
 describe('T36: large paths and expressions', { timeout: 60_000 }, () => {
