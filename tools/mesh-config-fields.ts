@@ -95,5 +95,5 @@ proxyHeaders | yes |
 fileFlushInterval | yes |
 fileFlushMinSizeKb | yes |
 statsCompression | no | the agent serves metrics, and compresses nothing
-connectionSettings | no | limits of connections are not built yet
+connectionSettings | yes |
 `;
