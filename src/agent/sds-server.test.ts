@@ -177,7 +177,7 @@ describe('the secret server', () => {
       assert.deepEqual(await nextSotw(call), { nonce: '2', secrets: ['default: two, key of two'] });
     });
 
-    it('wait for the first certificate', async () => {
+    it('wait for the first certificate (T35)', async () => {
       const { call, ask } = openSotw();
       ask(['ROOTCA', 'default']);
       await call.nothingMore(session);

@@ -189,6 +189,20 @@ describe('the status server', () => {
     });
   });
 
+  it("leads nowhere else in Envoy's admin pages (T41)", async () => {
+    const asked: string[] = [];
+    prometheus = (incoming, response) => {
+      asked.push(incoming.url ?? '');
+      response.end();
+    };
+    const statuses: number[] = [];
+    for (const path of ['/config_dump', '/certs', '/stats', '/', '/stats/prometheus/../../config_dump']) {
+      for (const { port } of [settings.status, settings.prometheus])
+        statuses.push((await call(path, { port })).status);
+    }
+    assert.deepEqual([new Set(statuses), asked], [new Set([404]), []]);
+  });
+
   describe('T40: commands', () => {
     const post = { method: 'POST' };
     it('are carried out by POST from this machine', async () => {

@@ -157,7 +157,7 @@ describe('a module by http', () => {
     ['another scheme', () => 'ftp://x/a', /not an http or https URL/],
   ];
   for (const [name, url, says] of REFUSED) {
-    it(`is refused: ${name}`, async () => {
+    it(`is refused (T14): ${name}`, async () => {
       server.files.set('/page', { body: Buffer.from('<html>') });
       server.files.set('/invalid', { body: Buffer.concat([MODULE, Buffer.from('??')]) });
       server.files.set('/large', { body: Buffer.alloc(2 << 20) });
@@ -167,7 +167,7 @@ describe('a module by http', () => {
     });
   }
 
-  it('is refused on this machine unless that is allowed, by name too', async () => {
+  it('is refused on this machine unless that is allowed, by name too (T14)', async () => {
     const port = server.host.split(':')[1];
     for (const url of [`http://${server.host}/a`, `http://localhost:${port}/a`])
       await rejects(cacheOf({ guard: NO_EXCEPTIONS }).get(request({ url })), /refused: .*loopback/);
@@ -252,7 +252,7 @@ describe('a module in an image', () => {
     deepStrictEqual(server.seen, []);
   });
 
-  it('costs no password that a registry wants sent elsewhere', async () => {
+  it('costs no password that a registry wants sent elsewhere (T15)', async () => {
     await using thief = await ModuleServer.start('127.83.4.2');
     server.password = 'me:word';
     for (const realm of [`http://${thief.host}/token`, 'file:///etc/passwd', 'nonsense']) {

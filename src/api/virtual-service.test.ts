@@ -84,8 +84,13 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       'LTN2057 http[0].retries.retryOn',
     ],
     [
-      'a regular expression that RE2 refuses',
+      'a regular expression with lookahead, which RE2 refuses (T36)',
       'hosts: [a]\nhttp: [{match: [{uri: {regex: "(?=x)"}}], route: [{destination: {host: a}}]}]',
+      'LTN2053 http[0].match[0].uri.regex',
+    ],
+    [
+      'a regular expression with a backreference, which RE2 refuses (T36)',
+      'hosts: [a]\nhttp: [{match: [{uri: {regex: "(a)\\\\1"}}], route: [{destination: {host: a}}]}]',
       'LTN2053 http[0].match[0].uri.regex',
     ],
     [

@@ -41,7 +41,7 @@ async function get(url: string, more: Partial<GuardedRequest> = {}): Promise<str
 
 const to = (url: string): string => `${base}/to/${encodeURIComponent(url)}`;
 
-describe('guarded requests', () => {
+describe('guarded requests (T14)', () => {
   it('bring the body', async () => assert.equal(await get(`${base}/`), 'here'));
   it('follow redirects', async () => assert.equal(await get(to('/x')), 'here'));
   it('follow a few redirects only', async () =>

@@ -70,7 +70,7 @@ describe('key sets', () => {
     ['a key of no type', ok('{"keys":[{"kty":"__proto__"}]}')],
   ];
   for (const [name, answer] of broken) {
-    it(`that cannot be had (${name}) leave no keys and a reason (T13)`, async () => {
+    it(`that cannot be had (${name}) leave no keys and a reason (T13, T14)`, async () => {
       const { keySets, settle } = start(WANTED, new Map([[SOURCE, answer]]));
       await settle();
       assert.equal(keySets.get(KEY)?.keys, '');

@@ -60,7 +60,7 @@ const SCRIPTS: readonly (readonly [name: string, schema: DescMessage, json: Json
 
 describe("a question without the user's code", () => {
   for (const [name, schema, json] of SCRIPTS) {
-    it(`a script is compiled only: ${name}`, () => {
+    it(`a script is compiled only (T41): ${name}`, () => {
       const text = cleaned(schema, json);
       ok(JSON.stringify(json).includes('SECRET') || name === 'bytes');
       strictEqual(text.includes('SECRET') || text.includes('os.execute'), false);

@@ -69,7 +69,7 @@ test('each service account is asked about once, and again when the answer is old
   deepStrictEqual(clock.waitingCount, 0);
 });
 
-test('while nobody can be asked the last answer stays, and without one there is none', async () => {
+test('while nobody can be asked the last answer stays, and without one there is none (T22)', async () => {
   const answers = new Map([['istio-system/gateway', true]]);
   const { wanted, settle, advance, state, controller } = start(answers);
   wanted.set('one', GATEWAY);

@@ -70,13 +70,13 @@ const CASES: readonly (readonly [string, Parameters<typeof ask>, readonly [numbe
   ['only reading is possible', ['/ready', { method: 'POST' }], [405, 'method not allowed\n']],
   ['a page that fails does not tell why', ['/broken'], [500, 'internal error\n']],
   [
-    'debug pages are for callers on this machine',
+    'debug pages are for callers on this machine (T29)',
     ['/debug/configz'],
     [200, '[\n  {\n    "kind": "Gateway"\n  }\n]\n'],
   ],
   ['by whichever of its names', ['/debug/syncz', { host: 'LOCALHOST:8080' }], [200, '[]\n']],
   [
-    'but not by a name that somebody else points here',
+    'but not by a name that somebody else points here (T29)',
     ['/debug/syncz', { host: 'evil.example' }],
     [403, 'not for you\n'],
   ],
@@ -128,7 +128,7 @@ test('garbage is answered with 400, and the door stays open', async () => {
   assert.equal((await ask('/ready'))[0], 503);
 });
 
-test('addresses of this machine and of others', () => {
+test('addresses of this machine and of others (T29)', () => {
   const keeper = loopbackKeeper();
   const from = (remoteAddress: string, host = 'localhost') => {
     const caller: DoorCaller = { remoteAddress, host, authorization: '' };

@@ -50,7 +50,7 @@ test('a histogram counts what lies below each bound', () => {
   ]);
 });
 
-test('labels chosen by an attacker make a bounded number of series, and what is dropped is counted', () => {
+test('T40: labels chosen by an attacker make a bounded number of series, and what is dropped is counted', () => {
   const registry = new MetricRegistry();
   const hosts = registry.counter({ name: 'hosts', help: 'By host.', labels: ['host'] });
   for (let i = 0; i < 5_000; i++) hosts.increment({ host: `h${i}` });

@@ -145,7 +145,7 @@ const SELECTIONS: readonly (readonly [string, object, object | undefined, Partia
   ['a version that does not fit', {}, { proxyVersion: '^1\\.29.*' }, { istioVersion: '1.30.2' }, false],
   ['a version, and a proxy that does not say', {}, { proxyVersion: '.*' }, { istioVersion: '' }, false],
   [
-    'a version expression that is too long',
+    'a version expression that is too long (T28)',
     {},
     { proxyVersion: `1|${'x'.repeat(1024)}` },
     { istioVersion: '1' },

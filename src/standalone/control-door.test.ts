@@ -70,7 +70,7 @@ test('the door takes JSON, streams, and tells refusals and failures in JSON', as
   );
 });
 
-test('a body beyond the limit is refused', async () => {
+test('a body beyond the limit is refused (T27)', async () => {
   const socket = join(folder, 'b.sock');
   await using _door = await openControlDoor(socket, HANDLERS);
   const answer = await ask(socket, 'POST', '/echo', Buffer.alloc(MAX_BODY_BYTES + 1, ' ')).catch(() => [413]);

@@ -94,7 +94,7 @@ const BROKEN_MESSAGES: readonly (readonly [string, Buffer, number])[] = [
 ];
 
 for (const [what, bytes, code] of BROKEN_MESSAGES) {
-  test(`${what} ends the stream with status ${code}`, () =>
+  test(`T26: ${what} ends the stream with status ${code}`, () =>
     serving({}, async (rig) => {
       const client = session(rig);
       const call = openCall(client);
@@ -104,7 +104,7 @@ for (const [what, bytes, code] of BROKEN_MESSAGES) {
     }));
 }
 
-test('a message that trickles in byte by byte costs what has arrived', () =>
+test('T37: a message that trickles in byte by byte costs what has arrived', () =>
   serving({}, async (rig) => {
     const client = session(rig);
     const call = openCall(client);
@@ -115,7 +115,7 @@ test('a message that trickles in byte by byte costs what has arrived', () =>
     await until('the stream to go', () => rig.server.streamCount === 0);
   }));
 
-test('ten thousand streams on one connection: some are served, the others refused', () =>
+test('T37: ten thousand streams on one connection: some are served, the others refused', () =>
   serving({ maxStreamsPerConnection: 100 }, async (rig) => {
     const client = session(rig);
     await new Promise((resolve) => client.once('remoteSettings', resolve));
@@ -128,7 +128,7 @@ test('ten thousand streams on one connection: some are served, the others refuse
     await until('the streams to go', () => rig.server.streamCount === 0);
   }));
 
-test('streams beyond the total are RESOURCE_EXHAUSTED', () =>
+test('T26: streams beyond the total are RESOURCE_EXHAUSTED', () =>
   serving({ maxStreams: 5 }, async (rig) => {
     const clients = Array.from({ length: 4 }, () => session(rig));
     const calls = clients.flatMap((client) => [openCall(client), openCall(client)]);
@@ -145,7 +145,7 @@ test('streams beyond the total are RESOURCE_EXHAUSTED', () =>
     await until('the streams to go', () => rig.server.streamCount === 0);
   }));
 
-test('connections beyond the limit are told so on their first stream', () =>
+test('T37: connections beyond the limit are told so on their first stream', () =>
   serving({ maxConnections: 3 }, async (rig) => {
     const clients = Array.from({ length: 3 }, () => session(rig));
     for (const client of clients) openCall(client);
@@ -156,7 +156,7 @@ test('connections beyond the limit are told so on their first stream', () =>
     await until('the connections to go', () => rig.server.connectionCount === 0);
   }));
 
-test('streams that are opened and reset over and over end the connection', () =>
+test('T37: streams that are opened and reset over and over end the connection', () =>
   serving({ resetBurst: 50, resetsPerSecond: 10 }, async (rig) => {
     const client = session(rig);
     let isClosed = false;
@@ -180,7 +180,7 @@ function socketTo(rig: GrpcRig): { socket: Socket; isClosed: () => boolean } {
   return { socket, isClosed: () => isClosed };
 }
 
-test('connections that never say anything, or nothing of HTTP/2, are closed', () =>
+test('T37: connections that never say anything, or nothing of HTTP/2, are closed', () =>
   serving({ firstStreamMs: 250, sweepMs: 20 }, async (rig) => {
     const silent = Array.from({ length: 20 }, () => socketTo(rig));
     const http1 = socketTo(rig);

@@ -65,6 +65,17 @@ const CASES: readonly PolicyCase[] = [
     ],
   },
   {
+    name: 'a principal by suffix is one of any trust domain, anchored at the end: HTTP (T8)',
+    policies: [policy('suffix', 'DENY', [from({ principals: ['*/ns/front/sa/sleep'] })])],
+    calls: [{ from: SLEEP, expect: 403 }, { from: SLEEPY, expect: 200 }, { expect: 200 }],
+  },
+  {
+    name: 'a principal by suffix is one of any trust domain, anchored at the end: TCP (T8)',
+    carries: 'tcp',
+    policies: [policy('tcp-suffix', 'DENY', [from({ principals: ['*/ns/front/sa/sleep'] })])],
+    calls: [{ from: SLEEP, expect: 403 }, { from: SLEEPY, expect: 200 }, { expect: 200 }],
+  },
+  {
     name: 'namespaces, also negated and with wildcards; nobody is in no namespace (T7)',
     policies: [policy('ns', 'ALLOW', [from({ namespaces: ['fr*t'], notPrincipals: ['*/sa/sleepy'] })])],
     calls: [

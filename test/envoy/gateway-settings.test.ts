@@ -2,12 +2,14 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
+import { connect as connectHttp2, constants, type Settings } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Backend, startBackend, until } from './gateway-clients.ts';
 import { type GatewayRig, openGatewayRig } from './gateway-rig.ts';
 
 const LIMIT_MS = 5_000;
+const { NGHTTP2_CANCEL } = constants;
 let rig: GatewayRig;
 let backend: Backend;
 const servers: Server[] = [];
@@ -73,7 +75,7 @@ spec: {host: ${name}.test, trafficPolicy: ${policy}}
 `;
 }
 
-test('the edge profile refuses header names with underscores; the gateway has the name that it was given', async () => {
+test('the edge profile refuses header names with underscores (T18); the gateway has the name that it was given', async () => {
   const port = await rig.port();
   await rig.apply(site('web', 'HTTP', port, backend.port));
   const ask = async (headers: Record<string, string>) => {
@@ -87,6 +89,29 @@ test('the edge profile refuses header names with underscores; the gateway has th
   );
   deepStrictEqual(await ask({ 'x-plain': 'a' }), [200, 'front']);
   strictEqual((await ask({ x_user: 'a' }))[0], 400);
+});
+
+test('the edge profile bounds streams and windows, and a flood of requests taken back does not stop the gateway (T37)', async () => {
+  const port = await rig.port();
+  await rig.apply(site('flood', 'HTTP', port, backend.port));
+  const url = `http://${rig.address}:${port}`;
+  const ask = async (): Promise<number> =>
+    (await fetch(url, { headers: { connection: 'close' } }).catch(() => undefined))?.status ?? 0;
+  await until('a way', ask, (status) => status === 200);
+  const session = connectHttp2(url);
+  session.on('error', () => session.destroy());
+  const [settings] = (await once(session, 'remoteSettings')) as [Settings];
+  deepStrictEqual([settings.maxConcurrentStreams, settings.initialWindowSize], [100, 65_536]);
+  const ended = once(session, 'close', { signal: AbortSignal.timeout(LIMIT_MS) });
+  const flood = setInterval(() => {
+    for (let i = 0; i < 200 && !session.destroyed; i++) {
+      const stream = session.request({ ':path': '/' });
+      stream.on('error', () => {});
+      stream.close(NGHTTP2_CANCEL);
+    }
+  }, 1);
+  await ended.finally(() => clearInterval(flood));
+  strictEqual(await ask(), 200);
 });
 
 test('a stream is ended when it has been open for as long as its DestinationRule allows', async () => {

@@ -82,7 +82,7 @@ const lookAtSidecar = async (): Promise<number> => (await ask(sidecar.address, a
 const held = async (): Promise<string> => controlPlane.held().join(', ');
 
 describe('an object that Envoy refuses', { timeout: 60_000 }, () => {
-  it('is held back alone before any proxy sees it, where that is known beforehand', async () => {
+  it('is held back alone before any proxy sees it, where that is known beforehand (T36: program size)', async () => {
     await controlPlane.apply(route('bad', HUGE) + route('other', 'x+'));
     deepStrictEqual(controlPlane.held(), ['VirtualService/shop/bad']);
     match(

@@ -3,12 +3,12 @@
  * one that the last Envoy logs. The pod's address is a relay, which does what iptables would.
  */
 import { deepStrictEqual, ok } from 'node:assert/strict';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { plainRequest } from '#simulation/call.ts';
 import type { SimulatedProxy } from '#simulation/evaluation.ts';
 import { type SimulationWorld, simulateCall } from '#simulation/simulate.ts';
 import { meshFixture } from '../support/mesh-fixture.ts';
+import { PodRelay } from './pod-relay.ts';
 import { actualSight, expectedSight } from './simulation-agreement.ts';
 import { SimulationApp } from './simulation-app.ts';
 import { BLOCK } from './simulation-mesh.ts';
@@ -17,8 +17,6 @@ import { type RigCall, SimulationRig, type Truth } from './simulation-rig.ts';
 const CLIENT_ADDRESS = `127.76.${BLOCK}.1`;
 const SERVER_ADDRESS = `127.76.${BLOCK}.2`;
 const SERVICE_ADDRESS = '127.86.0.1';
-/** What a sidecar's connections to its own application come from. */
-const FROM_SIDECAR = '127.0.0.6';
 const CLIENT_ID = 'spiffe://cluster.local/ns/default/sa/client';
 const SERVER_ID = 'spiffe://cluster.local/ns/default/sa/server';
 const CAPTURE = { outbound: 15001, inbound: 15006 };
@@ -86,49 +84,31 @@ spec: {host: server, trafficPolicy: {tls: {mode: DISABLE}}}
 let clientRig: SimulationRig;
 let serverRig: SimulationRig;
 let app: SimulationApp;
-const relays: Server[] = [];
-const relayed = new Set<Socket>();
+let relay: PodRelay;
 
 before(async () => {
   serverRig = await SimulationRig.start(SERVER_ID);
   clientRig = await SimulationRig.start(CLIENT_ID, serverRig.authority);
   app = new SimulationApp();
-  for (const port of [7001, 7002, 7003]) await relayAt(port);
+  relay = new PodRelay({
+    podAddress: SERVER_ADDRESS,
+    clientAddress: CLIENT_ADDRESS,
+    door: () => serverRig.door('inbound'),
+    serve: (socket) => app.serve(socket),
+  });
+  for (const port of [7001, 7002, 7003]) await relay.listen(port);
 });
 
 after(async () => {
-  for (const relay of relays) relay.close();
+  await relay[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
   await clientRig[Symbol.asyncDispose]();
   await serverRig[Symbol.asyncDispose]();
 });
 
-/** At the pod's address: what comes from the sidecar is for the application, all else for the sidecar. */
-async function relayAt(port: number): Promise<void> {
-  const relay = createServer((socket) => {
-    if (socket.remoteAddress === FROM_SIDECAR) app.serve(socket);
-    else toSidecar(socket, port);
-  });
-  relays.push(relay);
-  await new Promise<void>((resolve) => relay.listen(port, SERVER_ADDRESS, resolve));
-}
-
-function toSidecar(socket: Socket, port: number): void {
-  const { address, port: doorPort } = serverRig.door('inbound');
-  const inner = connect({ host: address, port: doorPort, localAddress: CLIENT_ADDRESS });
-  inner.write(`PROXY TCP4 ${CLIENT_ADDRESS} ${SERVER_ADDRESS} ${socket.remotePort} ${port}\r\n`);
-  socket.pipe(inner).pipe(socket);
-  for (const end of [socket, inner]) {
-    relayed.add(end);
-    end.on('error', () => end.destroy());
-    end.on('close', () => [socket, inner].forEach((other) => other.destroy()));
-  }
-}
-
 async function loadWorld(extra: string): Promise<SimulationWorld> {
   // A cluster that stays the same keeps its connections, to what the server was before.
-  for (const socket of relayed) socket.destroy();
-  relayed.clear();
+  relay.reset();
   const fixture = meshFixture();
   fixture.apply(OBJECTS + extra);
   const proxies = new Map<string, SimulatedProxy>();

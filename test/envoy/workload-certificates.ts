@@ -19,7 +19,12 @@ export interface WorkloadCertificate {
 /** A CA that signs workloads. */
 export interface TestAuthority {
   readonly root: string;
-  issue(spiffeId: string, subject: Readonly<Record<string, string>>): Promise<WorkloadCertificate>;
+  /** Good for an hour unless it `ends` at another time, Unix milliseconds. */
+  issue(
+    spiffeId: string,
+    subject: Readonly<Record<string, string>>,
+    endsUnixMs?: number,
+  ): Promise<WorkloadCertificate>;
 }
 
 /** Object identifiers of the subject's attributes (docs/decisions/003), in the order in which they are written. */
@@ -44,6 +49,7 @@ export async function createTestAuthority(): Promise<TestAuthority> {
   const issue = async (
     spiffeId: string,
     subject: Readonly<Record<string, string>>,
+    endsUnixMs: number = validity.notAfter.getTime(),
   ): Promise<WorkloadCertificate> => {
     const leaf = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
     const name: JsonName = ATTRIBUTES.flatMap(([attribute, oid]) => {
@@ -53,7 +59,8 @@ export async function createTestAuthority(): Promise<TestAuthority> {
     const certificate = await X509CertificateGenerator.create({
       subject: name,
       issuer: root.subjectName,
-      ...validity,
+      notBefore: validity.notBefore,
+      notAfter: new Date(endsUnixMs),
       publicKey: leaf.publicKey,
       signingKey: keys.privateKey,
       signingAlgorithm: ALGORITHM,

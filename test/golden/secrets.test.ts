@@ -100,7 +100,7 @@ spec:
   );
 });
 
-test('who has proven nothing gets nothing', () => {
+test('who has proven nothing gets nothing (T22, T24)', () => {
   const { identity: _identity, ...unproven } = GATEWAY;
   const yaml =
     secret('web', 'istio-system', PAIR) + gateway('g', 'istio-system', '{mode: SIMPLE, credentialName: web}');
@@ -108,7 +108,7 @@ test('who has proven nothing gets nothing', () => {
   deepStrictEqual([names(mesh, 'gw'), mesh.entries('gw').secretsOwner], [[], '']);
 });
 
-test('names of other namespaces lead nowhere', () => {
+test('names of other namespaces lead nowhere (T22, T23)', () => {
   const yaml =
     secret('web', 'shop', PAIR) +
     gateway('g', 'shop', '{mode: SIMPLE, credentialName: web}') +
@@ -125,7 +125,7 @@ spec:
   to: [{group: "", kind: Secret, name: web}]
 `;
 
-test('a ReferenceGrant lets Gateways of a namespace use a Secret of another one, by a name that says so', () => {
+test('a ReferenceGrant lets Gateways of a namespace use a Secret of another one, by a name that says so, while it is there (T23)', () => {
   const yaml =
     secret('web', 'certs', PAIR) +
     secret('own', 'istio-system', PAIR) +
@@ -149,9 +149,11 @@ test('a ReferenceGrant lets Gateways of a namespace use a Secret of another one,
     gateway('c', 'shop', '{mode: SIMPLE, credentialName: "kubernetes-gateway://istio-system/own"}', 444),
   );
   deepStrictEqual(names(mesh, 'gw'), ['kubernetes-gateway://certs/web']);
+  mesh.remove({ kind: 'ReferenceGrant', namespace: 'certs', name: 'certs' });
+  deepStrictEqual(names(mesh, 'gw'), []);
 });
 
-test('keys are for service accounts that may read them, CA certificates for the namespace', () => {
+test('keys are for service accounts that may read them, CA certificates for the namespace (T22, T23)', () => {
   const yaml =
     secret('web', 'istio-system', PAIR) + gateway('g', 'istio-system', '{mode: MUTUAL, credentialName: web}');
   const other = { ...GATEWAY, name: 'gw2', ip: '10.0.0.2', ...identity('istio-system', 'other') };

@@ -25,19 +25,14 @@ import { type ResourceEntry, TYPE_LISTENER, TYPE_SECRET } from '#xds/resource.ts
 import { FakeSource } from '../ads/fake-world.ts';
 import { DELTA_METHOD } from '../ads/grpc-rig.ts';
 import { createTestAuthority, type TestAuthority } from '../envoy/workload-certificates.ts';
+import { feedBootstrap, NODE_ID, NO_DNS_PORT } from './envoy-feed-bootstrap.ts';
 import { plainResource, SNAPSHOT_PARTS } from './mesh-fixture.ts';
 import { withModule } from './extension-module.ts';
 import { wasmModule } from './wasm-module.ts';
 
-const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
 const SDS_METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets';
 const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/default';
 const LIMIT_MS = 15_000;
-/** The flags of the agent's bootstrap that requests can tell. */
-const RUNTIME = {
-  're2.max_program_size.error_level': 32768,
-  'envoy.reloadable_features.http_reject_path_with_fragment': false,
-};
 
 /** Makes listeners what a test can reach; the default takes their sockets away. */
 export type ListenerPreparation = (listener: Listener) => void;
@@ -147,6 +142,16 @@ export class EnvoyFeed implements AsyncDisposable {
     }
   }
 
+  /** Gives Envoy another snapshot without the secrets of the agent, and does not wait. */
+  offer(snapshot: ProxySnapshot): void {
+    this.#source.publish(snapshot, NODE_ID);
+  }
+
+  /** Names of clusters and listeners that Envoy has and cannot use yet. */
+  async warming(): Promise<readonly string[]> {
+    return (await this.#holdings()).warming;
+  }
+
   /**
    * Gives Envoy a snapshot, and waits until all of it is active and acknowledged. Throws when it does not get there, with
    * what Envoy said. What the last snapshot had may stay for a while: the server drains it.
@@ -199,7 +204,7 @@ export class EnvoyFeed implements AsyncDisposable {
     const config = join(this.#folder, 'envoy.json');
     writeFileSync(join(this.#folder, 'module.wasm'), wasmModule());
     const adminFile = join(this.#folder, 'admin');
-    writeFileSync(config, JSON.stringify(bootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT)));
+    writeFileSync(config, JSON.stringify(feedBootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT)));
     const args = [
       '-c',
       config,
@@ -348,52 +353,4 @@ function readPort(file: string): number {
   } catch {
     return 0;
   }
-}
-
-/** Nobody answers there: host names of cases must not leave the machine. */
-const NO_DNS_PORT = 1;
-
-function bootstrap(port: number, dnsPort: number): unknown {
-  const loopback = { socket_address: { address: '127.0.0.1', port_value: port } };
-  const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
-  const cluster = (name: string) => ({
-    name,
-    type: 'STATIC',
-    connect_timeout: '1s',
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback } }] }],
-    },
-  });
-  return {
-    node: { id: NODE_ID, cluster: 'app.default' },
-    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
-    admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
-    typed_dns_resolver_config: {
-      name: 'envoy.network.dns_resolver.cares',
-      typed_config: {
-        '@type': 'type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig',
-        resolvers: [{ socket_address: { address: '127.0.0.1', port_value: dnsPort } }],
-        query_timeout_seconds: 1,
-        query_tries: 1,
-      },
-    },
-    dynamic_resources: {
-      ads_config: {
-        api_type: 'DELTA_GRPC',
-        transport_api_version: 'V3',
-        set_node_on_first_message_only: true,
-        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
-      },
-      cds_config: ads,
-      lds_config: ads,
-    },
-    static_resources: { clusters: [cluster('xds-grpc'), cluster('sds-grpc')] },
-  };
 }
