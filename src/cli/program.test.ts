@@ -58,6 +58,8 @@ const OBJECTS = {
 
 const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a misspelled command', ['aply'], /Did you mean apply\?/],
+  ['a misspelled command of a command', ['mtls', 'redyness'], /Did you mean readiness\?/],
+  ['a command of commands alone', ['mtls'], /readiness/],
   ['a misspelled option', ['get', 'vs', '--outptu', 'yaml'], /Did you mean --output\?/],
   ['a misspelled kind', ['get', 'virtualservce'], /did you mean VirtualService\?/],
   ['an unknown output', ['get', 'vs', '-o', 'xml'], /yaml, json, wide or name/],
@@ -67,6 +69,8 @@ const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a bad duration', ['delete', 'vs', 'a', '--timeout', 'soon'], /soon is not a duration/],
   ['a bad port', ['demo', '--port', '99999'], /not a port/],
   ['a shell without completion', ['completion', 'tcsh'], /bash, zsh, fish/],
+  ['a token for nobody', ['jwt', 'check', 'x.y.z'], /--for/],
+  ['an empty token', ['jwt', 'check', '-', '--for', 'web'], /the token is empty/],
   ['an exec without a command', ['exec', 'web'], /missing required argument/],
 ];
 for (const [name, argv, expected] of mistakes) {
@@ -346,6 +350,12 @@ const completions: readonly (readonly [readonly string[], readonly string[]])[] 
   [['exec', 'web', '--', 'cu'], []],
   [['apply', '-f', 's'], []],
   [['completion', 'z'], ['zsh']],
+  [['mtls', ''], ['readiness']],
+  [['jwt', 'check', '-', '--for', 'w'], ['web']],
+  [
+    ['mtls', 'readiness', '-'],
+    ['--dir', '--namespace', '--output'],
+  ],
   [['nosuch', ''], []],
 ];
 for (const [words, expected] of completions) {

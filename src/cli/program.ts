@@ -10,7 +10,9 @@ import { addEdit } from './edit.ts';
 import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addGet } from './get.ts';
+import { addJwt } from './jwt.ts';
 import { addLogs } from './logs.ts';
+import { addMtls } from './mtls.ts';
 import { addVersion } from './version.ts';
 import { addDemo } from './demo.ts';
 import { addDown } from './down.ts';
@@ -32,6 +34,8 @@ const COMMANDS = [
   addLogs,
   addExec,
   addEdges,
+  addMtls,
+  addJwt,
   addEvents,
   addApiResources,
   addCompletion,

@@ -10,14 +10,15 @@ import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { referenceWarnings } from '#api/reference-check.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
-import { systemClock } from '#base/clock.ts';
-import { createLogger, LogLevels } from '#base/logger.ts';
+import { type Clock, systemClock } from '#base/clock.ts';
+import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import { mutualTlsOfWorkloads } from '#explain/mutual-tls-readiness.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type {
@@ -29,9 +30,10 @@ import type {
 } from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
-import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
+import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
 import { createMeshMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
+import { judgeToken } from './token-judge.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
@@ -52,18 +54,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       log.error('derivation failed', { collection, key, error: String(error) }),
   };
   const mesh = createMesh(meshOptions);
-  const folder = join(options.stateDir, 'ca');
-  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-  const authority = await openCertificateAuthority({
-    folder,
-    trustDomain: meshConfig.trustDomain ?? 'cluster.local',
-    trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: defaultSignerOptions,
-    tokenVerifiers: [],
-    clock,
-    log: log.scope('ca'),
-  });
-  if (!authority.ok) throw new Error(authority.error);
+  const authority = await openAuthority(options.stateDir, meshConfig, clock, log.scope('ca'));
   const heldBack = await openHeldBack({
     mesh,
     meshOptions,
@@ -72,7 +63,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     folder: join(options.stateDir, 'held-back'),
     sharesDisk: true,
   });
-  const metrics = createMeshMetrics(mesh, clock, authority.value);
+  const metrics = createMeshMetrics(mesh, clock, authority);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -81,7 +72,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log,
     metrics: metrics.ads,
     version: VERSION,
-    authority: authority.value,
+    authority,
     plain: LOOPBACK,
     secure: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
@@ -95,13 +86,37 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     version: VERSION,
     readiness: new Readiness(),
     hasDebugPages: true,
+    authority,
+    debugAccess: STRICT_DEBUG_ACCESS,
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, door, doors, authority: authority.value, heldBack, keySets });
+  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets });
+}
+
+/** The CA, with its root in the state folder. Errors: throws a text for people. */
+async function openAuthority(
+  stateDir: string,
+  { trustDomain = 'cluster.local', trustDomainAliases = [] }: MeshConfigJson,
+  clock: Clock,
+  log: Logger,
+): Promise<CertificateAuthority> {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const authority = await openCertificateAuthority({
+    folder: join(stateDir, 'ca'),
+    trustDomain,
+    trustDomainAliases,
+    signer: defaultSignerOptions,
+    tokenVerifiers: [],
+    clock,
+    log,
+  });
+  if (!authority.ok) throw new Error(authority.error);
+  return authority.value;
 }
 
 interface Parts {
   readonly mesh: Mesh;
+  readonly clock: Clock;
   readonly door: XdsDoor;
   readonly doors: DiscoveryDoors;
   readonly authority: CertificateAuthority;
@@ -109,7 +124,7 @@ interface Parts {
   readonly keySets: KeySetController;
 }
 
-function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
+function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -130,12 +145,11 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       onChange(objectsOf(mesh, kind));
       return mesh.engine.watch(objects.of(kind), () => onChange(objectsOf(mesh, kind)));
     },
-    warnings: (refs) => warningsOf(mesh, refs),
+    ...answers(mesh, clock),
     configure(meshConfig) {
       mesh.meshConfig.set(MESH_KEY, meshConfig);
       driver.poke();
     },
-    findings: () => findingsOf(mesh),
     setReplica(replica) {
       replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
       driver.poke();
@@ -166,6 +180,19 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       await heldBack[Symbol.asyncDispose]();
       authority[Symbol.dispose]();
     },
+  };
+}
+
+/** What is found out when somebody asks. */
+function answers(
+  mesh: Mesh,
+  clock: Clock,
+): Pick<ControlPlane, 'warnings' | 'findings' | 'mutualTls' | 'judgeToken'> {
+  return {
+    warnings: (refs) => warningsOf(mesh, refs),
+    findings: () => findingsOf(mesh),
+    mutualTls: () => mutualTlsOfWorkloads(mesh.graph.security),
+    judgeToken: (proxy, request) => judgeToken(mesh, clock, proxy, request),
   };
 }
 
