@@ -59,11 +59,12 @@ export function checkWasmModule(module: WasmModule, path: string, findings: Find
     ['pluginName', pluginName, MAX_NAME],
   ] as const;
   for (const [field, value, limit] of limits) {
-    if (value.length <= limit) continue;
+    const isEmpty = value === '' && module[field] !== undefined;
+    if (!isEmpty && value.length <= limit) continue;
     findings.add('LTN2034', `${path}.${field}`, {
       value: show(value),
-      problem: 'it is too long',
-      cure: `Use at most ${limit} characters.`,
+      problem: isEmpty ? 'it is empty' : 'it is too long',
+      cure: isEmpty ? 'Leave the field out.' : `Use at most ${limit} characters.`,
     });
   }
   checkEnvironment(module.vmConfig, `${path}.vmConfig`, findings);
