@@ -39,6 +39,26 @@ test('the system clock chains timers for delays that Node cannot hold, and dispo
   }
 });
 
+test('the system clock waits ten years, and ninety days, to the millisecond', () => {
+  const dayMs = 24 * 3_600_000;
+  const limitMs = 2 ** 31 - 1;
+  for (const days of [90, 3650]) {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      let isRun = false;
+      systemClock().schedule(days * dayMs, () => (isRun = true));
+      const parts = Math.floor((days * dayMs) / limitMs);
+      for (let part = 0; part < parts; part++) mock.timers.tick(limitMs);
+      mock.timers.tick(days * dayMs - parts * limitMs - 1);
+      deepStrictEqual(isRun, false);
+      mock.timers.tick(1);
+      deepStrictEqual(isRun, true);
+    } finally {
+      mock.timers.reset();
+    }
+  }
+});
+
 test('the system clock tells the time', () => {
   const clock = systemClock();
   const before = clock.monotonicMs();

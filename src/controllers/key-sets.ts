@@ -180,8 +180,8 @@ function discoveredUri(text: string): Result<string, string> {
   return typeof uri === 'string' ? ok(uri) : fail('the discovery document has no jwks_uri');
 }
 
-/** The document with nothing in it but its keys. */
-function keysOf(text: string): Result<string, string> {
+/** The document with nothing in it but its keys. Errors: a text for people. */
+export function keysOf(text: string): Result<string, string> {
   const keys = parseObject(text)?.['keys'];
   if (!Array.isArray(keys)) return fail('the answer is not a key set: it has no list "keys"');
   if (keys.length > MAX_KEYS) return fail(`the key set has more than ${MAX_KEYS} keys`);

@@ -32,29 +32,36 @@ export interface WorkloadSecret {
 }
 
 /** Asks the agent of a replica, `namespace/name-N`. */
-export async function fetchWorkloadSecret(mesh: MeshPlace, replica: string): Promise<WorkloadSecret> {
+export function fetchWorkloadSecret(mesh: MeshPlace, replica: string): Promise<WorkloadSecret> {
   // The address of a socket holds 107 bytes, and the agent uses a relative one.
   const path = join(mesh.scratch, `${replica.replaceAll('/', '-')}.sds`);
   symlinkSync(join(mesh.dir, '.lateen', 'run', replica, SOCKET), path);
+  return fetchSecretAt(path);
+}
+
+/** Asks the agent that works in a folder with a short path. */
+export function fetchAgentSecret(folder: string): Promise<WorkloadSecret> {
+  return fetchSecretAt(join(folder, SOCKET));
+}
+
+async function fetchSecretAt(path: string): Promise<WorkloadSecret> {
   const socket = connectSocket(path);
   await once(socket, 'connect');
   const session = connect('http://localhost', { createConnection: () => socket });
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': FETCH,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
-  const ask = (name: string): void => {
+  // A stream for each: on one, a renewed certificate could come before the roots that were asked for.
+  const ask = (name: string): Promise<Secret> => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': FETCH,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
     const request = create(DiscoveryRequestSchema, { typeUrl: TYPE_URL, resourceNames: [name] });
     stream.write(grpcFrame(toBinary(DiscoveryRequestSchema, request)));
+    return nextSecret(stream);
   };
   try {
-    ask('default');
-    const own = await nextSecret(stream);
-    ask('ROOTCA');
-    const roots = await nextSecret(stream);
-    return { ...certificateOf(own), roots: rootsOf(roots) };
+    return { ...certificateOf(await ask('default')), roots: rootsOf(await ask('ROOTCA')) };
   } finally {
     session.destroy();
   }
