@@ -67,4 +67,12 @@ export const MESH_TEXTS = {
     'proxies of service account {serviceAccount} may not have {refval}',
     'Put the Secret into the namespace {namespace} of the proxies and let the service account list Secrets there, or grant the reference by a ReferenceGrant.',
   ),
+  LTN5030: warning(
+    'clients reach {host} with tls mode {mode}, but {policy} lets in mutual TLS of the mesh only: their calls fail',
+    'Set tls mode ISTIO_MUTUAL, or leave tls out: mutual TLS is used where servers take it.',
+  ),
+  LTN5031: warning(
+    'clients reach {host} with tls mode {mode}, but {policy} turns mutual TLS off there: their calls fail',
+    'Leave tls out: mutual TLS is used where servers take it.',
+  ),
 } as const satisfies Record<string, DiagnosticEntry>;

@@ -59,12 +59,11 @@ export async function complete(
   names: MeshNames,
 ): Promise<readonly string[]> {
   const current = words.at(-1) ?? '';
-  const before = words.slice(0, -1);
+  const { command, before } = commandOf(program, words.slice(0, -1));
   const matching = (all: readonly string[]): readonly string[] =>
     all.filter((one) => one.startsWith(current));
-  const command = program.commands.find((one) => one.name() === before[0]);
-  if (before.length === 0) return matching(visibleCommands(program));
-  if (command === undefined || before.includes('--')) return [];
+  if (command.commands.length > 0) return before.length > 0 ? [] : matching(visibleCommands(command));
+  if (before.includes('--')) return [];
   const option = optionOf(command, before.at(-1) ?? '');
   if (option !== undefined && (option.required || option.optional)) {
     return matching(await optionValues(command.name(), option, names));
@@ -73,8 +72,17 @@ export async function complete(
   return matching(await argumentValues(program, command, before, names));
 }
 
-function visibleCommands(program: Command): readonly string[] {
-  return program.commands.map((command) => command.name()).filter((name) => !name.startsWith('__'));
+/** The command, or the command of a command, that the first words name, and the words behind its name. */
+function commandOf(
+  program: Command,
+  words: readonly string[],
+): { readonly command: Command; readonly before: readonly string[] } {
+  const next = program.commands.find((one) => one.name() === words[0]);
+  return next === undefined ? { command: program, before: words } : commandOf(next, words.slice(1));
+}
+
+function visibleCommands({ commands }: Command): readonly string[] {
+  return commands.map((command) => command.name()).filter((name) => !name.startsWith('__'));
 }
 
 function optionOf(command: Command, word: string): Option | undefined {
@@ -93,7 +101,7 @@ async function argumentValues(
   before: readonly string[],
   names: MeshNames,
 ): Promise<readonly string[]> {
-  const given = before.slice(1).filter((word) => !word.startsWith('-'));
+  const given = before.filter((word) => !word.startsWith('-'));
   if (command.name() === 'completion') return [...COMPLETION_SCRIPTS.keys()];
   if (command.name() === 'help') return visibleCommands(program);
   if (OF_WORKLOADS.includes(command.name())) return given.length === 0 ? names.workloads() : [];

@@ -58,6 +58,8 @@ const OBJECTS = {
 
 const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a misspelled command', ['aply'], /Did you mean apply\?/],
+  ['a misspelled command of a command', ['mtls', 'redyness'], /Did you mean readiness\?/],
+  ['a command of commands alone', ['mtls'], /readiness/],
   ['a misspelled option', ['get', 'vs', '--outptu', 'yaml'], /Did you mean --output\?/],
   ['a misspelled kind', ['get', 'virtualservce'], /did you mean VirtualService\?/],
   ['an unknown output', ['get', 'vs', '-o', 'xml'], /yaml, json, wide or name/],
@@ -346,6 +348,11 @@ const completions: readonly (readonly [readonly string[], readonly string[]])[] 
   [['exec', 'web', '--', 'cu'], []],
   [['apply', '-f', 's'], []],
   [['completion', 'z'], ['zsh']],
+  [['mtls', ''], ['readiness']],
+  [
+    ['mtls', 'readiness', '-'],
+    ['--dir', '--namespace', '--output'],
+  ],
   [['nosuch', ''], []],
 ];
 for (const [words, expected] of completions) {

@@ -11,6 +11,7 @@ import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addGet } from './get.ts';
 import { addLogs } from './logs.ts';
+import { addMtls } from './mtls.ts';
 import { addVersion } from './version.ts';
 import { addDemo } from './demo.ts';
 import { addDown } from './down.ts';
@@ -32,6 +33,7 @@ const COMMANDS = [
   addLogs,
   addExec,
   addEdges,
+  addMtls,
   addEvents,
   addApiResources,
   addCompletion,

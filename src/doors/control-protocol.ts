@@ -16,6 +16,7 @@ export const CONTROL_PATHS = {
   logs: '/v1/logs',
   exec: '/v1/exec',
   edges: '/v1/edges',
+  mtlsReadiness: '/v1/mtls/readiness',
   down: '/v1/down',
 } as const;
 
@@ -184,6 +185,44 @@ export interface EdgesAnswer {
   /** Over how long the rates are taken. */
   readonly windowMs: number;
 }
+
+/** A client that calls a workload in plain text, as the workload's proxies count it. */
+export interface PlaintextCaller {
+  /** Name of the workload, `unknown` for a client outside of the mesh. */
+  readonly source: string;
+  readonly namespace: string;
+  readonly protocol: 'http' | 'tcp';
+  /** Requests; for TCP connections. */
+  readonly requests: number;
+  /** RFC 3339; a look at the counters is every 15 s, and whenever somebody asks. */
+  readonly lastSeen: string;
+}
+
+/** Whether a workload may take mutual TLS only; the answer to `mtls readiness` has one for each. */
+export interface MutualTlsReadiness {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly sidecar: boolean;
+  readonly mode: MutualTlsModeText;
+  readonly ports: readonly { readonly port: number; readonly mode: MutualTlsModeText }[];
+  /** The PeerAuthentications that decide, the widest first. */
+  readonly policies: readonly ObjectRef[];
+  /** Of the last hour, the latest first. */
+  readonly plaintextCallers: readonly PlaintextCaller[];
+  /** Fields of DestinationRules by which clients call without the mesh's certificate. */
+  readonly plaintextRules: readonly (ObjectRef & {
+    readonly path: string;
+    readonly host: string;
+    readonly port: number;
+    readonly mode: string;
+  })[];
+  /** Somebody's calls would fail under STRICT. */
+  readonly wouldBreak: boolean;
+  /** Why, in words. */
+  readonly reasons: readonly string[];
+}
+
+export type MutualTlsModeText = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
 
 /** Body of every answer that is no success. */
 export interface ControlError {

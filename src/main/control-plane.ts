@@ -18,6 +18,7 @@ import { type CertificateAuthority, openCertificateAuthority } from '#ca/certifi
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import { mutualTlsOfWorkloads } from '#explain/mutual-tls-readiness.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type {
@@ -136,6 +137,7 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       driver.poke();
     },
     findings: () => findingsOf(mesh),
+    mutualTls: () => mutualTlsOfWorkloads(mesh.graph.security),
     setReplica(replica) {
       replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
       driver.poke();

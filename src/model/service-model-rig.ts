@@ -10,6 +10,7 @@ import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { ServicePortSpec, ServiceSpec } from '#api/service.ts';
 import { createEngine } from '#collections/engine.ts';
 import type { Engine, Fetch, SourceCollection } from '#collections/collection.ts';
+import { READ_NOW } from '#collections/read-now.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { LocalReplica } from './endpoint.ts';
 import { MESH_KEY } from './mesh-facts.ts';
@@ -186,11 +187,7 @@ export function proxy(name: string, overrides: Partial<Proxy> = {}): Proxy {
 }
 
 /** Reads finished collections as a derivation would. */
-export const READER: Fetch = {
-  get: (collection, key) => collection.get(key),
-  bucket: (index, bucket) => index.bucket(bucket),
-  all: (collection) => collection.all(),
-};
+export const READER: Fetch = READ_NOW;
 
 const KINDS = [
   'Service',

@@ -9,7 +9,10 @@ import {
   type DeleteRequest,
   type ExecEnvironment,
   type MeshStatus,
+  type MutualTlsReadiness,
 } from '#doors/control-protocol.ts';
+import type { WorkloadMutualTls } from '#explain/mutual-tls-readiness.ts';
+import type { AgentWatch } from './agent-watch.ts';
 import { captureEnvironment } from './app-environment.ts';
 import {
   type ControlCall,
@@ -20,6 +23,7 @@ import {
 import type { EdgeWatch } from './edge-watch.ts';
 import { streamLogs } from './log-handler.ts';
 import type { MeshEvents } from './mesh-events.ts';
+import { mutualTlsReport } from './mutual-tls-report.ts';
 import type { ObjectWriter } from './object-writer.ts';
 import type { Replica } from './replica.ts';
 import { findReplicas } from './replica-search.ts';
@@ -30,6 +34,8 @@ export interface ControlParts {
   readonly replicas: () => readonly Replica[];
   readonly events: MeshEvents;
   readonly edges: EdgeWatch;
+  readonly agents: AgentWatch;
+  readonly mutualTls: () => readonly WorkloadMutualTls[];
   readonly askDown: () => void;
   readonly clock: Clock;
   readonly httpProxyPort: number;
@@ -51,9 +57,15 @@ export function controlHandlers(parts: ControlParts): ControlHandlers {
     [`GET ${CONTROL_PATHS.logs}`, (call) => streamLogs(search(parts, call.query), call, parts.clock)],
     [`GET ${CONTROL_PATHS.exec}`, ({ query }) => execEnvironment(parts, query)],
     [`GET ${CONTROL_PATHS.edges}`, () => parts.edges.edges()],
+    [`GET ${CONTROL_PATHS.mtlsReadiness}`, () => mtlsReadiness(parts)],
     [`POST ${CONTROL_PATHS.down}`, () => askDown(parts)],
   ];
   return new Map(entries);
+}
+
+async function mtlsReadiness({ agents, mutualTls }: ControlParts): Promise<readonly MutualTlsReadiness[]> {
+  await agents.look();
+  return mutualTlsReport(mutualTls(), (workload) => agents.plainCallersOf(workload));
 }
 
 function askDown(parts: ControlParts): { readonly pid: number } {

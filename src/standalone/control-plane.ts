@@ -6,6 +6,7 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
+import type { WorkloadMutualTls } from '#explain/mutual-tls-readiness.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 
 /** How far one proxy is with one type of resource. */
@@ -54,6 +55,8 @@ export interface ControlPlane {
   warnings(refs: readonly ObjectRef[]): readonly Diagnostic[];
   /** What is wrong with objects as only the whole mesh shows it: as far as some proxy is concerned. */
   findings(): readonly Diagnostic[];
+  /** How workloads take mutual TLS, and which rules have clients call them without. */
+  mutualTls(): readonly WorkloadMutualTls[];
   /** Puts another mesh config in force. */
   configure(meshConfig: MeshConfig): void;
   setReplica(replica: LocalReplica): void;

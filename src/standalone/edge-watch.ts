@@ -2,17 +2,11 @@
  * Watches the traffic while somebody looks: asks each agent for its metrics every two seconds, keeps the increases of the
  * last ten. Nobody looking costs nothing. An edge stays in the table for a minute after its last request, so that it does not flicker.
  */
-import { get } from 'node:http';
 import type { Clock } from '#base/clock.ts';
 import type { EdgesAnswer } from '#doors/control-protocol.ts';
+import { scrapeAgent, type WatchedReplica } from './agent-scrape.ts';
 import { isEdgeSample, sumEdges } from './edge-table.ts';
 import { parseSamples, type Sample } from './prometheus-text.ts';
-
-/** What is asked: a replica and where its agent answers. */
-export interface WatchedReplica {
-  readonly subject: string;
-  readonly plan: { readonly addresses: { readonly proxy: string } };
-}
 
 interface Increase {
   readonly atMs: number;
@@ -22,10 +16,6 @@ interface Increase {
 const PERIOD_MS = 2000;
 const WINDOW_MS = 10_000;
 const NOBODY_LOOKS_MS = 15_000;
-const METRICS_PORT = 15020;
-const METRICS_PATH = '/stats/prometheus';
-const TIMEOUT_MS = 1500;
-const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_KNOWN = 2000;
 const KEEP_MS = 60_000;
 
@@ -87,7 +77,7 @@ export class EdgeWatch implements Disposable {
 
   /** What has been added since the last time; nothing the first time, which is where counting begins. */
   async #scrape(replica: WatchedReplica): Promise<readonly Sample[]> {
-    const text = await fetchMetrics(replica.plan.addresses.proxy).catch(() => '');
+    const text = await scrapeAgent(replica);
     if (text === '') return [];
     const before = this.#values.get(replica.subject);
     const values = new Map<string, number>();
@@ -114,30 +104,7 @@ export class EdgeWatch implements Disposable {
   }
 }
 
-function seriesOf({ name, labels }: Sample): string {
+/** Names a series, by its labels in the order in which they are printed. */
+export function seriesOf({ name, labels }: Sample): string {
   return JSON.stringify([name, ...[...labels].flat()]);
-}
-
-function fetchMetrics(host: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = {
-      host,
-      port: METRICS_PORT,
-      path: METRICS_PATH,
-      agent: false,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    };
-    const call = get(options, (answer) => {
-      const chunks: Buffer[] = [];
-      let sizeBytes = 0;
-      answer.on('data', (chunk: Buffer) => {
-        sizeBytes += chunk.length;
-        if (sizeBytes > MAX_BYTES) call.destroy(new Error('too much'));
-        else chunks.push(chunk);
-      });
-      answer.on('end', () => resolve(Buffer.concat(chunks).toString()));
-      answer.on('error', reject);
-    });
-    call.on('error', reject);
-  });
 }

@@ -12,6 +12,7 @@ import type { Diagnostic } from '#base/diagnostic.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Rng } from '#base/rng.ts';
 import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
+import { AgentWatch } from './agent-watch.ts';
 import { claimAddressBlock } from './address-block.ts';
 import { openControlDoor } from './control-door.ts';
 import type { ControlPlane, OpenControlPlane } from './control-plane.ts';
@@ -92,6 +93,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
   });
   scope.defer(() => supervisor.stop());
   const edges = scope.use(new EdgeWatch(() => supervisor.replicas, options.clock));
+  const agents = scope.use(new AgentWatch(() => supervisor.replicas, options.clock));
   const down = Promise.withResolvers<void>();
   const status = (): MeshStatus => meshStatus(options, controlPlane, supervisor, folder);
   const writer = new ObjectWriter({ dir: options.dir, folder, controlPlane, clock: options.clock });
@@ -101,6 +103,8 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     replicas: () => supervisor.replicas,
     events,
     edges,
+    agents,
+    mutualTls: () => controlPlane.mutualTls(),
     askDown: down.resolve,
     clock: options.clock,
     httpProxyPort: httpProxyPortOf(options.meshConfig.current),

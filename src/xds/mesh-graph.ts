@@ -21,7 +21,10 @@ import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#mode
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
-import { createRequestAuthenticationModel } from '#model/request-authentication.ts';
+import {
+  createRequestAuthenticationModel,
+  type RequestAuthenticationModel,
+} from '#model/request-authentication.ts';
 import { createRouteModel } from '#model/route-model.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
@@ -59,6 +62,7 @@ import {
   type SecretWish,
 } from './secrets/proxy-secrets.ts';
 import { createOutboundRoutes } from './routes/outbound-routes.ts';
+import { createTlsConflicts, type TlsConflictSources } from './tls/mutual-tls-conflicts.ts';
 
 /** Everything that comes from outside. */
 export interface MeshGraphSources {
@@ -84,6 +88,12 @@ export interface MeshGraphSources {
   readonly describesProxies?: boolean;
 }
 
+/** What questions about who may call whom are answered from, outside of what proxies are sent. */
+export interface SecurityModel extends TlsConflictSources {
+  readonly serviceModel: ServiceModel;
+  readonly requestAuthentication: RequestAuthenticationModel;
+}
+
 export interface MeshGraph {
   readonly serviceModel: ServiceModel;
   /** Keyed by proxy id. */
@@ -92,6 +102,7 @@ export interface MeshGraph {
   readonly wantedKeySets: WantedKeySets;
   /** What is wrong with objects among others, keyed `Kind/namespace/name`; only where something is. */
   readonly findings: Collection<readonly Diagnostic[]>;
+  readonly security: SecurityModel;
   /** Who wants secrets now. */
   readonly secretWishes: Collection<SecretWish>;
   /** Counts what was built and encoded. */
@@ -141,8 +152,10 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     patches: patches.of,
     ...extended,
   });
+  const security = securityOf(models);
   const parts = [routeModel, gateways, secrets].map(({ diagnostics }) => diagnostics);
-  const findings = createFindings(engine, [...parts, findingsBeside(engine, policies)]);
+  const conflicts = createTlsConflicts(engine, security);
+  const findings = createFindings(engine, [...parts, conflicts, findingsBeside(engine, policies)]);
   const { wantedKeySets } = models;
   return {
     serviceModel,
@@ -151,11 +164,18 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     findings,
     secretWishes: secrets.wishes,
     wantedKeySets,
+    security,
     idlePatches: () => idlePatches(patches.sets.all(), snapshots.all()),
   };
 }
 
 type Models = ReturnType<typeof createModels>;
+
+function securityOf({ serviceModel, scope, peerAuthentication, policies, facts }: Models): SecurityModel {
+  const { requestAuthentication } = policies;
+  const { destinationRules } = scope;
+  return { serviceModel, destinationRules, peerAuthentication, requestAuthentication, facts };
+}
 
 /** What proxies see, by feature. */
 function createScopes(engine: Engine, models: Models & ReturnType<typeof createListenerModels>) {

@@ -102,3 +102,124 @@ spec: {hosts: [a.test], http: [{delegate: {name: gone}}]}
     ['VirtualService/default/root: IST0101'],
   );
 });
+
+const SERVED = `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{name: http, port: 80}, {name: tcp, port: 90}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: shop, labels: {app: web, version: v1, security.istio.io/tlsMode: istio}}
+spec: {serviceAccountName: web, containers: []}
+status: {podIP: 10.0.0.9, podIPs: [{ip: 10.0.0.9}], phase: Running}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 8080}, {name: tcp, port: 9090}]
+endpoints: [{addresses: [10.0.0.9], targetRef: {kind: Pod, name: web-1, namespace: shop}}]
+`;
+
+function rule(name: string, host: string, spec: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ${name}, namespace: default}
+spec: {host: "${host}", ${spec}}
+`;
+}
+
+function peers(namespace: string, spec: string): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: ${namespace}}
+spec: ${spec}
+`;
+}
+
+const WEB = 'web.shop.svc.cluster.local';
+const TLS_CASES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+  [
+    'plain text to what takes mutual TLS only',
+    [rule('r', WEB, 'trafficPolicy: {tls: {mode: DISABLE}}'), peers('shop', '{mtls: {mode: STRICT}}')],
+    [
+      `r: LTN5030 spec.trafficPolicy.tls ${WEB}:80 DISABLE PeerAuthentication shop/default`,
+      `r: LTN5030 spec.trafficPolicy.tls ${WEB}:90 DISABLE PeerAuthentication shop/default`,
+    ],
+  ],
+  [
+    'mutual TLS to what takes none',
+    [rule('r', WEB, 'trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}'), peers('shop', '{mtls: {mode: DISABLE}}')],
+    [
+      `r: LTN5031 spec.trafficPolicy.tls ${WEB}:80 ISTIO_MUTUAL PeerAuthentication shop/default`,
+      `r: LTN5031 spec.trafficPolicy.tls ${WEB}:90 ISTIO_MUTUAL PeerAuthentication shop/default`,
+    ],
+  ],
+  [
+    'TLS of one port, and its port of the workload',
+    [
+      rule(
+        'r',
+        WEB,
+        'trafficPolicy: {portLevelSettings: [{port: {number: 80}, outlierDetection: {}}, {port: {number: 90}, tls: {mode: SIMPLE}}]}',
+      ),
+      peers(
+        'shop',
+        '{selector: {matchLabels: {app: web}}, portLevelMtls: {9090: {mode: STRICT}, 8080: {mode: DISABLE}}}',
+      ),
+    ],
+    [
+      `r: LTN5030 spec.trafficPolicy.portLevelSettings[1].tls ${WEB}:90 SIMPLE PeerAuthentication shop/default`,
+    ],
+  ],
+  [
+    'TLS of a subset that has the workload, not of one that has not',
+    [
+      rule(
+        'r',
+        WEB,
+        'subsets: [{name: v2, labels: {version: v2}, trafficPolicy: {tls: {mode: DISABLE}}}, ' +
+          '{name: v1, labels: {version: v1}, trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}}]',
+      ),
+      peers('shop', '{mtls: {mode: STRICT}}'),
+    ],
+    [
+      `r: LTN5030 spec.subsets[1].trafficPolicy.portLevelSettings[0].tls ${WEB}:80 DISABLE PeerAuthentication shop/default`,
+    ],
+  ],
+  [
+    'a wildcard of the namespace, unless a rule for the host overrules it',
+    [
+      rule('wide', '*.shop.svc.cluster.local', 'trafficPolicy: {tls: {mode: DISABLE}}'),
+      rule('r', WEB, 'trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}'),
+      peers('shop', '{mtls: {mode: STRICT}}'),
+    ],
+    [],
+  ],
+  [
+    'a wildcard of the mesh, against the mode of the mesh',
+    [
+      rule('wide', '*.local', 'trafficPolicy: {tls: {mode: DISABLE}}'),
+      peers('istio-system', '{mtls: {mode: STRICT}}'),
+    ],
+    ['wide: LTN5030 spec.trafficPolicy.tls *.local DISABLE PeerAuthentication istio-system/default'],
+  ],
+  ['nothing where both may be', [rule('r', WEB, 'trafficPolicy: {tls: {mode: DISABLE}}')], []],
+];
+for (const [what, texts, expected] of TLS_CASES) {
+  test(`DestinationRules and PeerAuthentications that contradict each other: ${what}`, () => {
+    const mesh = meshFixture();
+    for (const text of [SERVED, ...texts]) mesh.apply(text);
+    deepStrictEqual(
+      found(mesh).map((line) => line.replace('DestinationRule/default/', '')),
+      expected,
+    );
+    mesh.remove({ kind: 'PeerAuthentication', namespace: 'shop', name: 'default' });
+    mesh.remove({ kind: 'PeerAuthentication', namespace: 'istio-system', name: 'default' });
+    deepStrictEqual(found(mesh), []);
+  });
+}
