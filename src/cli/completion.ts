@@ -91,6 +91,7 @@ function optionOf(command: Command, word: string): Option | undefined {
 
 async function optionValues(command: string, option: Option, names: MeshNames): Promise<readonly string[]> {
   if (option.long === '--output') return OUTPUTS.get(command) ?? ['json'];
+  if (option.long === '--for' || option.long === '--from') return names.workloads();
   if (option.long === '--container') return ['app', 'istio-proxy'];
   return option.long === '--namespace' ? names.namespaces() : [];
 }

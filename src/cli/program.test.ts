@@ -69,6 +69,8 @@ const mistakes: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a bad duration', ['delete', 'vs', 'a', '--timeout', 'soon'], /soon is not a duration/],
   ['a bad port', ['demo', '--port', '99999'], /not a port/],
   ['a shell without completion', ['completion', 'tcsh'], /bash, zsh, fish/],
+  ['a token for nobody', ['jwt', 'check', 'x.y.z'], /--for/],
+  ['an empty token', ['jwt', 'check', '-', '--for', 'web'], /the token is empty/],
   ['an exec without a command', ['exec', 'web'], /missing required argument/],
 ];
 for (const [name, argv, expected] of mistakes) {
@@ -349,6 +351,7 @@ const completions: readonly (readonly [readonly string[], readonly string[]])[] 
   [['apply', '-f', 's'], []],
   [['completion', 'z'], ['zsh']],
   [['mtls', ''], ['readiness']],
+  [['jwt', 'check', '-', '--for', 'w'], ['web']],
   [
     ['mtls', 'readiness', '-'],
     ['--dir', '--namespace', '--output'],

@@ -10,6 +10,7 @@ import { addEdit } from './edit.ts';
 import { addEvents } from './events.ts';
 import { addExec } from './exec.ts';
 import { addGet } from './get.ts';
+import { addJwt } from './jwt.ts';
 import { addLogs } from './logs.ts';
 import { addMtls } from './mtls.ts';
 import { addVersion } from './version.ts';
@@ -34,6 +35,7 @@ const COMMANDS = [
   addExec,
   addEdges,
   addMtls,
+  addJwt,
   addEvents,
   addApiResources,
   addCompletion,

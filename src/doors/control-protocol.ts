@@ -17,6 +17,7 @@ export const CONTROL_PATHS = {
   exec: '/v1/exec',
   edges: '/v1/edges',
   mtlsReadiness: '/v1/mtls/readiness',
+  jwtCheck: '/v1/jwt/check',
   down: '/v1/down',
 } as const;
 
@@ -223,6 +224,43 @@ export interface MutualTlsReadiness {
 }
 
 export type MutualTlsModeText = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
+
+/** Body of `jwt check`. */
+export interface JwtCheckRequest {
+  readonly token: string;
+  /** Workload that is called, as `logs` takes it; '' in `namespace` for any. */
+  readonly workload: string;
+  readonly namespace: string;
+  /** Workload that calls, or a SPIFFE id; '' for a caller of whom nothing is known. */
+  readonly from: string;
+  readonly method: string;
+  readonly path: string;
+  /** Host header; '' for the workload's name. */
+  readonly host: string;
+  /** 0 for the first port. */
+  readonly port: number;
+}
+
+/** Answer of `jwt check`. */
+export interface JwtCheckAnswer {
+  readonly verdict: 'allowed' | 'denied';
+  /** 401 for a token that does not verify, 403 for one that may not; 200 stands for the application's own. */
+  readonly status: 200 | 401 | 403;
+  /** False where nobody looks at the token. */
+  readonly verified: boolean;
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: readonly string[];
+  /** The key that made the signature; null when the token was not verified. */
+  readonly key: { readonly kid: string; readonly alg: string; readonly kty: string } | null;
+  /** RFC 3339; '' for a token that does not end, or that cannot be read. */
+  readonly expiry: string;
+  readonly reason: string;
+  /** The object and field that decided; null where the lack of one did. */
+  readonly policy: (ObjectRef & { readonly path: string }) | null;
+  /** False where something on the way is not known, such as the word of an external authorizer. */
+  readonly certain: boolean;
+}
 
 /** Body of every answer that is no success. */
 export interface ControlError {

@@ -10,7 +10,7 @@ import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { referenceWarnings } from '#api/reference-check.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
-import { systemClock } from '#base/clock.ts';
+import { type Clock, systemClock } from '#base/clock.ts';
 import { createLogger, LogLevels } from '#base/logger.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
@@ -33,6 +33,7 @@ import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
 import { createMeshMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
+import { judgeToken } from './token-judge.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
@@ -98,11 +99,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     hasDebugPages: true,
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, door, doors, authority: authority.value, heldBack, keySets });
+  return controlPlane({ mesh, clock, door, doors, authority: authority.value, heldBack, keySets });
 }
 
 interface Parts {
   readonly mesh: Mesh;
+  readonly clock: Clock;
   readonly door: XdsDoor;
   readonly doors: DiscoveryDoors;
   readonly authority: CertificateAuthority;
@@ -110,7 +112,7 @@ interface Parts {
   readonly keySets: KeySetController;
 }
 
-function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
+function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -131,13 +133,11 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       onChange(objectsOf(mesh, kind));
       return mesh.engine.watch(objects.of(kind), () => onChange(objectsOf(mesh, kind)));
     },
-    warnings: (refs) => warningsOf(mesh, refs),
+    ...answers(mesh, clock),
     configure(meshConfig) {
       mesh.meshConfig.set(MESH_KEY, meshConfig);
       driver.poke();
     },
-    findings: () => findingsOf(mesh),
-    mutualTls: () => mutualTlsOfWorkloads(mesh.graph.security),
     setReplica(replica) {
       replicas.set(replicaKey(replica.namespace, replica.workload, replica.replica), replica);
       driver.poke();
@@ -168,6 +168,19 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
       await heldBack[Symbol.asyncDispose]();
       authority[Symbol.dispose]();
     },
+  };
+}
+
+/** What is found out when somebody asks. */
+function answers(
+  mesh: Mesh,
+  clock: Clock,
+): Pick<ControlPlane, 'warnings' | 'findings' | 'mutualTls' | 'judgeToken'> {
+  return {
+    warnings: (refs) => warningsOf(mesh, refs),
+    findings: () => findingsOf(mesh),
+    mutualTls: () => mutualTlsOfWorkloads(mesh.graph.security),
+    judgeToken: (proxy, request) => judgeToken(mesh, clock, proxy, request),
   };
 }
 

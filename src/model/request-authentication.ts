@@ -24,6 +24,8 @@ export interface TokenRule {
 export interface RequestAuthentication {
   /** Sorted by issuer; rules of one issuer in the order of their objects' age. */
   readonly rules: readonly TokenRule[];
+  /** Where each rule stands, in step with `rules`. */
+  readonly ruleCauses: readonly Cause[];
   readonly causes: readonly Cause[];
   readonly findings: readonly Diagnostic[];
 }
@@ -59,16 +61,20 @@ export function requestAuthenticationFor(
   );
   const findings: Diagnostic[] = [];
   const rules = objects.flatMap((object) =>
-    (object.spec.jwtRules ?? []).map((rule, at): TokenRule => {
+    (object.spec.jwtRules ?? []).map((rule, at): readonly [TokenRule, Cause] => {
+      const { kind, namespace, name } = object;
+      const cause = { kind, namespace, name, path: `spec.jwtRules[${at}]` };
       const { jwks = '', jwksUri, timeout: _timeout, ...rest } = rule;
-      if (jwks !== '') return { rule: rest, keys: jwks };
+      if (jwks !== '') return [{ rule: rest, keys: jwks }, cause];
       const state = fetch.get(model.keySets, keySetKey(rule));
       if (state !== undefined && state.fault !== '') findings.push(faultOf(object, at, jwksUri, state));
-      return { rule: rest, keys: state?.keys ?? '' };
+      return [{ rule: rest, keys: state?.keys ?? '' }, cause];
     }),
   );
+  rules.sort(([a], [b]) => compareBytes(a.rule.issuer ?? '', b.rule.issuer ?? ''));
   return {
-    rules: rules.sort((a, b) => compareBytes(a.rule.issuer ?? '', b.rule.issuer ?? '')),
+    rules: rules.map(([rule]) => rule),
+    ruleCauses: rules.map(([, cause]) => cause),
     causes: objects.map(({ kind, namespace, name }) => ({ kind, namespace, name, path: 'spec' })),
     findings,
   };

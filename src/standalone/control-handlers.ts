@@ -27,6 +27,7 @@ import { mutualTlsReport } from './mutual-tls-report.ts';
 import type { ObjectWriter } from './object-writer.ts';
 import type { Replica } from './replica.ts';
 import { findReplicas } from './replica-search.ts';
+import { checkJwt, readJwtCheck, type TokenHandlerParts } from './token-handler.ts';
 
 export interface ControlParts {
   readonly status: () => MeshStatus;
@@ -36,6 +37,8 @@ export interface ControlParts {
   readonly edges: EdgeWatch;
   readonly agents: AgentWatch;
   readonly mutualTls: () => readonly WorkloadMutualTls[];
+  readonly judgeToken: TokenHandlerParts['judgeToken'];
+  readonly gateways: TokenHandlerParts['gateways'];
   readonly askDown: () => void;
   readonly clock: Clock;
   readonly httpProxyPort: number;
@@ -58,6 +61,7 @@ export function controlHandlers(parts: ControlParts): ControlHandlers {
     [`GET ${CONTROL_PATHS.exec}`, ({ query }) => execEnvironment(parts, query)],
     [`GET ${CONTROL_PATHS.edges}`, () => parts.edges.edges()],
     [`GET ${CONTROL_PATHS.mtlsReadiness}`, () => mtlsReadiness(parts)],
+    [`POST ${CONTROL_PATHS.jwtCheck}`, ({ body }) => checkJwt(parts, readJwtCheck(record(body)))],
     [`POST ${CONTROL_PATHS.down}`, () => askDown(parts)],
   ];
   return new Map(entries);

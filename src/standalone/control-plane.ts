@@ -7,6 +7,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
 import type { WorkloadMutualTls } from '#explain/mutual-tls-readiness.ts';
+import type { TokenRequest, TokenVerdict } from '#explain/token-verdict.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 
 /** How far one proxy is with one type of resource. */
@@ -22,6 +23,9 @@ export interface ProxySync {
   readonly lds: SyncState;
   readonly rds: SyncState;
 }
+
+/** Which proxy: its namespace, and its pod-like name. */
+export type ProxyName = Pick<ProxySync, 'namespace' | 'name'>;
 
 /** An object that Envoy refused, kept out of the mesh until it changes (law 9). */
 export interface HeldBackObject extends ObjectRef {
@@ -57,6 +61,8 @@ export interface ControlPlane {
   findings(): readonly Diagnostic[];
   /** How workloads take mutual TLS, and which rules have clients call them without. */
   mutualTls(): readonly WorkloadMutualTls[];
+  /** What becomes of a request with a token at a proxy (`namespace`, `name-N`); undefined when it is not connected. */
+  judgeToken(proxy: ProxyName, request: TokenRequest): Promise<TokenVerdict | undefined>;
   /** Puts another mesh config in force. */
   configure(meshConfig: MeshConfig): void;
   setReplica(replica: LocalReplica): void;

@@ -105,6 +105,8 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     edges,
     agents,
     mutualTls: () => controlPlane.mutualTls(),
+    judgeToken: (proxy, request) => controlPlane.judgeToken(proxy, request),
+    gateways: () => controlPlane.objects('Gateway'),
     askDown: down.resolve,
     clock: options.clock,
     httpProxyPort: httpProxyPortOf(options.meshConfig.current),

@@ -3,6 +3,7 @@ import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { schemaProblems } from './cli-schema-check.ts';
 import { openStandaloneRig, type RunningCommand, until } from './standalone-rig.ts';
 
@@ -169,6 +170,37 @@ test('a folder is found by --dir and LATEEN_DIR, another one is not', async () =
     [other.exitCode, other.stderr],
     [1, `error: no mesh is running from ${rig.top}; start one with: lateen up ${rig.top}\n`],
   );
+});
+
+test('jwt check tells what becomes of a token, and leaves no trace of it', async () => {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k1' }] });
+  const spec = { selector: { matchLabels: { app: 'web' } }, jwtRules: [{ issuer: 'https://me', jwks }] };
+  const metadata = { name: 'tokens' };
+  const object = { apiVersion: 'security.istio.io/v1', kind: 'RequestAuthentication', metadata, spec };
+  strictEqual((await rig.run(['apply', '--wait', '-f', '-'], JSON.stringify(object))).exitCode, 0);
+  const token = await new SignJWT({})
+    .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
+    .setIssuer('https://me')
+    .sign(privateKey);
+  const check = ['jwt', 'check', '-', '--for', 'web'];
+  const good = await rig.run([...check, '--from', 'caller', '-o', 'json'], `Bearer ${token}\n`);
+  const answer = JSON.parse(good.stdout);
+  deepStrictEqual(schemaProblems('jwt-check', answer), []);
+  deepStrictEqual(
+    [answer.verdict, answer.verified, answer.key.kid, answer.policy.name],
+    ['allowed', true, 'k1', 'tokens'],
+  );
+  const bad = await rig.run(check, `${token.slice(0, -8)}AAAAAAAA`);
+  match(
+    bad.stdout,
+    /^verdict +denied, 401\nreason +the signature is not by any key of the issuer with the id k1\n/,
+  );
+  match((await rig.run([...check.slice(0, 4), 'nobody'], token)).stderr, /no workload nobody/);
+  const [, , signature = ''] = token.split('.');
+  const written = [up.output(), readFileSync(join(rig.dir, '.lateen/logs/control-plane.log'), 'utf8')];
+  ok(written.every((text) => !text.includes(signature)));
+  strictEqual((await rig.run(['delete', 'requestauthentication', 'tokens', '--wait'])).exitCode, 0);
 });
 
 test('a crash is told by events', async () => {
