@@ -116,6 +116,7 @@ test('the answer names key, times and the object that decides', async () => {
   const tokenOf = (what: string): string => table.find((one) => one.what === what)?.token ?? '';
   const { expiry, reason, ...allowed } = await judge(fixture, proxy, tokenOf('with a claim as text'));
   match(expiry, /^20\d\d-.*Z$/);
+  match(reason, /^the token is good/);
   deepStrictEqual(allowed, {
     verdict: 'allowed',
     status: 200,
