@@ -44,16 +44,30 @@ export interface DebugSource {
   registryz(): unknown;
   /** All endpoints by service. */
   endpointz(): unknown;
-  /** What a proxy should hold, as Envoy's admin API prints it (or a promise of it); undefined when it is not connected here. */
-  configDump(proxyId: string): unknown;
+  /** What a proxy should hold, as Envoy's admin API prints it (or a promise of it); undefined when no such proxy is connected here. */
+  configDump(wanted: WantedDump): unknown;
   /** Pages of other parts. */
   readonly more?: readonly DebugPage[];
+}
+
+/** What is dumped of a proxy: all, or its endpoints, name table, extension configurations. */
+export type DumpPart = 'all' | 'endpoints' | 'nameTable' | 'extensions';
+
+/** What is to be dumped. */
+export interface WantedDump {
+  /** `name.namespace`. */
+  readonly proxyId: string;
+  /** The namespace that the proxy must be of; undefined for any. */
+  readonly namespace: string | undefined;
+  readonly part: DumpPart;
 }
 
 export interface DebugPage {
   /** Path below /debug/. */
   readonly name: string;
   readonly help: string;
+  /** Whoever may see one namespace only may read it, about that namespace. Default: false. */
+  readonly isByNamespace?: boolean;
   read(request: DoorRequest): DoorAnswer | Promise<DoorAnswer>;
 }
 
@@ -66,17 +80,20 @@ export function debugRoutes(source: DebugSource): readonly Route[] {
     page('configz', 'Objects of the mesh', () => source.configz()),
     page('registryz', 'Services of the mesh', () => source.registryz()),
     page('endpointz', 'Endpoints of the mesh', () => source.endpointz()),
+    dump(source, 'config_dump', 'all', 'What the proxy named by ?proxyID= should hold'),
+    dump(source, 'edsz', 'endpoints', 'The endpoints of the proxy named by ?proxyID='),
+    dump(source, 'ndsz', 'nameTable', 'The name table of the proxy named by ?proxyID='),
+    // As in Istio, extensions are not shown to those who see one namespace only.
     {
-      name: 'config_dump',
-      help: 'What the proxy named by ?proxyID= should hold, in the form of the Envoy admin API',
-      read: (request) => dumpConfig(source, request.query.get('proxyID')),
+      ...dump(source, 'ecdsz', 'extensions', 'The extensions of the proxy named by ?proxyID='),
+      isByNamespace: false,
     },
     ...(source.more ?? []),
   ];
   const routes = pages.map(
-    ({ name, read }): Route => ({
+    ({ name, read, isByNamespace = false }): Route => ({
       path: `/debug/${name}`,
-      access: 'guarded',
+      access: isByNamespace ? 'by-namespace' : 'guarded',
       answer: (request) => read(request),
     }),
   );
@@ -98,12 +115,23 @@ function clients(connections: readonly DebugConnection[], isFull: boolean): unkn
   return { totalClients: connections.length, clients: shown };
 }
 
-async function dumpConfig(source: DebugSource, proxyId: string | null): Promise<DoorAnswer> {
+function dump(source: DebugSource, name: string, part: DumpPart, what: string): DebugPage {
+  const help = `${what}, in the form of the Envoy admin API`;
+  return { name, help, isByNamespace: true, read: (request) => dumpConfig(source, part, request) };
+}
+
+async function dumpConfig(
+  source: DebugSource,
+  part: DumpPart,
+  { query, namespace }: DoorRequest,
+): Promise<DoorAnswer> {
+  const proxyId = query.get('proxyID');
   if (proxyId === null || proxyId === '') {
     return textAnswer(400, 'You must provide a proxyID in the query string\n');
   }
-  const dump = await source.configDump(proxyId);
-  if (dump !== undefined) return jsonAnswer(dump);
+  // A proxy of another namespace is answered for as one that is not there.
+  const dumped = await source.configDump({ proxyId, namespace, part });
+  if (dumped !== undefined) return jsonAnswer(dumped);
   return textAnswer(
     404,
     'Proxy not connected to this Pilot instance. It may be connected to another instance.\n',

@@ -6,7 +6,8 @@ import { after, before, test } from 'node:test';
 import { silentLogger } from '#base/logger.ts';
 import { debugRoutes, type DebugSource } from './debug.ts';
 import { Readiness, readyRoute } from './health.ts';
-import { type DoorCaller, HttpDoor, loopbackKeeper, textAnswer } from './http-server.ts';
+import { debugKeeper } from './debug-access.ts';
+import { type DoorAnswer, type DoorCaller, HttpDoor, textAnswer } from './http-server.ts';
 
 const readiness = new Readiness();
 let isReady = false;
@@ -19,13 +20,33 @@ const source: DebugSource = {
   configz: () => [{ kind: 'Gateway' }],
   registryz: () => [],
   endpointz: () => [],
-  configDump: async (proxyId) => (proxyId === 'a.b' ? { configs: [] } : undefined),
-  more: [{ name: 'extra', help: 'More.', read: () => textAnswer(200, 'extra\n') }],
+  configDump: async ({ proxyId, namespace = 'b' }) =>
+    proxyId === 'a.b' && namespace === 'b' ? { configs: [] } : undefined,
+  more: [
+    { name: 'extra', help: 'More.', read: () => textAnswer(200, 'extra\n') },
+    { name: 'slow', help: 'Later.', read: () => slow.promise },
+  ],
 };
 
+/** Identities by what they show. */
+const IDENTITIES: ReadonlyMap<string, string> = new Map([
+  ['Bearer system', 'istio-system'],
+  ['Bearer b', 'b'],
+  ['Bearer c', 'c'],
+  ['Bearer friend', 'friends'],
+]);
+const keeper = debugKeeper({
+  identify: async (authorization) => IDENTITIES.get(authorization),
+  systemNamespace: () => 'istio-system',
+  allowedNamespaces: ['friends'],
+  isByNamespace: true,
+});
+
 const failures: string[] = [];
+/** Answers of /debug/slow wait for this. */
+const slow = Promise.withResolvers<DoorAnswer>();
 const door = new HttpDoor({
-  keeper: loopbackKeeper(),
+  keeper,
   log: { ...silentLogger(), error: (_message, fields) => failures.push(String(fields?.['path'])) },
   routes: [
     readyRoute(readiness),
@@ -47,9 +68,21 @@ before(async () => {
 
 after(() => door[Symbol.asyncDispose]());
 
-function ask(path: string, options: { method?: string; host?: string } = {}): Promise<[number, string]> {
+interface AskOptions {
+  readonly method?: string;
+  readonly host?: string;
+  readonly authorization?: string;
+}
+
+function ask(path: string, options: AskOptions = {}): Promise<[number, string]> {
   return new Promise((resolve, reject) => {
-    const headers = options.host === undefined ? {} : { headers: { host: options.host } };
+    const { host, authorization } = options;
+    const headers = {
+      headers: {
+        ...(host === undefined ? {} : { host }),
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+    };
     const target = { host: '127.0.0.1', port, path, method: options.method ?? 'GET', agent: false };
     const call = request({ ...target, ...headers }, (response) => {
       let body = '';
@@ -78,7 +111,7 @@ const CASES: readonly (readonly [string, Parameters<typeof ask>, readonly [numbe
   [
     'but not by a name that somebody else points here',
     ['/debug/syncz', { host: 'evil.example' }],
-    [403, 'not for you\n'],
+    [401, 'not for you\n'],
   ],
   ['which open routes do not mind', ['/ready', { host: 'evil.example' }], [503, 'not ready: config\n']],
   ['a dump needs a proxy', ['/debug/config_dump'], [400, 'You must provide a proxyID in the query string\n']],
@@ -111,10 +144,14 @@ test('connections are counted, and named in full only where asked', async () => 
 
 test('the index lists every page', async () => {
   const [, text] = await ask('/debug');
-  assert.equal(text.split('\n').filter((line) => line.startsWith('/debug/')).length, 8);
+  assert.equal(text.split('\n').filter((line) => line.startsWith('/debug/')).length, 12);
 });
 
 test('failed pages are logged', () => assert.deepStrictEqual([...new Set(failures)], ['/broken']));
+
+test('T26: headers without end are refused', async () => {
+  assert.equal((await ask('/ready', { authorization: `Bearer ${'x'.repeat(20_000)}` }))[0], 431);
+});
 
 test('garbage is answered with 400, and the door stays open', async () => {
   const text = await new Promise<string>((resolve, reject) => {
@@ -128,11 +165,55 @@ test('garbage is answered with 400, and the door stays open', async () => {
   assert.equal((await ask('/ready'))[0], 503);
 });
 
-test('addresses of this machine and of others', () => {
-  const keeper = loopbackKeeper();
-  const from = (remoteAddress: string, host = 'localhost') => {
+/** A name that is none of this machine's: the caller counts as one from elsewhere. */
+const ELSEWHERE = { host: 'istiod.istio-system.svc' };
+const NOBODY: readonly [number, string] = [401, 'not for you\n'];
+const OTHER: readonly [number, string] = [403, 'not for you\n'];
+const DUMP: readonly [number, string] = [200, '{\n  "configs": []\n}\n'];
+const GONE: readonly [number, string] = [
+  404,
+  'Proxy not connected to this Pilot instance. It may be connected to another instance.\n',
+];
+const ACCESS: readonly (readonly [string, string, string, readonly [number, string]])[] = [
+  ['nobody', '', '/debug/syncz', NOBODY],
+  ['nobody', '', '/debug/config_dump?proxyID=a.b', NOBODY],
+  ['nobody', '', '/debug', NOBODY],
+  ['a forged identity', 'Bearer x', '/debug/config_dump?proxyID=a.b', NOBODY],
+  ['the system namespace', 'Bearer system', '/debug/syncz', [200, '[]\n']],
+  ['the system namespace', 'Bearer system', '/debug/config_dump?proxyID=a.b', DUMP],
+  ['an allowed namespace', 'Bearer friend', '/debug/syncz', [200, '[]\n']],
+  ['another namespace', 'Bearer b', '/debug/syncz', OTHER],
+  ['another namespace', 'Bearer b', '/debug/registryz', OTHER],
+  ['another namespace', 'Bearer b', '/debug/ecdsz?proxyID=a.b', OTHER],
+  ['another namespace', 'Bearer b', '/debug/extra', OTHER],
+  ['the namespace of the proxy', 'Bearer b', '/debug/config_dump?proxyID=a.b', DUMP],
+  ['the namespace of the proxy', 'Bearer b', '/debug/edsz?proxyID=a.b', DUMP],
+  ['the namespace of the proxy', 'Bearer b', '/debug/ndsz?proxyID=a.b', DUMP],
+  ['the namespace of another proxy', 'Bearer c', '/debug/config_dump?proxyID=a.b', GONE],
+  ['the namespace of another proxy', 'Bearer c', '/debug/edsz?proxyID=a.b', GONE],
+];
+for (const [who, authorization, path, answer] of ACCESS) {
+  test(`T29: ${who} is answered ${answer[0]} to ${path}`, async () => {
+    const shown = authorization === '' ? ELSEWHERE : { ...ELSEWHERE, authorization };
+    assert.deepStrictEqual(await ask(path, shown), answer);
+  });
+}
+
+test('only so many debug pages are under way at a time; open ones do not wait for them', async () => {
+  const many = Array.from({ length: 20 }, () => ask('/debug/slow'));
+  const refused = await Promise.race(many);
+  assert.deepStrictEqual(refused, [503, 'too many requests at a time\n']);
+  assert.equal((await ask('/ready'))[0], 503);
+  slow.resolve(textAnswer(200, 'late\n'));
+  const answers = await Promise.all(many);
+  assert.equal(answers.filter(([status]) => status === 200).length, 16);
+  assert.equal((await ask('/debug/syncz'))[0], 200);
+});
+
+test('addresses of this machine and of others', async () => {
+  const from = async (remoteAddress: string, host = 'localhost'): Promise<boolean> => {
     const caller: DoorCaller = { remoteAddress, host, authorization: '' };
-    return keeper.mayPass({ path: '/debug', query: new URLSearchParams(), caller });
+    return (await keeper.admit(caller)).kind === 'all';
   };
   const addresses = [
     '127.0.0.1',
@@ -144,12 +225,18 @@ test('addresses of this machine and of others', () => {
     '127.0.0.1.evil',
     '',
   ];
+  assert.deepStrictEqual(await Promise.all(addresses.map((address) => from(address))), [
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
   assert.deepStrictEqual(
-    addresses.map((address) => from(address)),
-    [true, true, true, true, false, false, false, false],
-  );
-  assert.deepStrictEqual(
-    ['[::1]', '127.0.0.1', 'localhost.evil', ''].map((host) => from('::1', host)),
+    await Promise.all(['[::1]', '127.0.0.1', 'localhost.evil', ''].map((host) => from('::1', host))),
     [true, true, false, false],
   );
 });

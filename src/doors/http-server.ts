@@ -1,6 +1,7 @@
 /**
  * The plain HTTP server under health, metrics and debug pages: a table of routes, and bounds on everything that a client may
- * take. Reads only: GET and HEAD, bodies are not read. Routes that are not for everybody ask a DoorKeeper first.
+ * take. Reads only: GET and HEAD, bodies are not read. Routes that are not for everybody ask a DoorKeeper first, and only
+ * so many of them are answered at a time.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +12,8 @@ export interface DoorRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly caller: DoorCaller;
+  /** The namespace that the answer may be about; undefined for all. */
+  readonly namespace: string | undefined;
 }
 
 /** Who asks, as far as a plain connection tells. */
@@ -28,16 +31,22 @@ export interface DoorAnswer {
   readonly body: string;
 }
 
+/** What a caller may see of what is not for everybody: all, what is about one namespace, nothing. */
+export type DoorPass =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'namespace'; readonly namespace: string }
+  | { readonly kind: 'refused'; readonly status: 401 | 403 };
+
 /** Decides who may see what is not for everybody. */
 export interface DoorKeeper {
-  mayPass(request: DoorRequest): boolean | Promise<boolean>;
+  admit(caller: DoorCaller): DoorPass | Promise<DoorPass>;
 }
 
 export interface Route {
   /** Exact path. */
   readonly path: string;
-  /** `guarded` routes ask the DoorKeeper. */
-  readonly access: 'open' | 'guarded';
+  /** Others than `open` ask the DoorKeeper; `by-namespace` ones answer those too who may see one namespace only. */
+  readonly access: 'open' | 'guarded' | 'by-namespace';
   answer(request: DoorRequest): DoorAnswer | Promise<DoorAnswer>;
 }
 
@@ -50,6 +59,10 @@ export interface HttpDoorOptions {
 }
 
 const MAX_CONNECTIONS = 256;
+/** Answers to guarded requests that may be under way at a time: they are large, and their callers may cost a look at credentials. */
+const MAX_GUARDED = 16;
+/** Whoever has not read an answer by then is cut off. */
+const ANSWER_LIMIT_MS = 60_000;
 const LIMITS = {
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
@@ -71,6 +84,7 @@ export class HttpDoor implements AsyncDisposable {
   readonly #server: Server;
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #options: HttpDoorOptions;
+  #guarded = 0;
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
@@ -101,7 +115,7 @@ export class HttpDoor implements AsyncDisposable {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let answer: DoorAnswer;
     try {
-      answer = await this.#answer(request);
+      answer = await this.#answer(request, response);
     } catch (error) {
       this.#options.log.error('an HTTP request failed', { path: request.url ?? '', error });
       answer = textAnswer(500, 'internal error\n');
@@ -117,30 +131,32 @@ export class HttpDoor implements AsyncDisposable {
     response.end(request.method === 'HEAD' ? undefined : body);
   }
 
-  async #answer(request: IncomingMessage): Promise<DoorAnswer> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<DoorAnswer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return textAnswer(405, 'method not allowed\n');
     const target = URL.parse(request.url ?? '/', 'http://door');
     if (target === null) return textAnswer(400, 'bad request\n');
     const route = this.#routes.get(target.pathname);
     if (route === undefined) return textAnswer(404, 'not found\n');
-    const asked: DoorRequest = {
-      path: target.pathname,
-      query: target.searchParams,
-      caller: callerOf(request),
-    };
-    if (route.access === 'guarded' && !(await this.#options.keeper.mayPass(asked))) {
-      return textAnswer(403, 'not for you\n');
-    }
-    return route.answer(asked);
+    const asked = { path: target.pathname, query: target.searchParams, caller: callerOf(request) };
+    if (route.access === 'open') return route.answer({ ...asked, namespace: undefined });
+    if (this.#guarded >= MAX_GUARDED) return textAnswer(503, 'too many requests at a time\n');
+    this.#count(response);
+    const pass = await this.#options.keeper.admit(asked.caller);
+    if (pass.kind === 'refused') return textAnswer(pass.status, 'not for you\n');
+    if (pass.kind === 'all') return route.answer({ ...asked, namespace: undefined });
+    if (route.access !== 'by-namespace') return textAnswer(403, 'not for you\n');
+    return route.answer({ ...asked, namespace: pass.namespace });
   }
-}
 
-/**
- * Lets in callers on this machine. They must also have asked for it by a name of this machine: a web page that points its own
- * name at 127.0.0.1 (DNS rebinding) reads nothing.
- */
-export function loopbackKeeper(): DoorKeeper {
-  return { mayPass: ({ caller }) => isLoopback(caller.remoteAddress) && isLoopbackName(caller.host) };
+  /** Counts a guarded request until its answer is read, or the caller is cut off. */
+  #count(response: ServerResponse): void {
+    this.#guarded++;
+    const limit = setTimeout(() => response.destroy(), ANSWER_LIMIT_MS);
+    response.once('close', () => {
+      clearTimeout(limit);
+      this.#guarded--;
+    });
+  }
 }
 
 function hasBody(request: IncomingMessage): boolean {
@@ -156,12 +172,4 @@ function callerOf(request: IncomingMessage): DoorCaller {
     host: host.startsWith('[') ? host.slice(0, host.indexOf(']') + 1) : (host.split(':')[0] ?? ''),
     authorization: request.headers.authorization ?? '',
   };
-}
-
-function isLoopback(address: string): boolean {
-  return /^(::ffff:)?127(\.\d{1,3}){3}$/.test(address) || address === '::1';
-}
-
-function isLoopbackName(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || isLoopback(host);
 }

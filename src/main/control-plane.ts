@@ -11,7 +11,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { referenceWarnings } from '#api/reference-check.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
-import { createLogger, LogLevels } from '#base/logger.ts';
+import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
@@ -30,7 +30,7 @@ import type {
 } from '#standalone/control-plane.ts';
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
-import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
+import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
 import { createMeshMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { judgeToken } from './token-judge.ts';
@@ -54,18 +54,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       log.error('derivation failed', { collection, key, error: String(error) }),
   };
   const mesh = createMesh(meshOptions);
-  const folder = join(options.stateDir, 'ca');
-  mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-  const authority = await openCertificateAuthority({
-    folder,
-    trustDomain: meshConfig.trustDomain ?? 'cluster.local',
-    trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: defaultSignerOptions,
-    tokenVerifiers: [],
-    clock,
-    log: log.scope('ca'),
-  });
-  if (!authority.ok) throw new Error(authority.error);
+  const authority = await openAuthority(options.stateDir, meshConfig, clock, log.scope('ca'));
   const heldBack = await openHeldBack({
     mesh,
     meshOptions,
@@ -74,7 +63,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     folder: join(options.stateDir, 'held-back'),
     sharesDisk: true,
   });
-  const metrics = createMeshMetrics(mesh, clock, authority.value);
+  const metrics = createMeshMetrics(mesh, clock, authority);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -83,7 +72,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log,
     metrics: metrics.ads,
     version: VERSION,
-    authority: authority.value,
+    authority,
     plain: LOOPBACK,
     secure: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
@@ -97,9 +86,32 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     version: VERSION,
     readiness: new Readiness(),
     hasDebugPages: true,
+    authority,
+    debugAccess: STRICT_DEBUG_ACCESS,
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, clock, door, doors, authority: authority.value, heldBack, keySets });
+  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets });
+}
+
+/** The CA, with its root in the state folder. Errors: throws a text for people. */
+async function openAuthority(
+  stateDir: string,
+  { trustDomain = 'cluster.local', trustDomainAliases = [] }: MeshConfigJson,
+  clock: Clock,
+  log: Logger,
+): Promise<CertificateAuthority> {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const authority = await openCertificateAuthority({
+    folder: join(stateDir, 'ca'),
+    trustDomain,
+    trustDomainAliases,
+    signer: defaultSignerOptions,
+    tokenVerifiers: [],
+    clock,
+    log,
+  });
+  if (!authority.ok) throw new Error(authority.error);
+  return authority.value;
 }
 
 interface Parts {

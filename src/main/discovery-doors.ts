@@ -1,15 +1,18 @@
 /**
  * The HTTP doors of a control plane: `/ready` and `/debug/*` on the HTTP port, `/metrics` and `/version` on the
- * monitoring port; every port answers all of them, debug pages to callers on this machine only.
+ * monitoring port; every port answers all of them, debug pages to those only whom doors/debug-access.ts lets in.
  */
 import type { Logger } from '#base/logger.ts';
-import { configDump } from '#doors/config-dump.ts';
+import type { CertificateAuthority } from '#ca/certificate-authority.ts';
+import { configDump, partialDump } from '#doors/config-dump.ts';
+import { type DebugAccess, debugKeeper } from '#doors/debug-access.ts';
 import { debugRoutes, type DebugSource } from '#doors/debug.ts';
 import { type Readiness, readyRoute } from '#doors/health.ts';
-import { HttpDoor, loopbackKeeper, type Route, textAnswer } from '#doors/http-server.ts';
+import { type DoorKeeper, HttpDoor, type Route, textAnswer } from '#doors/http-server.ts';
 import { configPage, endpointPage, registryPage } from '#doors/model-pages.ts';
 import type { MetricRegistry } from '#doors/prometheus-text.ts';
 import { debugConnection, syncStatus } from '#doors/sync-pages.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Mesh } from './mesh.ts';
 import type { HostPort, XdsDoor } from './xds-door.ts';
 
@@ -22,8 +25,17 @@ export interface DiscoveryDoorOptions {
   readonly version: string;
   readonly readiness: Readiness;
   readonly hasDebugPages: boolean;
+  /** Finds out who asks for debug pages from elsewhere; without it, only callers on this machine see them. */
+  readonly authority?: CertificateAuthority | undefined;
+  readonly debugAccess: DebugAccessSettings;
   readonly log: Logger;
 }
+
+/** Who sees debug pages besides the system namespace. */
+export type DebugAccessSettings = Pick<DebugAccess, 'isByNamespace' | 'allowedNamespaces'>;
+
+/** Only identities of the system namespace see everything. */
+export const STRICT_DEBUG_ACCESS: DebugAccessSettings = { isByNamespace: true, allowedNamespaces: [] };
 
 export interface DiscoveryDoors extends AsyncDisposable {
   /** Port of the HTTP door, 0 when it is shut. */
@@ -43,9 +55,10 @@ export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise
     ...(options.hasDebugPages ? debugRoutes(debugSource(options)) : []),
   ];
   const doors: HttpDoor[] = [];
+  const keeper = keeperOf(options);
   const open = async (address: HostPort | undefined): Promise<number> => {
     if (address === undefined) return 0;
-    const door = new HttpDoor({ routes, keeper: loopbackKeeper(), log });
+    const door = new HttpDoor({ routes, keeper, log });
     doors.push(door);
     return door.listen(address.host, address.port);
   };
@@ -59,6 +72,17 @@ export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise
   };
 }
 
+function keeperOf({ authority, mesh, debugAccess }: DiscoveryDoorOptions): DoorKeeper {
+  return debugKeeper({
+    ...debugAccess,
+    systemNamespace: () => mesh.meshConfig.get(MESH_KEY)?.rootNamespace || 'istio-system',
+    async identify(authorization) {
+      const caller = await authority?.authenticator.authenticate({ authorization, certificate: undefined });
+      return caller?.ok === true ? caller.value.identity.namespace : undefined;
+    },
+  });
+}
+
 function debugSource({ mesh, door }: DiscoveryDoorOptions): DebugSource {
   const { serviceModel, snapshots } = mesh.graph;
   return {
@@ -67,12 +91,15 @@ function debugSource({ mesh, door }: DiscoveryDoorOptions): DebugSource {
     configz: () => configPage(mesh.objects.all()),
     registryz: () => registryPage(serviceModel.services.all().values()),
     endpointz: () => endpointPage(serviceModel.services.all(), serviceModel.endpoints.all()),
-    configDump(proxyId) {
+    configDump({ proxyId, namespace, part }) {
       const named = [...door.ads.connections].find(
-        ({ node: { proxy } }) => `${proxy.name}.${proxy.namespace}` === proxyId,
+        ({ node: { proxy } }) =>
+          `${proxy.name}.${proxy.namespace}` === proxyId &&
+          (namespace === undefined || proxy.namespace === namespace),
       );
       const snapshot = named === undefined ? undefined : snapshots.get(named.node.proxy.id);
-      return snapshot === undefined ? undefined : configDump(snapshot);
+      if (snapshot === undefined) return undefined;
+      return part === 'all' ? configDump(snapshot) : partialDump(snapshot, part);
     },
   };
 }

@@ -5,6 +5,7 @@
 import { parseDurationMs } from '#base/duration.ts';
 import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
 import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
+import type { DebugAccessSettings } from './discovery-doors.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
 
 /** Values of the variables that have an effect. */
@@ -17,6 +18,7 @@ export interface DiscoveryEnvironment {
   readonly sharedMeshConfig: string;
   readonly hasCertificateAuthority: boolean;
   readonly hasDebugPages: boolean;
+  readonly debugAccess: DebugAccessSettings;
   /** Where a plugged-in authority lies, if there is one. */
   readonly rootCaFolder: string;
   /** Undefined: the authority's own. */
@@ -53,6 +55,10 @@ export function readDiscoveryEnvironment(
     hasCertificateAuthority: environment['ENABLE_CA_SERVER'] !== 'false',
     rootCaFolder: environment['ROOT_CA_DIR'] || './etc/cacerts',
     hasDebugPages: environment['ENABLE_DEBUG_ON_HTTP'] !== 'false',
+    debugAccess: {
+      isByNamespace: environment['ENABLE_DEBUG_ENDPOINT_AUTH'] !== 'false',
+      allowedNamespaces: listOf(environment['DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES']),
+    },
     defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
     maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
   };
@@ -60,4 +66,12 @@ export function readDiscoveryEnvironment(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,
   );
   return { ...values, warnings: [...warnings, ...told] };
+}
+
+/** Words between commas. */
+function listOf(text = ''): readonly string[] {
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
 }

@@ -37,14 +37,14 @@ CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is looked at e
 CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE | 20 | no | the root is replaced in the last fifth of its life
 CLUSTER_ID | Kubernetes | yes | name of the cluster, where --clusterID does not say it
 COMPLIANCE_POLICY | | never | FIPS and post-quantum policies are not built; ignoring one would break a promise
-DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | no | debug pages answer callers on this machine only
+DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | yes | namespaces whose identities see all debug pages, besides the system namespace
 DEFAULT_WORKLOAD_CERT_TTL | 24h | yes | life of certificates whose caller asks for none
 DISABLE_SHADOW_HOST_SUFFIX | true | yes | mirrored requests keep their host name
 DISABLE_TRACK_REMAINING_CB_METRICS | true | yes | Envoy's gauges of what circuit breakers have left are off
 ENABLE_100_CONTINUE_HEADERS | true | yes | 100 Continue of an application is passed on
 ENABLE_CA_SERVER | true | yes | without it there is no certificate authority and no TLS port
 ENABLE_CLUSTER_TRUST_BUNDLE_API | false | no | ClusterTrustBundles are not read yet
-ENABLE_DEBUG_ENDPOINT_AUTH | true | no | debug pages answer callers on this machine only
+ENABLE_DEBUG_ENDPOINT_AUTH | true | yes | identities of other namespaces see the dumps of their own proxies only
 ENABLE_DEBUG_ON_HTTP | true | yes | whether there are debug pages
 ENABLE_ENHANCED_DESTINATIONRULE_MERGE | true | yes | DestinationRules merge with regard to exportTo
 ENABLE_GATEWAY_API_INFERENCE_EXTENSION | false | no | Gateway API is not built yet

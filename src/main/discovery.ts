@@ -164,6 +164,8 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     version: VERSION,
     readiness,
     hasDebugPages: environment.hasDebugPages,
+    authority,
+    debugAccess: environment.debugAccess,
     log: log.scope('http'),
   });
   scope.add(doors);
