@@ -103,13 +103,13 @@ const CASES: readonly (readonly [string, Parameters<typeof ask>, readonly [numbe
   ['only reading is possible', ['/ready', { method: 'POST' }], [405, 'method not allowed\n']],
   ['a page that fails does not tell why', ['/broken'], [500, 'internal error\n']],
   [
-    'debug pages are for callers on this machine (T29)',
+    'debug pages are for callers on this machine',
     ['/debug/configz'],
     [200, '[\n  {\n    "kind": "Gateway"\n  }\n]\n'],
   ],
   ['by whichever of its names', ['/debug/syncz', { host: 'LOCALHOST:8080' }], [200, '[]\n']],
   [
-    'but not by a name that somebody else points here (T29)',
+    'but not by a name that somebody else points here',
     ['/debug/syncz', { host: 'evil.example' }],
     [401, 'not for you\n'],
   ],
