@@ -17,8 +17,8 @@ enableTracing | no | tracing is not built yet
 accessLogFile | yes | on one machine /dev/stdout unless set
 accessLogFormat | yes |
 accessLogEncoding | yes |
-enableEnvoyAccessLogService | no | Telemetry is not built yet
-disableEnvoyListenerLog | no | listeners have no access log of their own
+enableEnvoyAccessLogService | yes | for proxies whose ProxyConfig names the service
+disableEnvoyListenerLog | yes |
 defaultConfig | yes | see below; what proxies are started with changes with their next start, on one machine by a rolling restart
 outboundTrafficPolicy | yes |
 inboundTrafficPolicy | yes |
@@ -35,7 +35,7 @@ localityLbSetting | yes |
 zoneAwareLbSetting | yes |
 dnsRefreshRate | yes |
 h2UpgradePolicy | yes |
-inboundClusterStatName | no | inbound clusters have their own names in statistics
+inboundClusterStatName | yes |
 outboundClusterStatName | yes |
 certificates | no | deprecated in Istio too
 serviceSettings | no | services local to a cluster need several clusters
@@ -76,7 +76,7 @@ proxyBootstrapTemplatePath | no | Envoy's bootstrap is built, not made from temp
 interceptionMode | no | the node metadata INTERCEPTION_MODE says it, as in Istio; injection will set that
 tracing | no | tracing is not built yet
 sds | no | deprecated in Istio too; secrets always come over SDS
-envoyAccessLogService | no | Telemetry is not built yet
+envoyAccessLogService | yes |
 envoyMetricsService | no | Telemetry is not built yet
 proxyMetadata | yes | node metadata, and variables of the agent
 runtimeValues | yes |

@@ -101,7 +101,7 @@ MCS_API_VERSION | v1alpha1 | no | multi-cluster services are not built
 METRICS_LOCALHOST_ACCESS_ONLY | false | no | --monitoringAddr says who can ask for metrics
 MUTEX_PROFILE_FRACTION | 1000 | no | Go's profiler
 PILOT_AGENT_MERGE_ENVOY_STATS | true | no | decided by the agent
-PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | no | Envoy's own limit holds
+PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | no | always 1024
 PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE | false | yes | ports of services are served beside a Sidecar's ingress listeners
 PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet

@@ -6,6 +6,7 @@ import { type MutualTlsSettings, portMode } from '#model/peer-authentication.ts'
 import type { Proxy } from '#model/proxy.ts';
 import { telemetryName } from '#model/service.ts';
 import type { ProxyWorkload, ServiceTarget } from '#model/service-target.ts';
+import { statName } from '#model/stat-name.ts';
 import type { InboundDestination, InboundPort, InboundService, ServedPorts } from './inbound.ts';
 import type { ListenerFacts } from './listener-facts.ts';
 import type { DestinationPolicy } from './outbound-host.ts';
@@ -67,6 +68,12 @@ function servedPort(
     port,
     destination: serviceDestination(request, port),
     servicePort: first.port.number,
+    statName: statName(facts.inboundStatName, {
+      service: serviceOf(first),
+      subset: '',
+      targetPort: port,
+      port: first.port,
+    }),
     protocol: first.port.protocol,
     mode: portMode(request.settings, port),
     bind: isBound ? (proxy.addresses[0] ?? any) : any,

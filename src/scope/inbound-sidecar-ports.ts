@@ -9,6 +9,7 @@ import type { Cause } from '#base/cause.ts';
 import { portMode } from '#model/peer-authentication.ts';
 import type { Protocol } from '#model/service.ts';
 import { isHttp, parseProtocol } from '#model/service-protocol.ts';
+import { statName } from '#model/stat-name.ts';
 import type { InboundDestination, InboundPort, ServedPorts } from './inbound.ts';
 import { connectionPoolOf, type InboundRequest, localhostOf, serviceOf } from './inbound-service-ports.ts';
 
@@ -45,21 +46,27 @@ function ingressPort(
   if (destination === undefined || !canListen(request, listener, declared, isBound)) return undefined;
   const behind = workload.targets.find(({ targetPort }) => targetPort === port);
   const hostname = `${sidecar.name}.${proxy.namespace}`;
+  const service =
+    behind === undefined
+      ? { host: hostname, name: sidecar.name, namespace: proxy.namespace }
+      : serviceOf(behind);
   const tls = facts.flags.tlsOnSidecarIngress ? listener.tls : undefined;
   return {
     port,
     destination,
     servicePort: port,
+    statName: statName(facts.inboundStatName, {
+      service,
+      subset: '',
+      targetPort: port,
+      port: { number: port, name: listener.port?.name ?? '' },
+    }),
     protocol: tls === undefined ? declared : afterTermination(declared),
     mode: portMode(settings, port),
     bind: listener.bind || instanceAddress(request),
     isBound,
     hostname,
-    services: [
-      behind === undefined
-        ? { host: hostname, name: sidecar.name, namespace: proxy.namespace }
-        : serviceOf(behind),
-    ],
+    services: [service],
     tls,
     connectionPool: connectionPoolOf(request, port, behind?.service.hostname ?? hostname, port),
   };

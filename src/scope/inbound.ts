@@ -47,6 +47,8 @@ export interface InboundPort {
   readonly destination: InboundDestination;
   /** The first service's port that leads here: what virtual hosts and spans are named after. */
   readonly servicePort: number;
+  /** Name in statistics after the mesh's pattern; '' without one. */
+  readonly statName: string;
   readonly protocol: Protocol;
   readonly mode: MutualTlsMode;
   /** Address in the names of the chains, and of the listener where the port has a socket of its own. */

@@ -54,6 +54,8 @@ export interface ListenerFacts {
   readonly inboundPort: number;
   /** Port of the HTTP proxy listener; 0 none, unless the proxy's own node metadata names one. */
   readonly httpProxyPort: number;
+  /** Pattern for the names of inbound clusters in statistics; '' for their own names. */
+  readonly inboundStatName: string;
   /** What becomes of a destination that the mesh does not know. */
   readonly outboundPolicy: UnknownHosts;
   /** Where unknown destinations are sent instead of where they were going; undefined as a rule. */
@@ -101,6 +103,7 @@ export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): Liste
     outboundPort: mesh.proxyListenPort ?? 15001,
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
     httpProxyPort: mesh.proxyHttpPort ?? 0,
+    inboundStatName: mesh.inboundClusterStatName ?? '',
     outboundPolicy: mesh.outboundTrafficPolicy?.mode ?? 'ALLOW_ANY',
     egressProxy: undefined,
     inboundLocalhost: mesh.inboundTrafficPolicy?.mode === 'LOCALHOST',

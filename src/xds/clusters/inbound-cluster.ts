@@ -60,7 +60,7 @@ export function buildInboundCluster(input: InboundClusterInput): Cluster {
   const options = httpOptions(input, policy);
   return create(ClusterSchema, {
     name,
-    altStatName: `${name};`,
+    altStatName: `${port.statName || name};`,
     connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? meshFacts.connectTimeout),
     circuitBreakers: circuitBreakers(policy, meshFacts),
     commonLbConfig: {},

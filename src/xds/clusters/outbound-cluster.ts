@@ -3,6 +3,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_builder.go buildCluster, applyDestinationRule, buildSubsetCluster.
  */
 import { create } from '@bufbuild/protobuf';
+import { statName } from '#model/stat-name.ts';
 import {
   Cluster_DiscoveryType as DiscoveryType,
   Cluster_DnsLookupFamily as DnsLookupFamily,
@@ -52,7 +53,7 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
   const cluster = create(ClusterSchema, {
     name: input.name,
     // The ';' ends the name in statistics: Istio's tag extraction looks for it.
-    altStatName: `${statName(input)};`,
+    altStatName: `${altStatName(input)};`,
     ...discovery(input),
     connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? facts.connectTimeout),
     ...loadBalancer(input),
@@ -72,18 +73,10 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
   return cluster;
 }
 
-/** The name in statistics, after the mesh's pattern if there is one. Source: Istio telemetry.BuildStatPrefix. */
-function statName({ name, service, subset, port, facts, discovery: kind }: ClusterInput): string {
+/** The name in statistics, after the mesh's pattern if there is one. */
+function altStatName({ name, service, subset, port, facts, discovery: kind }: ClusterInput): string {
   if (facts.statName === '' || kind === 'DYNAMIC') return name;
-  const isKubernetes = service.name !== service.host;
-  return facts.statName
-    .replaceAll('%SERVICE%', isKubernetes ? `${service.name}.${service.namespace}` : service.host)
-    .replaceAll('%SERVICE_NAME%', service.name)
-    .replaceAll('%SERVICE_FQDN%', service.host)
-    .replaceAll('%SUBSET_NAME%', subset)
-    .replaceAll('%TARGET_PORT%', '0')
-    .replaceAll('%SERVICE_PORT%', String(port.number))
-    .replaceAll('%SERVICE_PORT_NAME%', port.name);
+  return statName(facts.statName, { service, subset, port, targetPort: 0 });
 }
 
 function discovery(input: ClusterInput): ClusterInit {

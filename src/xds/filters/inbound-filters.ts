@@ -97,15 +97,15 @@ const securityFilters = identityMemo((facet: RequestPolicyFacet, extensions: Lis
 }));
 
 function tcpFilters({ facts }: InboundFilterInput, target: InboundChainTarget, parts: ChainParts): Filter[] {
-  const { cluster, protocol } = target;
+  const { cluster, protocol, statPrefix } = target;
   const tcpProxy = buildTcpProxy({
-    statPrefix: cluster,
+    statPrefix,
     clusters: [{ cluster, weight: 1 }],
     idleTimeoutMs: facts.http.idleTimeoutMs,
     accessLog: parts.accessLog,
     logIntervalMs: target.mutualTls ? OPENED_REPORT_MS : 0,
   });
-  return streamEndFilters({ protocol, flags: facts.flags, statPrefix: cluster, cluster, tcpProxy });
+  return streamEndFilters({ protocol, flags: facts.flags, statPrefix, cluster, tcpProxy });
 }
 
 function httpManager(

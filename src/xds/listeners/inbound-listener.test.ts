@@ -23,6 +23,7 @@ function port(
     port: number,
     destination: { kind: 'original' },
     servicePort: 80,
+    statName: '',
     protocol,
     mode,
     bind: '0.0.0.0',

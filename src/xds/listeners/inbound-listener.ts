@@ -159,6 +159,7 @@ function buildPassthroughChains(
       cluster: INBOUND_PASSTHROUGH_CLUSTER,
       label: '0',
       statPrefix: INBOUND_PASSTHROUGH_CLUSTER,
+      statName: '',
       port: 0,
       protocol: 'Unsupported',
       destinationPort: port,
@@ -179,6 +180,7 @@ function portChains(input: InboundListenerInput, port: InboundPort): FilterChain
       cluster: inboundClusterName(port.port),
       label: String(port.servicePort),
       statPrefix: `inbound_${name};`,
+      statName: port.statName,
       port: port.port,
       protocol: port.protocol,
       destinationPort: port.port,
@@ -188,7 +190,7 @@ function portChains(input: InboundListenerInput, port: InboundPort): FilterChain
   );
 }
 
-interface ChainTarget extends Pick<InboundPort, 'protocol' | 'hostname'> {
+interface ChainTarget extends Pick<InboundPort, 'protocol' | 'hostname' | 'statName'> {
   readonly name: string;
   readonly cluster: string;
   /** Port in the names of virtual host and span. */
@@ -211,7 +213,7 @@ function buildChain(input: InboundListenerInput, chain: InboundChain, target: Ch
     carries: chain.carries,
     mutualTls: chain.terminate && target.ownTls === undefined,
     cluster,
-    statPrefix: target.statPrefix,
+    statPrefix: chain.carries === 'http' ? target.statPrefix : target.statName || cluster,
     port: target.port,
     servicePort: Number(target.label),
     protocol,
