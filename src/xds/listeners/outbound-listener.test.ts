@@ -198,9 +198,11 @@ for (const [policy, cluster] of UNKNOWN) {
 
 it('names the tables and clusters of its chains once, and where unknown destinations go', () => {
   const input = { name: 'l', address: '0.0.0.0', extraAddresses: [], port: 80, bound: false };
-  const chains = [http, db, web];
-  const names = (facts: ListenerFacts) =>
+  const names = (chains: readonly OutboundChain[], facts: ListenerFacts) =>
     outboundListenerReferences({ ...input, chains, facts, extensions: NO_EXTENSIONS });
-  deepStrictEqual(names(FACTS), ['80', 'outbound|80||db.example.com']);
-  deepStrictEqual(names({ ...FACTS, egressProxy: EGRESS }).at(-1), 'outbound|443|v1|egress.example.com');
+  const byProxy = { ...FACTS, egressProxy: EGRESS };
+  deepStrictEqual(names([http, db, web], FACTS), ['80', 'outbound|80||db.example.com']);
+  deepStrictEqual(names([http, web], byProxy).at(-1), 'outbound|443|v1|egress.example.com');
+  // Nothing is left for unknown destinations where one chain takes all.
+  deepStrictEqual(names([http, db, web], byProxy), names([http, db, web], FACTS));
 });

@@ -86,8 +86,9 @@ export function outboundListenerReferences({
   const names = chains.flatMap(({ target }) =>
     target.kind === 'http' ? [target.routeTable] : target.destinations.map(clusterOf),
   );
-  // Where unknown destinations go as a rule is always there.
-  const unknown = facts.egressProxy === undefined ? [] : [unknownCluster(facts)];
+  // Only what the listener speaks of; where unknown destinations go as a rule is always there.
+  const isNamed = facts.egressProxy !== undefined && !chains.some(takesAll);
+  const unknown = isNamed ? [unknownCluster(facts)] : [];
   return [...new Set([...names, ...unknown]), ...configurationNames(extensions)];
 }
 
