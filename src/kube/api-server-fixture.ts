@@ -38,6 +38,8 @@ export interface ServedKind {
 export class ApiServerFixture implements AsyncDisposable {
   /** Users that access reviews say yes to. */
   readonly allowed: Set<string> = new Set();
+  /** What token reviews say: the status by token; other tokens are refused. */
+  readonly tokens: Map<string, unknown> = new Map();
   readonly posted: unknown[] = [];
   readonly requests: string[] = [];
   readonly forbidden = new Set<string>();
@@ -226,13 +228,18 @@ export class ApiServerFixture implements AsyncDisposable {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Access reviews: what is posted comes back with the answer for its user. */
+  /** Reviews: what is posted comes back with the answer for its user, or its token. */
   async #review(request: IncomingMessage, response: Response): Promise<void> {
     let text = '';
     for await (const chunk of request) text += String(chunk);
-    const review = JSON.parse(text) as { readonly spec: { readonly user: string } };
+    const review = JSON.parse(text) as { readonly spec: { readonly user: string; readonly token?: string } };
     this.posted.push(review);
-    reply(response, 201, { ...review, status: { allowed: this.allowed.has(review.spec.user) } });
+    const { token, user } = review.spec;
+    const status =
+      token === undefined
+        ? { allowed: this.allowed.has(user) }
+        : (this.tokens.get(token) ?? { error: 'invalid bearer token' });
+    reply(response, 201, { ...review, status });
   }
 
   #discover(group: string, version: string, response: Response): void {

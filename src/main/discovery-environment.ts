@@ -22,6 +22,8 @@ export interface DiscoveryEnvironment {
   /** Undefined: the authority's own. */
   readonly defaultCertificateTtlMs: number | undefined;
   readonly maxCertificateTtlMs: number | undefined;
+  /** For whom tokens of service accounts have to be. */
+  readonly tokenAudiences: readonly string[];
   /** What is to be logged. */
   readonly warnings: readonly string[];
 }
@@ -55,6 +57,7 @@ export function readDiscoveryEnvironment(
     hasDebugPages: environment['ENABLE_DEBUG_ON_HTTP'] !== 'false',
     defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
     maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
+    tokenAudiences: (environment['TOKEN_AUDIENCES'] || 'istio-ca').split(','),
   };
   const told = [...mesh.unreadable, ...unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,

@@ -201,7 +201,7 @@ RESOLVE_HOSTNAME_GATEWAYS | true | no | several networks are not built yet
 REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
 SHARED_MESH_CONFIG | | yes | a ConfigMap under the mesh's own config
-TOKEN_AUDIENCES | istio-ca | no | tokens are those of the built-in issuer
+TOKEN_AUDIENCES | istio-ca | yes | audiences of the tokens of service accounts that are taken
 TOKEN_ISSUER | | no | tokens are those of the built-in issuer
 TRUSTED_GATEWAY_CIDR | | never | would trust headers for identities; not built
 UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages

@@ -10,8 +10,7 @@ import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
 import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
-import { defaultSignerOptions } from '#ca/signer.ts';
+import type { CertificateAuthority } from '#ca/certificate-authority.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -21,12 +20,15 @@ import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
+import { openAuthority } from './discovery-authority.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
-import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
+import { type KubeAccess, openKubeAccess } from './kube-access.ts';
+import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
 import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
+import { stateFolder } from './state-folder.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
 import { MeshSettings } from './mesh-settings.ts';
@@ -59,7 +61,16 @@ export async function openDiscovery(
     const state = { isComputed: false };
     const isComputed = (): boolean => state.isComputed;
     readiness.add('configuration', isComputed);
-    const authority = await openAuthority(flags, environment, settings.config, log);
+    const kube = openKubeAccess(flags, clock);
+    if (kube !== undefined) scope.add(kube);
+    const authority = await openAuthority({
+      flags,
+      environment,
+      mesh,
+      meshConfig: settings.config,
+      kube,
+      log,
+    });
     if (authority !== undefined) scope.add(authority);
     const folder = verdictFolder(flags);
     const heldBack = scope.add(
@@ -81,7 +92,7 @@ export async function openDiscovery(
     };
     const door = await openDoors(parts, scope);
     const cluster = await openSources(
-      { flags, mesh, settings, heldBack, clock, log, metrics, readiness },
+      { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube },
       scope,
     );
     const computed = computeFirst(mesh, cluster, keySets).then(() => {
@@ -107,14 +118,18 @@ interface SourceParts {
   readonly log: Logger;
   readonly metrics: MeshMetrics;
   readonly readiness: Readiness;
+  readonly kube: KubeAccess | undefined;
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
 async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeFeed | undefined> {
-  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness } = parts;
+  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
   const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
-  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log };
-  const cluster = followCluster({ ...shared, metrics: metrics.registry });
+  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log: log.scope('kube') };
+  const cluster =
+    kube === undefined
+      ? undefined
+      : openKubeFeed({ ...shared, client: kube.client, metrics: metrics.registry });
   if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
   settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
     folder?.filter.select(discoverySelectors);
@@ -180,13 +195,6 @@ function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
 function verdictFolder(flags: DiscoveryFlags): string {
   const mesh = flags.configDir === '' ? `kubernetes ${flags.clusterID}` : resolve(flags.configDir);
   return join(stateFolder(), 'held-back', hashHex(mesh));
-}
-
-function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | undefined {
-  const target = findKubeTarget(options.flags);
-  if (!target.ok) throw new Error(target.error);
-  if (target.value === undefined) return undefined;
-  return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
 }
 
 function meshOptionsOf(
@@ -276,33 +284,6 @@ function addressOf(flag: string): HostPort | undefined {
   return address;
 }
 
-/** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. */
-async function openAuthority(
-  flags: DiscoveryFlags,
-  environment: DiscoveryEnvironment,
-  meshConfig: MeshConfigJson,
-  log: Logger,
-): Promise<CertificateAuthority | undefined> {
-  if (!environment.hasCertificateAuthority || flags.secureGRPCAddr === '') return undefined;
-  const { defaultCertificateTtlMs, maxCertificateTtlMs } = environment;
-  const authority = await openCertificateAuthority({
-    folder: join(stateFolder(), 'ca'),
-    pluggedInFolder: environment.rootCaFolder,
-    trustDomain: meshConfig.trustDomain ?? 'cluster.local',
-    trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: {
-      ...defaultSignerOptions,
-      ...(defaultCertificateTtlMs === undefined ? {} : { defaultTtlMs: defaultCertificateTtlMs }),
-      ...(maxCertificateTtlMs === undefined ? {} : { maxTtlMs: maxCertificateTtlMs }),
-    },
-    tokenVerifiers: [],
-    clock: systemClock(),
-    log: log.scope('ca'),
-  });
-  if (!authority.ok) throw new Error(authority.error);
-  return authority.value;
-}
-
 /** `default:info,ads:debug` or a bare level. */
 function logLevels(text: string): LogLevels {
   const levels = new LogLevels();
@@ -311,9 +292,4 @@ function logLevels(text: string): LogLevels {
     if (isLogLevel(level)) levels.set(scope, level);
   }
   return levels;
-}
-
-/** Where roots and verdicts stay from one run to the next. */
-function stateFolder(): string {
-  return process.env['LATEEN_STATE_DIR'] ?? join(process.env['HOME'] ?? '.', '.local', 'state', 'lateen');
 }
