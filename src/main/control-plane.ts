@@ -30,7 +30,7 @@ import type {
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors } from './discovery-doors.ts';
-import { createMeshMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
@@ -72,7 +72,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     folder: join(options.stateDir, 'held-back'),
     sharesDisk: true,
   });
-  const metrics = createMeshMetrics(mesh, clock, authority.value);
+  const metrics = createMeshMetrics(mesh, clock);
+  registerAuthorityMetrics(metrics.registry, authority.value, clock);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -81,11 +82,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log,
     metrics: metrics.ads,
     version: VERSION,
-    authority: authority.value,
     plain: LOOPBACK,
-    secure: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
   });
+  await door.listenSecurely(authority.value, LOOPBACK);
   const doors = await openDiscoveryDoors({
     http: LOOPBACK,
     monitoring: undefined,

@@ -1,34 +1,29 @@
 /** The certificate authority of pilot-discovery: where its root lies, how long certificates live, and whose tokens it takes. */
 import { join } from 'node:path';
-import { systemClock } from '#base/clock.ts';
+import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/logger.ts';
 import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
-import type { DiscoveryFlags } from './discovery-flags.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { openKubeTokens } from './kube-tokens.ts';
 import type { Mesh } from './mesh.ts';
 import { stateFolder } from './state-folder.ts';
 
 export interface DiscoveryAuthorityParts {
-  readonly flags: DiscoveryFlags;
   readonly environment: DiscoveryEnvironment;
   readonly mesh: Mesh;
   readonly meshConfig: MeshConfigJson;
   readonly kube: KubeAccess | undefined;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. Errors: rejects with a text for people. */
-export async function openAuthority(
-  parts: DiscoveryAuthorityParts,
-): Promise<CertificateAuthority | undefined> {
-  const { flags, environment, mesh, meshConfig, kube, log } = parts;
-  if (!environment.hasCertificateAuthority || flags.secureGRPCAddr === '') return undefined;
+/** Errors: rejects with a text for people. */
+export async function openAuthority(parts: DiscoveryAuthorityParts): Promise<CertificateAuthority> {
+  const { environment, mesh, meshConfig, kube, clock, log } = parts;
   const { defaultCertificateTtlMs, maxCertificateTtlMs, tokenAudiences } = environment;
-  const clock = systemClock();
   const authority = await openCertificateAuthority({
     folder: join(stateFolder(), 'ca'),
     pluggedInFolder: environment.rootCaFolder,

@@ -10,7 +10,6 @@ import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
 import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import type { CertificateAuthority } from '#ca/certificate-authority.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -30,7 +29,7 @@ import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { stateFolder } from './state-folder.ts';
 import { VERSION } from './version.ts';
-import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, type MeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
 import { MeshSettings } from './mesh-settings.ts';
 import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
 
@@ -40,6 +39,22 @@ const FIRST_KEYS_MS = 5_000;
 /** A running control plane. */
 export interface Discovery {
   close(): Promise<void>;
+}
+
+/** What everything else is opened over. */
+interface Parts {
+  readonly flags: DiscoveryFlags;
+  readonly environment: DiscoveryEnvironment;
+  readonly mesh: Mesh;
+  readonly settings: MeshSettings;
+  readonly heldBack: HeldBackController;
+  readonly metrics: MeshMetrics;
+  readonly readiness: Readiness;
+  readonly kube: KubeAccess | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Everything that there was at the start is in the mesh. */
+  readonly isComputed: () => boolean;
 }
 
 /** Opens everything. Errors: rejects with a text for people; what was opened until then is closed again. */
@@ -52,55 +67,8 @@ export async function openDiscovery(
   for (const warning of environment.warnings) log.warn(warning);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
   const scope = new AsyncScope();
-  const settings = scope.add(openSettings(flags, environment, clock, log));
-  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
-  const mesh = createMesh(meshOptions);
-  scope.add(logFindings(mesh, log.scope('config')));
   try {
-    const readiness = new Readiness();
-    const state = { isComputed: false };
-    const isComputed = (): boolean => state.isComputed;
-    readiness.add('configuration', isComputed);
-    const kube = openKubeAccess(flags, clock);
-    if (kube !== undefined) scope.add(kube);
-    const authority = await openAuthority({
-      flags,
-      environment,
-      mesh,
-      meshConfig: settings.config,
-      kube,
-      log,
-    });
-    if (authority !== undefined) scope.add(authority);
-    const folder = verdictFolder(flags);
-    const heldBack = scope.add(
-      await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
-    );
-    const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
-    const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
-    const parts: DoorParts = {
-      flags,
-      environment,
-      mesh,
-      clock,
-      log,
-      authority,
-      heldBack,
-      metrics,
-      readiness,
-      isComputed,
-    };
-    const door = await openDoors(parts, scope);
-    const cluster = await openSources(
-      { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube },
-      scope,
-    );
-    const computed = computeFirst(mesh, cluster, keySets).then(() => {
-      state.isComputed = true;
-      log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
-    });
-    // While a cluster is away the program runs, and can be stopped.
-    if (cluster === undefined) await computed;
+    await openAll({ flags, environment, clock, log }, scope);
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
@@ -108,21 +76,41 @@ export async function openDiscovery(
   return { close: () => scope[Symbol.asyncDispose]() };
 }
 
-/** What the mesh is fed from. */
-interface SourceParts {
-  readonly flags: DiscoveryFlags;
-  readonly mesh: Mesh;
-  readonly settings: MeshSettings;
-  readonly heldBack: HeldBackController;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: MeshMetrics;
-  readonly readiness: Readiness;
-  readonly kube: KubeAccess | undefined;
+async function openAll(
+  start: Pick<Parts, 'flags' | 'environment' | 'clock' | 'log'>,
+  scope: AsyncScope,
+): Promise<void> {
+  const { flags, environment, clock, log } = start;
+  const settings = scope.add(openSettings(flags, environment, clock, log));
+  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
+  const mesh = createMesh(meshOptions);
+  scope.add(logFindings(mesh, log.scope('config')));
+  const kube = openKubeAccess(flags, clock);
+  if (kube !== undefined) scope.add(kube);
+  const readiness = new Readiness();
+  const state = { isComputed: false };
+  const isComputed = (): boolean => state.isComputed;
+  readiness.add('configuration', isComputed);
+  const folder = verdictFolder(flags);
+  const heldBack = scope.add(
+    await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
+  );
+  const metrics = scope.add(createMeshMetrics(mesh, clock));
+  const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
+  const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
+  const door = await openDoors(parts, scope);
+  await openSecureDoor(parts, door, scope);
+  const cluster = await openSources(parts, scope);
+  const computed = computeFirst(mesh, cluster, keySets).then(() => {
+    state.isComputed = true;
+    log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
+  });
+  // While a cluster is away the program runs, and can be stopped.
+  if (cluster === undefined) await computed;
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
-async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeFeed | undefined> {
+async function openSources(parts: Parts, scope: AsyncScope): Promise<KubeFeed | undefined> {
   const { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
   const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
   const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log: log.scope('kube') };
@@ -138,24 +126,10 @@ async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeF
   return cluster;
 }
 
-/** What the network side is opened over. */
-interface DoorParts {
-  readonly flags: DiscoveryFlags;
-  readonly environment: DiscoveryEnvironment;
-  readonly mesh: Mesh;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly authority: CertificateAuthority | undefined;
-  readonly heldBack: HeldBackController;
-  readonly metrics: MeshMetrics;
-  readonly readiness: Readiness;
-  /** Everything that there was at the start is in the mesh. */
-  readonly isComputed: () => boolean;
-}
-
-/** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
-async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> {
-  const { flags, environment, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
+/** Opens plain xDS, then the HTTP doors; `scope` closes them the other way round. */
+async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
+  const { flags, environment, mesh, clock, log, heldBack, metrics, readiness } = parts;
+  const plain = addressOf(flags.grpcAddr);
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -163,9 +137,7 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     log,
     metrics: metrics.ads,
     version: VERSION,
-    ...(authority === undefined ? {} : { authority }),
-    ...listenOn('plain', flags.grpcAddr),
-    ...listenOn('secure', authority === undefined ? '' : flags.secureGRPCAddr),
+    ...(plain === undefined ? {} : { plain }),
     onNack: (event) => heldBack.refused(event),
     isReady: parts.isComputed,
   });
@@ -183,6 +155,16 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
   });
   scope.add(doors);
   return door;
+}
+
+/** Opens the certificate authority, and the door that needs it. */
+async function openSecureDoor(parts: Parts, door: XdsDoor, scope: AsyncScope): Promise<void> {
+  const { flags, settings, clock, metrics } = parts;
+  const address = addressOf(flags.secureGRPCAddr);
+  if (address === undefined || !parts.environment.hasCertificateAuthority) return;
+  const authority = scope.add(await openAuthority({ ...parts, meshConfig: settings.config }));
+  registerAuthorityMetrics(metrics.registry, authority, clock);
+  await door.listenSecurely(authority, address);
 }
 
 function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
@@ -238,7 +220,7 @@ interface FolderObjects extends Disposable {
   readonly filter: NamespaceFilter;
 }
 
-async function openFolder(folder: string, parts: SourceParts): Promise<FolderObjects> {
+async function openFolder(folder: string, parts: Parts): Promise<FolderObjects> {
   const { mesh, settings, heldBack, log } = parts;
   const sink = {
     apply(batch: SourceBatch): void {
@@ -270,11 +252,6 @@ function openSettings(
     clock,
     log: log.scope('meshconfig'),
   });
-}
-
-function listenOn<K extends 'plain' | 'secure'>(door: K, flag: string): { [P in K]?: HostPort } {
-  const address = addressOf(flag);
-  return (address === undefined ? {} : { [door]: address }) as { [P in K]?: HostPort };
 }
 
 /** The address of a flag; undefined when the door is to stay shut. */

@@ -1,10 +1,11 @@
-/** pilot-discovery as a program of its own on a cluster, and a client of its certificate authority. */
+/** pilot-discovery as a program of its own on a cluster, and a client of its secure port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import {
@@ -14,11 +15,17 @@ import {
 } from '#identity/certificate-message.ts';
 import { makeCsr } from '#identity/csr.ts';
 import { generateKeyPair } from '#identity/key-pair.ts';
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { TYPE_CLUSTER } from '#xds/resource.ts';
 import { freePort } from '../envoy/static-envoy.ts';
 
 const program = join(import.meta.dirname, '../../src/main/pilot-discovery.ts');
 const HOST = '127.0.0.1';
 const LIMIT_MS = 30_000;
+const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 
 /** Looks again and again until the answer is as wanted. Errors: rejects after the limit with the last answer. */
 export async function until<T>(
@@ -92,12 +99,38 @@ export class DiscoveryRig implements AsyncDisposable {
   /** Asks for a certificate for `identity` with a token. */
   async createCertificate(token: string, identity: string): Promise<CaAnswer> {
     const csr = makeCsr(await generateKeyPair(), identity);
+    const { message, status } = await this.#call(createCertificatePath, token, encodeCertificateCall(csr, 0));
+    const reply = message === undefined ? undefined : decodeCertificateReply(message);
+    const chain = reply?.ok === true ? reply.value : [];
+    const parsed = parseCertificates(chain.slice(0, -1).join(''));
+    return { chain: parsed.ok ? parsed.value : [], rootsPem: chain.at(-1) ?? '', status };
+  }
+
+  /** Asks for clusters as a proxy: how many there are, or the status with which the stream was ended. */
+  async clustersOf(token: string, nodeId: string): Promise<number | string> {
+    const request = create(DeltaDiscoveryRequestSchema, {
+      node: { id: nodeId, cluster: 'x' },
+      typeUrl: TYPE_CLUSTER,
+    });
+    const bytes = toBinary(DeltaDiscoveryRequestSchema, request);
+    const { message, status } = await this.#call(ADS, token, bytes);
+    return message === undefined
+      ? status
+      : fromBinary(DeltaDiscoveryResponseSchema, message).resources.length;
+  }
+
+  /** Sends one message; gives the first of the answer, or the status without one. */
+  async #call(
+    path: string,
+    token: string,
+    request: Uint8Array,
+  ): Promise<{ readonly message: Uint8Array | undefined; readonly status: string }> {
     const session = connect(`https://${HOST}:${this.securePort}`, { rejectUnauthorized: false });
     session.on('error', () => {});
     try {
       const stream = session.request({
         [constants.HTTP2_HEADER_METHOD]: 'POST',
-        [constants.HTTP2_HEADER_PATH]: createCertificatePath,
+        [constants.HTTP2_HEADER_PATH]: path,
         'content-type': 'application/grpc',
         te: 'trailers',
         authorization: `Bearer ${token}`,
@@ -109,17 +142,15 @@ export class DiscoveryRig implements AsyncDisposable {
       };
       stream.on('response', take);
       stream.on('trailers', take);
-      stream.end(grpcFrame(encodeCertificateCall(csr, 0)));
+      stream.write(grpcFrame(request));
+      if (path === createCertificatePath) stream.end();
       const reader = new GrpcFrameReader(1024 * 1024);
-      let chain: readonly string[] = [];
       for await (const chunk of stream as AsyncIterable<Buffer>) {
-        for (const message of reader.push(chunk)) {
-          const reply = decodeCertificateReply(message);
-          if (reply.ok) chain = reply.value;
-        }
+        const [message] = reader.push(chunk);
+        if (message === undefined) continue;
+        return { message, status: '0' };
       }
-      const parsed = parseCertificates(chain.slice(0, -1).join(''));
-      return { chain: parsed.ok ? parsed.value : [], rootsPem: chain.at(-1) ?? '', status };
+      return { message: undefined, status };
     } finally {
       session.destroy();
     }
