@@ -85,6 +85,11 @@ export class AuthorityRotation implements Disposable {
     return [...signing, ...(retired.ok ? retired.value : [])];
   }
 
+  /** Roots that sign no more and are still believed. */
+  get retired(): readonly RetiredRoot[] {
+    return this.#retired;
+  }
+
   /** Calls back after the roots or the signing authority have changed. */
   watch(changed: () => void): Disposable {
     this.#watchers.add(changed);
@@ -92,9 +97,9 @@ export class AuthorityRotation implements Disposable {
   }
 
   /** Takes over another authority, at once or with an overlap. Resolves when its roots are believed. */
-  introduce(material: AuthorityMaterial): Promise<void> {
+  introduce(material: AuthorityMaterial, overlapMs: number = this.#options.overlapMs): Promise<void> {
     return this.#then(async () => {
-      const { store, log, clock, overlapMs, maxTtlMs } = this.#options;
+      const { store, log, clock, maxTtlMs } = this.#options;
       const isKnown = this.#rootsPem.includes(material.authority.rootPem.trim());
       if (isKnown) {
         await this.#signWith(material);

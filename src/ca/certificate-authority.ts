@@ -1,6 +1,6 @@
 /**
- * The CA put together: an authority (the operator's own, or a self-signed root on disk) with its rotation, signer, tokens,
- * authenticator and the call that workloads make.
+ * The CA put together: an authority (the operator's own, or a self-signed root on disk or in a Secret) with its rotation, signer,
+ * tokens, authenticator and the call that workloads make.
  */
 import type { Clock } from '#base/clock.ts';
 import { Scope } from '#base/disposable.ts';
@@ -16,15 +16,13 @@ import { PluggedInStore, PluggedInWatch, readPluggedIn } from './plugged-in-auth
 import { readRetiredRoots } from './retired-roots.ts';
 import { openRootStore } from './root-store.ts';
 import { SelfSignedWatch } from './self-signed-watch.ts';
+import { KEPT_IN_SECRET, SharedRoot, type SharedRootOptions } from './shared-root.ts';
+import { signingRoot } from './shared-root-record.ts';
 import { Signer, type SignerOptions } from './signer.ts';
 import { openTokenAuthenticator, type TokenAuthenticator } from './token-authenticator.ts';
 
-/** What a CA depends on. */
-export interface CertificateAuthoritySettings {
-  /** Holds the root and the token key; 0700. */
-  readonly folder: string;
-  /** Where the operator may have put a CA of their own. */
-  readonly pluggedInFolder?: string;
+/** What every CA depends on. */
+export interface AuthoritySettings {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
   readonly signer: SignerOptions;
@@ -36,16 +34,28 @@ export interface CertificateAuthoritySettings {
   readonly overlapMs?: number;
 }
 
+/** What a CA on this machine depends on. */
+export interface CertificateAuthoritySettings extends AuthoritySettings {
+  /** Holds the root and the token key; 0700. */
+  readonly folder: string;
+  /** Where the operator may have put a CA of their own. */
+  readonly pluggedInFolder?: string;
+}
+
 /** An open CA; disposing ends its watching and waiting. */
 export interface CertificateAuthority extends Disposable {
   readonly service: CertificateService;
   readonly authenticator: Authenticator;
-  readonly tokens: TokenAuthenticator;
   readonly signer: Signer;
   readonly rotation: AuthorityRotation;
   readonly metrics: CaMetrics;
   /** All metrics of the CA by name, the time to expiry as of `nowUnixMs`. */
   collectMetrics(nowUnixMs: number): ReadonlyMap<string, number>;
+}
+
+/** A CA with a state folder, which issues tokens too. */
+export interface LocalAuthority extends CertificateAuthority {
+  readonly tokens: TokenAuthenticator;
 }
 
 /** A kubelet brings a changed ConfigMap to a pod within about 90 s, and agents look at the file every 10 s. */
@@ -54,37 +64,71 @@ const OVERLAP_MS = 120_000;
 /** Opens the CA of a state folder. Errors: a text that tells an operator what to mend. */
 export async function openCertificateAuthority(
   settings: CertificateAuthoritySettings,
-): Promise<Result<CertificateAuthority, string>> {
-  const { folder, trustDomain, trustDomainAliases, clock, log } = settings;
+): Promise<Result<LocalAuthority, string>> {
+  const { folder, clock } = settings;
   const scope = new Scope();
   const found = await openAuthority(settings, scope);
   if (!found.ok) return found;
-  const rotation = found.value;
   const tokens = await openTokenAuthenticator(folder, clock);
   if (!tokens.ok) {
     scope[Symbol.dispose]();
     return tokens;
   }
+  const tokenVerifiers = [tokens.value, ...settings.tokenVerifiers];
+  return ok({ ...assemble(found.value, { ...settings, tokenVerifiers }, scope), tokens: tokens.value });
+}
+
+/** A CA whose root is shared: `root` says what it waits for, `opened` resolves when there is one. */
+export interface SharedAuthority extends Disposable {
+  readonly root: SharedRoot;
+  readonly opened: Promise<CertificateAuthority>;
+}
+
+/** Opens the CA of a root that several control planes share. */
+export function openSharedAuthority(
+  settings: AuthoritySettings,
+  sharing: Pick<SharedRootOptions, 'place' | 'leadership'>,
+): SharedAuthority {
+  const { trustDomain, signer, clock, log, overlapMs = OVERLAP_MS } = settings;
+  const { maxTtlMs } = signer;
+  const scope = new Scope();
+  const root = scope.add(new SharedRoot({ ...sharing, trustDomain, overlapMs, maxTtlMs, clock, log }));
+  const opened = root.opened.then((record) => {
+    const first = signingRoot(record, clock.nowMs()).material;
+    const { retired } = record;
+    const options = { first, retired, store: KEPT_IN_SECRET, clock, log, overlapMs, maxTtlMs };
+    const rotation = scope.add(new AuthorityRotation(options));
+    root.follow(rotation);
+    return assemble(rotation, settings, scope);
+  });
+  return { root, opened, [Symbol.dispose]: () => scope[Symbol.dispose]() };
+}
+
+function assemble(
+  rotation: AuthorityRotation,
+  settings: AuthoritySettings,
+  scope: Scope,
+): CertificateAuthority {
+  const { trustDomain, trustDomainAliases, tokenVerifiers, clock, log } = settings;
   const signer = new Signer(rotation, settings.signer, clock);
   const metrics = new CaMetrics();
   const authenticator = new Authenticator({
     trustDomain,
     trustDomainAliases,
-    tokenVerifiers: [tokens.value, ...settings.tokenVerifiers],
+    tokenVerifiers,
     authorities: () => rotation.issuers,
     clock,
   });
   const service = new CertificateService({ authenticator, signer, metrics, log });
-  return ok({
+  return {
     service,
     authenticator,
-    tokens: tokens.value,
     signer,
     rotation,
     metrics,
     collectMetrics: (nowUnixMs) => metrics.collect(rotation.authority, nowUnixMs),
     [Symbol.dispose]: () => scope[Symbol.dispose](),
-  });
+  };
 }
 
 interface Start {

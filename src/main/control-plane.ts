@@ -14,7 +14,7 @@ import { systemClock } from '#base/clock.ts';
 import { createLogger, LogLevels } from '#base/logger.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
@@ -104,7 +104,7 @@ interface Parts {
   readonly mesh: Mesh;
   readonly door: XdsDoor;
   readonly doors: DiscoveryDoors;
-  readonly authority: CertificateAuthority;
+  readonly authority: LocalAuthority;
   readonly heldBack: HeldBackController;
   readonly keySets: KeySetController;
 }
@@ -169,7 +169,7 @@ function controlPlane({ mesh, door, doors, authority, heldBack, keySets }: Parts
   };
 }
 
-function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
+function rootsOf({ rotation }: LocalAuthority): TrustRoots {
   return { pem: () => rotation.rootsPem, watch: (changed) => rotation.watch(changed) };
 }
 

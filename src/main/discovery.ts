@@ -18,8 +18,7 @@ import { FilesSource } from '#sources/files.ts';
 import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
-import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
-import { openAuthority } from './discovery-authority.ts';
+import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
 import { type KubeAccess, openKubeAccess } from './kube-access.ts';
@@ -27,11 +26,12 @@ import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
 import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
+import { openSecureDoor } from './secure-door.ts';
 import { stateFolder } from './state-folder.ts';
 import { VERSION } from './version.ts';
-import { createMeshMetrics, type MeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
 import { MeshSettings } from './mesh-settings.ts';
-import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
+import { openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
 const FIRST_KEYS_MS = 5_000;
@@ -99,14 +99,16 @@ async function openAll(
   const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
   const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
   const door = await openDoors(parts, scope);
-  await openSecureDoor(parts, door, scope);
   const cluster = await openSources(parts, scope);
+  const secured = openSecureDoor(parts, door, cluster, scope);
   const computed = computeFirst(mesh, cluster, keySets).then(() => {
     state.isComputed = true;
-    log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
   });
+  const ready = Promise.all([computed, secured]).then(() =>
+    log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort }),
+  );
   // While a cluster is away the program runs, and can be stopped.
-  if (cluster === undefined) await computed;
+  if (cluster === undefined) await ready;
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
@@ -138,6 +140,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     metrics: metrics.ads,
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
+    serverNames: serverNames(flags.namespace, environment),
     onNack: (event) => heldBack.refused(event),
     isReady: parts.isComputed,
   });
@@ -157,14 +160,12 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
   return door;
 }
 
-/** Opens the certificate authority, and the door that needs it. */
-async function openSecureDoor(parts: Parts, door: XdsDoor, scope: AsyncScope): Promise<void> {
-  const { flags, settings, clock, metrics } = parts;
-  const address = addressOf(flags.secureGRPCAddr);
-  if (address === undefined || !parts.environment.hasCertificateAuthority) return;
-  const authority = scope.add(await openAuthority({ ...parts, meshConfig: settings.config }));
-  registerAuthorityMetrics(metrics.registry, authority, clock);
-  await door.listenSecurely(authority, address);
+/** Source: istio pilot/pkg/bootstrap/server.go getDNSNames. */
+function serverNames(namespace: string, { revision, customHosts }: DiscoveryEnvironment): readonly string[] {
+  const services = ['istiod', 'istiod-remote', 'istio-pilot'];
+  if (revision !== '' && revision !== 'default') services.push(`istiod-${revision}`);
+  const known = services.map((service) => `${service}.${namespace}.svc`);
+  return [...new Set([...known, `istiod.${namespace}`, ...customHosts])];
 }
 
 function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
@@ -252,13 +253,6 @@ function openSettings(
     clock,
     log: log.scope('meshconfig'),
   });
-}
-
-/** The address of a flag; undefined when the door is to stay shut. */
-function addressOf(flag: string): HostPort | undefined {
-  const address = parseAddress(flag);
-  if (address === undefined && flag !== '') throw new Error(`'${flag}' is not host:port`);
-  return address;
 }
 
 /** `default:info,ads:debug` or a bare level. */

@@ -38,6 +38,8 @@ export interface XdsDoorOptions {
   readonly metrics: AdsMetrics;
   readonly version: string;
   readonly plain?: HostPort;
+  /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
+  readonly serverNames?: readonly string[];
   readonly onNack?: (event: NackEvent) => void;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
   readonly isReady?: () => boolean;
@@ -103,10 +105,9 @@ interface SecureDoor {
   readonly certificate: ServerCertificateKeeper;
 }
 
-const SERVER_NAMES: readonly ServerName[] = [
-  ...['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map(
-    (value) => ({ type: 'dns', value }) as const,
-  ),
+const DEFAULT_NAMES: readonly string[] = ['istiod.istio-system.svc', 'istiod.istio-system'];
+const LOCAL_NAMES: readonly ServerName[] = [
+  { type: 'dns', value: 'localhost' },
   { type: 'ip', value: '127.0.0.1' },
 ];
 
@@ -115,14 +116,16 @@ async function listenSecurely(
   server: GrpcServer,
   authority: CertificateAuthority,
   { host, port }: HostPort,
-  { clock, rng, log }: XdsDoorOptions,
+  { clock, rng, log, serverNames = DEFAULT_NAMES }: XdsDoorOptions,
 ): Promise<SecureDoor> {
-  const first = await issueServerCertificate(authority, SERVER_NAMES);
+  const dnsNames = serverNames.map((value) => ({ type: 'dns', value }) as const);
+  const names = [...dnsNames, ...LOCAL_NAMES];
+  const first = await issueServerCertificate(authority, names);
   if (!first.ok) throw new Error(`no certificate for the secure port: ${first.error}`);
   const listening = await server.listenTls(host, port, tlsMaterial(first.value));
   const certificate = new ServerCertificateKeeper(
     { ...authority, clock, rng, log: log.scope('ca') },
-    SERVER_NAMES,
+    names,
     first.value,
     (renewed) => listening.setTls(tlsMaterial(renewed)),
   );

@@ -1,6 +1,7 @@
 /** The certificate authority on a real API server. Skipped where the harness is not built. */
-import { deepStrictEqual } from 'node:assert';
+import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert';
 import { after, before, test } from 'node:test';
+import { parseCertificates } from '#identity/certificate.ts';
 import { ClusterFixture, NO_CLUSTER as skip } from './cluster-fixture.ts';
 import { DiscoveryRig, until } from './discovery-rig.ts';
 
@@ -9,6 +10,8 @@ const CART = 'spiffe://cluster.local/ns/shop/sa/cart';
 
 let cluster: ClusterFixture;
 let istiod: DiscoveryRig;
+/** Shares the cluster with it. */
+let other: DiscoveryRig;
 
 before(async () => {
   if (skip !== false) return;
@@ -16,12 +19,15 @@ before(async () => {
   for (const namespace of ['istio-system', 'shop']) cluster.kubectl('create', 'namespace', namespace);
   for (const account of ['cart', 'till']) cluster.kubectl('-n', 'shop', 'create', 'serviceaccount', account);
   cluster.applyCrds();
-  istiod = await DiscoveryRig.start('istiod-a', cluster.kubeconfig);
+  [istiod, other] = await Promise.all([
+    DiscoveryRig.start('istiod-a', cluster.kubeconfig),
+    DiscoveryRig.start('istiod-b', cluster.kubeconfig),
+  ]);
 });
 
 after(async () => {
   if (skip !== false) return;
-  await istiod[Symbol.asyncDispose]();
+  await Promise.all([istiod, other].map((one) => one[Symbol.asyncDispose]()));
   await cluster[Symbol.asyncDispose]();
 });
 
@@ -54,8 +60,8 @@ test('a token of a service account gets a certificate for that account and for n
   const token = tokenOf('cart', 'istio-ca');
   const { chain, status } = await istiod.createCertificate(token, CART);
   deepStrictEqual([status, chain[0]?.uris], ['0', [CART]]);
-  const other = await istiod.createCertificate(token, 'spiffe://cluster.local/ns/shop/sa/till');
-  deepStrictEqual([other.status, other.chain], ['7', []]);
+  const refused = await istiod.createCertificate(token, 'spiffe://cluster.local/ns/shop/sa/till');
+  deepStrictEqual([refused.status, refused.chain], ['7', []]);
 });
 
 test('a token for another audience, one of a user and a forged one are refused', {
@@ -103,4 +109,131 @@ test('a proxy is the pod that its token is bound to, and no other', { skip, time
     'OU=latest',
     'UID=cart',
   ]);
+});
+
+/** Fingerprints of the certificates of a text. */
+function prints(pem: string): readonly string[] {
+  const parsed = parseCertificates(pem, 100);
+  return parsed.ok ? parsed.value.map(({ fingerprint }) => fingerprint) : [];
+}
+
+function secretRoot(): readonly string[] {
+  const path = 'jsonpath={.data.ca-cert\\.pem}';
+  const text = cluster.kubectl('-n', 'istio-system', 'get', 'secret', 'istio-ca-secret', '-o', path);
+  return prints(Buffer.from(text, 'base64').toString('utf8'));
+}
+
+/** Roots that a namespace mounts. */
+function mountedRoots(namespace: string): readonly string[] {
+  const path = 'jsonpath={.data.root-cert\\.pem}';
+  try {
+    return prints(cluster.kubectl('-n', namespace, 'get', 'configmap', 'istio-ca-root-cert', '-o', path));
+  } catch {
+    return [];
+  }
+}
+
+/** Roots that a control plane hands out with certificates. */
+async function givenRoots(rig: DiscoveryRig): Promise<readonly string[]> {
+  const { rootsPem } = await rig.createCertificate(tokenOf('cart', 'istio-ca'), CART);
+  return prints(rootsPem);
+}
+
+function leader(): string {
+  const path = 'jsonpath={.spec.holderIdentity}';
+  return cluster.kubectl('-n', 'istio-system', 'get', 'lease', 'istio-leader', '-o', path);
+}
+
+const isOne = (roots: readonly string[]): boolean => roots.length === 1;
+
+test('two control planes share one root, which is in the Secret and in every namespace', {
+  skip,
+  timeout: LIMIT_MS,
+}, async () => {
+  const root = secretRoot();
+  strictEqual(root.length, 1);
+  deepStrictEqual([await givenRoots(istiod), await givenRoots(other)], [root, root]);
+  cluster.kubectl('create', 'namespace', 'late');
+  for (const namespace of ['istio-system', 'shop', 'default', 'kube-system', 'late']) {
+    deepStrictEqual(await until(namespace, () => mountedRoots(namespace), isOne), root);
+  }
+  deepStrictEqual(mountedRoots('kube-public'), []);
+  match(leader(), /^istiod-[ab]$/);
+});
+
+test('a ConfigMap with the roots comes back when it is deleted or edited, with what others put there', {
+  skip,
+  timeout: LIMIT_MS,
+}, async () => {
+  const root = secretRoot();
+  cluster.kubectl('-n', 'shop', 'delete', 'configmap', 'istio-ca-root-cert');
+  deepStrictEqual(await until('made again', () => mountedRoots('shop'), isOne), root);
+  const patch = JSON.stringify({ data: { 'root-cert.pem': 'nonsense', mine: 'stays' } });
+  cluster.kubectl('-n', 'shop', 'patch', 'configmap', 'istio-ca-root-cert', '--type=merge', '-p', patch);
+  deepStrictEqual(await until('put right', () => mountedRoots('shop'), isOne), root);
+  const path = 'jsonpath={.data.mine} {.metadata.labels.istio\\.io/config}';
+  strictEqual(
+    cluster.kubectl('-n', 'shop', 'get', 'configmap', 'istio-ca-root-cert', '-o', path),
+    'stays true',
+  );
+});
+
+test('deleting the Secret makes another root, believed beside the old one at both control planes', {
+  skip,
+  timeout: LIMIT_MS,
+}, async () => {
+  const [old = ''] = secretRoot();
+  cluster.kubectl('-n', 'istio-system', 'delete', 'secret', 'istio-ca-secret');
+  const [fresh = ''] = await until(
+    'made again',
+    () => {
+      try {
+        return secretRoot();
+      } catch {
+        return [];
+      }
+    },
+    isOne,
+  );
+  notStrictEqual(fresh, old);
+  const both = [old, fresh];
+  for (const rig of [istiod, other]) {
+    // The old one signs on, and stands first.
+    deepStrictEqual(
+      await until(
+        'both',
+        () => givenRoots(rig),
+        (roots) => roots.length === 2,
+      ),
+      both,
+    );
+  }
+  deepStrictEqual(
+    await until(
+      'both',
+      () => mountedRoots('late'),
+      (roots) => roots.length === 2,
+    ),
+    both,
+  );
+  // One that starts in the overlap finds its place.
+  await using third = await DiscoveryRig.start('istiod-c', cluster.kubeconfig);
+  deepStrictEqual(await givenRoots(third), both);
+});
+
+test('when the leader is stopped another one writes at once', { skip, timeout: LIMIT_MS }, async () => {
+  const [first, second] = leader() === istiod.name ? [istiod, other] : [other, istiod];
+  await first.stop('SIGTERM');
+  await until('taken over', leader, (name) => name === second.name);
+  cluster.kubectl('create', 'namespace', 'later');
+  deepStrictEqual(
+    (
+      await until(
+        'written',
+        () => mountedRoots('later'),
+        (roots) => roots.length > 0,
+      )
+    ).length,
+    2,
+  );
 });

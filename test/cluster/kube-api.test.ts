@@ -155,7 +155,7 @@ const KIND_NAMES = KINDS.map(({ kind }) => kind).filter((kind) => specOf(kind, 0
 async function change(writer: Transport, rng: ReturnType<typeof seededRng>): Promise<number> {
   const info = kindInfo(KIND_NAMES[rng.int(KIND_NAMES.length)] as string) as KindInfo;
   const [version = 'v1'] = info.versions;
-  const collection = resourcePath({ ...info, version, fieldSelector: '' }).replace(
+  const collection = resourcePath({ ...info, version }).replace(
     `/${info.plural}`,
     `/namespaces/default/${info.plural}`,
   );
