@@ -28,6 +28,12 @@ export interface RotationStore {
   settle(material: AuthorityMaterial, retired: readonly RetiredRoot[]): Promise<void>;
 }
 
+/** For what is kept elsewhere: a Secret that control planes share, or what an operator brings along. */
+export const NOTHING_KEPT: RotationStore = Object.freeze({
+  introduce: () => Promise.resolve(),
+  settle: () => Promise.resolve(),
+});
+
 export interface RotationOptions {
   readonly first: AuthorityMaterial;
   readonly retired: readonly RetiredRoot[];
@@ -66,6 +72,11 @@ export class AuthorityRotation implements Disposable {
   /** What signs now. */
   get authority(): SigningAuthority {
     return this.#signing.authority;
+  }
+
+  /** What signs now, with its roots. */
+  get material(): AuthorityMaterial {
+    return this.#signing;
   }
 
   /** Every root that is to be believed now. */

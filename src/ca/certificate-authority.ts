@@ -8,15 +8,20 @@ import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { Authenticator } from './authenticator.ts';
 import type { AuthorityMaterial } from './authority-material.ts';
-import { AuthorityRotation, type RetiredRoot, type RotationStore } from './authority-rotation.ts';
+import {
+  AuthorityRotation,
+  NOTHING_KEPT,
+  type RetiredRoot,
+  type RotationStore,
+} from './authority-rotation.ts';
 import { CaMetrics } from './ca-metrics.ts';
 import type { TokenVerifier } from './caller.ts';
 import { CertificateService } from './certificate-service.ts';
-import { PluggedInStore, PluggedInWatch, readPluggedIn } from './plugged-in-authority.ts';
+import { PluggedInStore, PluggedInWatch, readPluggedIn, type ReadPluggedIn } from './plugged-in-authority.ts';
 import { readRetiredRoots } from './retired-roots.ts';
 import { openRootStore } from './root-store.ts';
 import { SelfSignedWatch } from './self-signed-watch.ts';
-import { KEPT_IN_SECRET, SharedRoot, type SharedRootOptions } from './shared-root.ts';
+import { SharedRoot, type SharedRootOptions } from './shared-root.ts';
 import { signingRoot } from './shared-root-record.ts';
 import { Signer, type SignerOptions } from './signer.ts';
 import { openTokenAuthenticator, type TokenAuthenticator } from './token-authenticator.ts';
@@ -96,7 +101,7 @@ export function openSharedAuthority(
   const opened = root.opened.then((record) => {
     const first = signingRoot(record, clock.nowMs()).material;
     const { retired } = record;
-    const options = { first, retired, store: KEPT_IN_SECRET, clock, log, overlapMs, maxTtlMs };
+    const options = { first, retired, store: NOTHING_KEPT, clock, log, overlapMs, maxTtlMs };
     const rotation = scope.add(new AuthorityRotation(options));
     root.follow(rotation);
     return assemble(rotation, settings, scope);
@@ -131,6 +136,32 @@ function assemble(
   };
 }
 
+/** Opens the CA that an operator brings along; undefined where there is none. Errors: as openCertificateAuthority. */
+export async function openBroughtAuthority(
+  settings: AuthoritySettings,
+  read: ReadPluggedIn,
+): Promise<Result<CertificateAuthority, string> | undefined> {
+  const { signer, clock, log, overlapMs = OVERLAP_MS } = settings;
+  const first = await read();
+  if (first?.ok !== true) return first;
+  const scope = new Scope();
+  const kept = { first: first.value, retired: [], store: NOTHING_KEPT };
+  const rotation = new AuthorityRotation({ ...kept, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs });
+  return ok(assemble(followBrought(read, scope.add(rotation), settings, scope), settings, scope));
+}
+
+/** Takes over what is brought from now on. */
+function followBrought(
+  read: ReadPluggedIn,
+  rotation: AuthorityRotation,
+  { clock, log }: AuthoritySettings,
+  scope: Scope,
+): AuthorityRotation {
+  const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
+  scope.add(new PluggedInWatch(read, rotation.material, { clock, log }, follow));
+  return rotation;
+}
+
 interface Start {
   readonly first: AuthorityMaterial;
   readonly retired: readonly RetiredRoot[];
@@ -147,16 +178,16 @@ async function openAuthority(
     const overlapMs = settings.overlapMs ?? OVERLAP_MS;
     return scope.add(new AuthorityRotation({ ...start, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs }));
   };
-  const brought = pluggedInFolder === '' ? undefined : await readPluggedIn(pluggedInFolder, clock.nowMs());
-  if (brought !== undefined) {
-    if (!brought.ok) return brought;
-    const store = await PluggedInStore.open(folder);
-    if (typeof store === 'string') return fail(store);
-    const retired = await readRetiredRoots(folder, clock.nowMs());
-    const rotation = rotate({ first: brought.value, retired, store });
-    const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
-    scope.add(new PluggedInWatch(pluggedInFolder, brought.value, { clock, log }, follow));
-    return ok(rotation);
+  if (pluggedInFolder !== '') {
+    const read: ReadPluggedIn = () => readPluggedIn(pluggedInFolder, clock.nowMs());
+    const brought = await read();
+    if (brought?.ok === false) return brought;
+    if (brought !== undefined) {
+      const store = await PluggedInStore.open(folder);
+      if (typeof store === 'string') return fail(store);
+      const retired = await readRetiredRoots(folder, clock.nowMs());
+      return ok(followBrought(read, rotate({ first: brought.value, retired, store }), settings, scope));
+    }
   }
   const own = await openRootStore(folder, trustDomain, clock);
   if (!own.ok) return own;

@@ -8,7 +8,7 @@ import type { Clock } from '#base/clock.ts';
 import { Scope } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import type { Secret } from '#base/secret.ts';
-import type { AuthorityRotation, RotationStore } from './authority-rotation.ts';
+import type { AuthorityRotation } from './authority-rotation.ts';
 import { makeRoot } from './root-certificate.ts';
 import { isNearItsEnd } from './self-signed-watch.ts';
 import {
@@ -45,12 +45,6 @@ export interface SharedRootOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
-
-/** Its state is in the Secret; what a rotation would write is there before it hears of a root. */
-export const KEPT_IN_SECRET: RotationStore = Object.freeze({
-  introduce: () => Promise.resolve(),
-  settle: () => Promise.resolve(),
-});
 
 const LOOK_MS = 5_000;
 

@@ -207,7 +207,7 @@ TRUSTED_GATEWAY_CIDR | | never | would trust headers for identities; not built
 UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same
 USE_CACERTS_FOR_SELF_SIGNED_CA | false | no | a root of our own is in istio-ca-secret
-USE_REMOTE_CERTS | false | no | several clusters are not built yet
+USE_REMOTE_CERTS | false | no | cacerts is read from the API server wherever it is not mounted
 VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | nothing is written to a cluster yet
 XDS_AUTH | true | never | callers of the TLS port are always authenticated
 XDS_AUTH_PLAINTEXT | false | no | the plain port has no identities, and shows no secrets

@@ -79,9 +79,9 @@ async function openOnCluster(
     reason = () => problem;
     authority = scope.add(await openMounted(authorityParts, (text) => (problem = text)));
   } else {
-    const shared = scope.add(openClusterAuthority(authorityParts, flags.namespace, leadership));
-    reason = () => shared.root.problem;
-    authority = await shared.opened;
+    const found = scope.add(openClusterAuthority(authorityParts, flags.namespace, leadership));
+    reason = () => found.problem();
+    authority = await found.opened;
   }
   await serve(parts, door, address, authority);
   isOpen = true;

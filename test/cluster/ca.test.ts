@@ -1,6 +1,8 @@
 /** The certificate authority on a real API server. Skipped where the harness is not built. */
 import { deepStrictEqual, match, notStrictEqual, strictEqual } from 'node:assert';
 import { after, before, test } from 'node:test';
+import 'reflect-metadata';
+import { makeRoot, type RootMaterial } from '#ca/root-certificate.ts';
 import { parseCertificates } from '#identity/certificate.ts';
 import { ClusterFixture, NO_CLUSTER as skip } from './cluster-fixture.ts';
 import { DiscoveryRig, until } from './discovery-rig.ts';
@@ -220,6 +222,44 @@ test('deleting the Secret makes another root, believed beside the old one at bot
   await using third = await DiscoveryRig.start('istiod-c', cluster.kubeconfig);
   deepStrictEqual(await givenRoots(third), both);
 });
+
+test('an authority in the Secret cacerts signs where none is mounted, and is followed', {
+  skip,
+  timeout: LIMIT_MS,
+}, async () => {
+  cluster.kubectl('create', 'namespace', 'mesh2');
+  const first = await makeRoot('one.example', Date.now());
+  putAuthority(first, first.certificatePem);
+  await using rig = await DiscoveryRig.start('istiod-2', cluster.kubeconfig, {
+    POD_NAMESPACE: 'mesh2',
+    PILOT_CA_CERT_CONFIGMAP: 'mesh2-roots',
+  });
+  const issuers = async (): Promise<string> => {
+    const { chain, rootsPem } = await rig.createCertificate(tokenOf('cart', 'istio-ca'), CART);
+    const parsed = parseCertificates(rootsPem, 100);
+    const roots = parsed.ok ? parsed.value.map(({ subject }) => subject) : [];
+    return `${chain[0]?.x509.issuer}: ${roots.join()}`;
+  };
+  strictEqual(await issuers(), 'O=one.example: O=one.example');
+  const second = await makeRoot('two.example', Date.now());
+  putAuthority(second, `${second.certificatePem}${first.certificatePem}`);
+  // The old one signs until the new root had time to get around.
+  const both = 'O=one.example: O=one.example,O=two.example';
+  strictEqual(await until('followed', issuers, (text) => text === both), both);
+  const made = cluster.kubectl('-n', 'mesh2', 'get', 'secrets', '-o', 'name');
+  strictEqual(made.trim(), 'secret/cacerts');
+});
+
+function putAuthority(root: RootMaterial, rootsPem: string): void {
+  const stringData = {
+    'ca-cert.pem': root.certificatePem,
+    'ca-key.pem': root.privateKey.reveal(),
+    'cert-chain.pem': root.certificatePem,
+    'root-cert.pem': rootsPem,
+  };
+  const metadata = { name: 'cacerts', namespace: 'mesh2' };
+  cluster.apply({ apiVersion: 'v1', kind: 'Secret', metadata, stringData });
+}
 
 test('when the leader is stopped another one writes at once', { skip, timeout: LIMIT_MS }, async () => {
   const [first, second] = leader() === istiod.name ? [istiod, other] : [other, istiod];
