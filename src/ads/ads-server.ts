@@ -145,7 +145,7 @@ export class AdsServer implements Disposable {
     }
     const admitted = admission.admit(session.peer, read.value.proxy);
     if (!admitted.ok) {
-      metrics.refused('not-admitted');
+      metrics.refused(admitted.error.code === GRPC_UNAVAILABLE ? 'not-ready' : 'not-admitted');
       log.warn('a proxy was refused', { proxy: read.value.proxy.id, reason: admitted.error.message });
       return admitted;
     }

@@ -29,6 +29,8 @@ export type RequestHeaders = ReadonlyMap<string, string>;
 export interface Peer {
   /** SPIFFE id, undefined where callers are not asked for one (plain text on loopback, Unix socket). */
   readonly identity: string | undefined;
+  /** Name of the pod that its token is bound to, where that is known. */
+  readonly podName?: string;
   /** May see secrets and have large messages. */
   readonly isTrusted: boolean;
   readonly connection: PeerConnection;
@@ -39,7 +41,7 @@ export interface PeerAuthenticator {
   authenticate(
     connection: PeerConnection,
     headers: RequestHeaders,
-  ): Promise<Result<Pick<Peer, 'identity' | 'isTrusted'>, GrpcStatus>>;
+  ): Promise<Result<Pick<Peer, 'identity' | 'podName' | 'isTrusted'>, GrpcStatus>>;
 }
 
 /**

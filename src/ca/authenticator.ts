@@ -77,10 +77,10 @@ export class Authenticator {
         reasons.push(claims.error);
         continue;
       }
-      const { namespace, serviceAccount, facts } = claims.value;
+      const { namespace, serviceAccount, facts, pod } = claims.value;
       const identity = makeWorkloadIdentity(this.#settings.trustDomain, namespace, serviceAccount);
       if (!identity.ok) return fail('the token names no valid service account');
-      return ok({ identity: identity.value, facts, via: 'token' });
+      return ok({ identity: identity.value, facts, via: 'token', ...(pod === undefined ? {} : { pod }) });
     }
     return fail(reasons.length === 0 ? 'tokens are not accepted' : reasons.join('; '));
   }

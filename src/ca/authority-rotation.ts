@@ -28,6 +28,12 @@ export interface RotationStore {
   settle(material: AuthorityMaterial, retired: readonly RetiredRoot[]): Promise<void>;
 }
 
+/** For what is kept elsewhere: a Secret that control planes share, or what an operator brings along. */
+export const NOTHING_KEPT: RotationStore = Object.freeze({
+  introduce: () => Promise.resolve(),
+  settle: () => Promise.resolve(),
+});
+
 export interface RotationOptions {
   readonly first: AuthorityMaterial;
   readonly retired: readonly RetiredRoot[];
@@ -68,6 +74,11 @@ export class AuthorityRotation implements Disposable {
     return this.#signing.authority;
   }
 
+  /** What signs now, with its roots. */
+  get material(): AuthorityMaterial {
+    return this.#signing;
+  }
+
   /** Every root that is to be believed now. */
   get rootsPem(): string {
     return this.#rootsPem;
@@ -78,16 +89,16 @@ export class AuthorityRotation implements Disposable {
     return this.#introduced !== undefined;
   }
 
-  /** Roots that sign no more and are still believed. */
-  get retired(): readonly RetiredRoot[] {
-    return this.#retired;
-  }
-
   /** Certificates that have signed for this mesh and may still be met: subjects that they signed are ours. */
   get issuers(): readonly Certificate[] {
     const retired = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
     const signing = [this.#signing, this.#introduced].flatMap((one) => one?.authority.certificate ?? []);
     return [...signing, ...(retired.ok ? retired.value : [])];
+  }
+
+  /** Roots that sign no more and are still believed. */
+  get retired(): readonly RetiredRoot[] {
+    return this.#retired;
   }
 
   /** Calls back after the roots or the signing authority have changed. */
@@ -97,9 +108,9 @@ export class AuthorityRotation implements Disposable {
   }
 
   /** Takes over another authority, at once or with an overlap. Resolves when its roots are believed. */
-  introduce(material: AuthorityMaterial): Promise<void> {
+  introduce(material: AuthorityMaterial, overlapMs: number = this.#options.overlapMs): Promise<void> {
     return this.#then(async () => {
-      const { store, log, clock, overlapMs, maxTtlMs } = this.#options;
+      const { store, log, clock, maxTtlMs } = this.#options;
       const isKnown = this.#rootsPem.includes(material.authority.rootPem.trim());
       if (isKnown) {
         await this.#signWith(material);

@@ -14,11 +14,19 @@ export interface CallPeer {
   readonly certificate: Uint8Array | undefined;
 }
 
+/** The pod that a token is bound to; its namespace is that of the identity. */
+export interface CallerPod {
+  readonly name: string;
+  readonly uid: string;
+}
+
 /** An authenticated caller. */
 export interface Caller {
   readonly identity: WorkloadIdentity;
   readonly facts: WorkloadFacts;
   readonly via: 'certificate' | 'token';
+  /** Known of tokens that Kubernetes bound to a pod. */
+  readonly pod?: CallerPod;
 }
 
 /** What a verified token says. */
@@ -26,6 +34,7 @@ export interface TokenClaims {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly facts: WorkloadFacts;
+  readonly pod?: CallerPod;
 }
 
 /** Checks tokens of one kind: our own, or Kubernetes' by TokenReview. The error says why, without quoting the token. */

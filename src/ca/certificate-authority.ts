@@ -1,6 +1,6 @@
 /**
- * The CA put together: an authority (the operator's own, or a self-signed root on disk) with its rotation, signer, tokens,
- * authenticator and the call that workloads make.
+ * The CA put together: an authority (the operator's own, or a self-signed root on disk or in a Secret) with its rotation, signer,
+ * tokens, authenticator and the call that workloads make.
  */
 import type { Clock } from '#base/clock.ts';
 import { Scope } from '#base/disposable.ts';
@@ -8,23 +8,26 @@ import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { Authenticator } from './authenticator.ts';
 import type { AuthorityMaterial } from './authority-material.ts';
-import { AuthorityRotation, type RetiredRoot, type RotationStore } from './authority-rotation.ts';
+import {
+  AuthorityRotation,
+  NOTHING_KEPT,
+  type RetiredRoot,
+  type RotationStore,
+} from './authority-rotation.ts';
 import { CaMetrics } from './ca-metrics.ts';
 import type { TokenVerifier } from './caller.ts';
 import { CertificateService } from './certificate-service.ts';
-import { PluggedInStore, PluggedInWatch, readPluggedIn } from './plugged-in-authority.ts';
+import { PluggedInStore, PluggedInWatch, readPluggedIn, type ReadPluggedIn } from './plugged-in-authority.ts';
 import { readRetiredRoots } from './retired-roots.ts';
 import { openRootStore } from './root-store.ts';
 import { SelfSignedWatch } from './self-signed-watch.ts';
+import { SharedRoot, type SharedRootOptions } from './shared-root.ts';
+import { signingRoot } from './shared-root-record.ts';
 import { Signer, type SignerOptions } from './signer.ts';
 import { openTokenAuthenticator, type TokenAuthenticator } from './token-authenticator.ts';
 
-/** What a CA depends on. */
-export interface CertificateAuthoritySettings {
-  /** Holds the root and the token key; 0700. */
-  readonly folder: string;
-  /** Where the operator may have put a CA of their own. */
-  readonly pluggedInFolder?: string;
+/** What every CA depends on. */
+export interface AuthoritySettings {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
   readonly signer: SignerOptions;
@@ -36,16 +39,28 @@ export interface CertificateAuthoritySettings {
   readonly overlapMs?: number;
 }
 
+/** What a CA on this machine depends on. */
+export interface CertificateAuthoritySettings extends AuthoritySettings {
+  /** Holds the root and the token key; 0700. */
+  readonly folder: string;
+  /** Where the operator may have put a CA of their own. */
+  readonly pluggedInFolder?: string;
+}
+
 /** An open CA; disposing ends its watching and waiting. */
 export interface CertificateAuthority extends Disposable {
   readonly service: CertificateService;
   readonly authenticator: Authenticator;
-  readonly tokens: TokenAuthenticator;
   readonly signer: Signer;
   readonly rotation: AuthorityRotation;
   readonly metrics: CaMetrics;
   /** All metrics of the CA by name, the time to expiry as of `nowUnixMs`. */
   collectMetrics(nowUnixMs: number): ReadonlyMap<string, number>;
+}
+
+/** A CA with a state folder, which issues tokens too. */
+export interface LocalAuthority extends CertificateAuthority {
+  readonly tokens: TokenAuthenticator;
 }
 
 /** A kubelet brings a changed ConfigMap to a pod within about 90 s, and agents look at the file every 10 s. */
@@ -54,37 +69,97 @@ const OVERLAP_MS = 120_000;
 /** Opens the CA of a state folder. Errors: a text that tells an operator what to mend. */
 export async function openCertificateAuthority(
   settings: CertificateAuthoritySettings,
-): Promise<Result<CertificateAuthority, string>> {
-  const { folder, trustDomain, trustDomainAliases, clock, log } = settings;
+): Promise<Result<LocalAuthority, string>> {
+  const { folder, clock } = settings;
   const scope = new Scope();
   const found = await openAuthority(settings, scope);
   if (!found.ok) return found;
-  const rotation = found.value;
   const tokens = await openTokenAuthenticator(folder, clock);
   if (!tokens.ok) {
     scope[Symbol.dispose]();
     return tokens;
   }
+  const tokenVerifiers = [tokens.value, ...settings.tokenVerifiers];
+  return ok({ ...assemble(found.value, { ...settings, tokenVerifiers }, scope), tokens: tokens.value });
+}
+
+/** A CA whose root is shared: `root` says what it waits for, `opened` resolves when there is one. */
+export interface SharedAuthority extends Disposable {
+  readonly root: SharedRoot;
+  readonly opened: Promise<CertificateAuthority>;
+}
+
+/** Opens the CA of a root that several control planes share. */
+export function openSharedAuthority(
+  settings: AuthoritySettings,
+  sharing: Pick<SharedRootOptions, 'place' | 'leadership'>,
+): SharedAuthority {
+  const { trustDomain, signer, clock, log, overlapMs = OVERLAP_MS } = settings;
+  const { maxTtlMs } = signer;
+  const scope = new Scope();
+  const root = scope.add(new SharedRoot({ ...sharing, trustDomain, overlapMs, maxTtlMs, clock, log }));
+  const opened = root.opened.then((record) => {
+    const first = signingRoot(record, clock.nowMs()).material;
+    const { retired } = record;
+    const options = { first, retired, store: NOTHING_KEPT, clock, log, overlapMs, maxTtlMs };
+    const rotation = scope.add(new AuthorityRotation(options));
+    root.follow(rotation);
+    return assemble(rotation, settings, scope);
+  });
+  return { root, opened, [Symbol.dispose]: () => scope[Symbol.dispose]() };
+}
+
+function assemble(
+  rotation: AuthorityRotation,
+  settings: AuthoritySettings,
+  scope: Scope,
+): CertificateAuthority {
+  const { trustDomain, trustDomainAliases, tokenVerifiers, clock, log } = settings;
   const signer = new Signer(rotation, settings.signer, clock);
   const metrics = new CaMetrics();
   const authenticator = new Authenticator({
     trustDomain,
     trustDomainAliases,
-    tokenVerifiers: [tokens.value, ...settings.tokenVerifiers],
+    tokenVerifiers,
     authorities: () => rotation.issuers,
     clock,
   });
   const service = new CertificateService({ authenticator, signer, metrics, log });
-  return ok({
+  return {
     service,
     authenticator,
-    tokens: tokens.value,
     signer,
     rotation,
     metrics,
     collectMetrics: (nowUnixMs) => metrics.collect(rotation.authority, nowUnixMs),
     [Symbol.dispose]: () => scope[Symbol.dispose](),
-  });
+  };
+}
+
+/** Opens the CA that an operator brings along; undefined where there is none. Errors: as openCertificateAuthority. */
+export async function openBroughtAuthority(
+  settings: AuthoritySettings,
+  read: ReadPluggedIn,
+): Promise<Result<CertificateAuthority, string> | undefined> {
+  const { signer, clock, log, overlapMs = OVERLAP_MS } = settings;
+  const first = await read();
+  if (first?.ok !== true) return first;
+  const scope = new Scope();
+  const kept = { first: first.value, retired: [], store: NOTHING_KEPT };
+  const rotation = new AuthorityRotation({ ...kept, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs });
+  return ok(assemble(followBrought(read, scope.add(rotation), settings, scope), settings, scope));
+}
+
+/** Takes over what is brought from now on. */
+function followBrought(
+  read: ReadPluggedIn,
+  rotation: AuthorityRotation,
+  { clock, log }: AuthoritySettings,
+  scope: Scope,
+): AuthorityRotation {
+  const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
+  scope.add(new PluggedInWatch(read, rotation.material, { clock, log }, follow));
+  return rotation;
 }
 
 interface Start {
@@ -103,16 +178,16 @@ async function openAuthority(
     const overlapMs = settings.overlapMs ?? OVERLAP_MS;
     return scope.add(new AuthorityRotation({ ...start, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs }));
   };
-  const brought = pluggedInFolder === '' ? undefined : await readPluggedIn(pluggedInFolder, clock.nowMs());
-  if (brought !== undefined) {
-    if (!brought.ok) return brought;
-    const store = await PluggedInStore.open(folder);
-    if (typeof store === 'string') return fail(store);
-    const retired = await readRetiredRoots(folder, clock.nowMs());
-    const rotation = rotate({ first: brought.value, retired, store });
-    const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
-    scope.add(new PluggedInWatch(pluggedInFolder, brought.value, { clock, log }, follow));
-    return ok(rotation);
+  if (pluggedInFolder !== '') {
+    const read: ReadPluggedIn = () => readPluggedIn(pluggedInFolder, clock.nowMs());
+    const brought = await read();
+    if (brought?.ok === false) return brought;
+    if (brought !== undefined) {
+      const store = await PluggedInStore.open(folder);
+      if (typeof store === 'string') return fail(store);
+      const retired = await readRetiredRoots(folder, clock.nowMs());
+      return ok(followBrought(read, rotate({ first: brought.value, retired, store }), settings, scope));
+    }
   }
   const own = await openRootStore(folder, trustDomain, clock);
   if (!own.ok) return own;

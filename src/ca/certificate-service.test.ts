@@ -20,7 +20,7 @@ import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import { makeCsr } from '#identity/csr.ts';
 import { generateKeyPair, type KeyPair } from '#identity/key-pair.ts';
 import type { CallPeer } from './caller.ts';
-import { type CertificateAuthority, openCertificateAuthority } from './certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from './certificate-authority.ts';
 import { defaultSignerOptions, type SignerOptions } from './signer.ts';
 import { buildSubject, readSubject } from './workload-facts.ts';
 
@@ -35,7 +35,7 @@ const facts = {
 };
 const subject = { namespace: 'bookinfo', serviceAccount: 'reviews', facts, instance: 'reviews-v1-0' };
 
-interface Ca extends CertificateAuthority {
+interface Ca extends LocalAuthority {
   readonly clock: TestClock;
 }
 

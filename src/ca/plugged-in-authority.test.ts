@@ -13,9 +13,10 @@ import {
 } from '@peculiar/x509';
 import { TestClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
+import { Secret } from '#base/secret.ts';
 import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import type { AuthorityMaterial } from './authority-material.ts';
-import { PluggedInWatch, readPluggedIn } from './plugged-in-authority.ts';
+import { PluggedInWatch, readPluggedIn, readPluggedInSecret } from './plugged-in-authority.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -144,6 +145,26 @@ describe('a CA that is plugged in', async () => {
     });
   }
 
+  it('is read from the entries of a Secret as from files', async () => {
+    const read = async (entries: Readonly<Record<string, string>>): Promise<string> => {
+      const secrets = new Map(Object.entries(entries).map(([name, text]) => [name, new Secret(text)]));
+      const found = await readPluggedInSecret('Secret cacerts', secrets, START_MS + 1_000);
+      return found === undefined
+        ? 'nothing'
+        : found.ok
+          ? found.value.authority.certificate.subject
+          : found.error;
+    };
+    assert.deepEqual(
+      [
+        await read(files(upper, pem(upper), pem(root))),
+        await read({ 'root-cert.pem': pem(root) }),
+        await read({ 'ca-cert.pem': pem(root) }),
+      ],
+      ['CN=upper', 'nothing', 'Secret cacerts: the key or the root certificate is missing'],
+    );
+  });
+
   it('is followed; what is broken changes nothing', async () => {
     const clock = new TestClock(START_MS + 1_000);
     const path = write('followed', files(root, '', pem(root)));
@@ -152,7 +173,8 @@ describe('a CA that is plugged in', async () => {
     const seen: AuthorityMaterial[] = [];
     let told = Promise.withResolvers<void>();
     const parts = { clock, log: silentLogger() };
-    using _watch = new PluggedInWatch(path, first.value, parts, async (material) => {
+    const look = () => readPluggedIn(path, clock.nowMs());
+    using _watch = new PluggedInWatch(look, first.value, parts, async (material) => {
       seen.push(material);
       told.resolve();
     });

@@ -1,5 +1,5 @@
 /**
- * A CA that the operator brings along, as files: Istio's names (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem) or those of
+ * A CA that the operator brings along, as files or as entries of a Secret: Istio's names (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem) or those of
  * a TLS Secret (tls.crt, tls.key, ca.crt). Looked at every few seconds, since mounted Secrets change under their names; what is
  * broken or half written changes nothing.
  * Source: istio security/pkg/pki/ca/ca.go NewPluggedCertIstioCAOptions, SigningCAFileBundle.
@@ -29,16 +29,38 @@ const FORMS: readonly FileNames[] = [
 ];
 const POLL_MS = 5_000;
 
-/** The authority of a folder; undefined when there is none. Errors: a text for an operator. */
-export async function readPluggedIn(
+/** What was brought along: undefined when there is nothing. Errors: a text for an operator. */
+export type ReadPluggedIn = () => Promise<Result<AuthorityMaterial, string> | undefined>;
+
+/** The authority of a folder. */
+export function readPluggedIn(
   folder: string,
   nowUnixMs: number,
 ): Promise<Result<AuthorityMaterial, string> | undefined> {
-  const texts = await readTexts(folder);
+  const read = (name: string): Promise<string | undefined> =>
+    readFile(join(folder, name), 'utf8').catch(() => undefined);
+  return readEntries(folder, read, nowUnixMs);
+}
+
+/** The authority in the entries of a Secret; `name` is for messages. */
+export function readPluggedInSecret(
+  name: string,
+  entries: ReadonlyMap<string, Secret>,
+  nowUnixMs: number,
+): Promise<Result<AuthorityMaterial, string> | undefined> {
+  return readEntries(name, (entry) => Promise.resolve(entries.get(entry)?.reveal()), nowUnixMs);
+}
+
+async function readEntries(
+  place: string,
+  read: (name: string) => Promise<string | undefined>,
+  nowUnixMs: number,
+): Promise<Result<AuthorityMaterial, string> | undefined> {
+  const texts = await readTexts(read);
   if (texts === undefined) return undefined;
   const { certificate, key, chain, roots } = texts;
   if (key === undefined || roots === undefined)
-    return fail(`${folder}: the key or the root certificate is missing`);
+    return fail(`${place}: the key or the root certificate is missing`);
   const material = makeAuthorityMaterial(
     {
       certificatePem: certificate,
@@ -49,12 +71,12 @@ export async function readPluggedIn(
     },
     nowUnixMs,
   );
-  return material.ok ? material : fail(`${folder}: ${material.error}`);
+  return material.ok ? material : fail(`${place}: ${material.error}`);
 }
 
-/** Follows the folder. What it holds at the start is `seen` already. */
+/** Looks again and again. What there is at the start is `seen` already. */
 export class PluggedInWatch implements Disposable {
-  readonly #folder: string;
+  readonly #read: ReadPluggedIn;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #changed: (material: AuthorityMaterial) => Promise<void>;
@@ -62,12 +84,12 @@ export class PluggedInWatch implements Disposable {
   #timer: Disposable;
 
   constructor(
-    folder: string,
+    read: ReadPluggedIn,
     seen: AuthorityMaterial,
     parts: { readonly clock: Clock; readonly log: Logger },
     changed: (material: AuthorityMaterial) => Promise<void>,
   ) {
-    this.#folder = folder;
+    this.#read = read;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#changed = changed;
@@ -87,7 +109,7 @@ export class PluggedInWatch implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const found = await readPluggedIn(this.#folder, this.#clock.nowMs());
+    const found = await this.#read();
     const seen = found?.ok === true ? identify(found.value) : (found?.error ?? 'gone');
     if (seen === this.#seen) return;
     this.#seen = seen;
@@ -129,13 +151,12 @@ interface Texts {
   readonly roots: string | undefined;
 }
 
-async function readTexts(folder: string): Promise<Texts | undefined> {
-  const read = (name: string): Promise<string | undefined> =>
-    name === '' ? Promise.resolve(undefined) : readFile(join(folder, name), 'utf8').catch(() => undefined);
+async function readTexts(read: (name: string) => Promise<string | undefined>): Promise<Texts | undefined> {
   for (const names of FORMS) {
     const certificate = await read(names.certificate);
     if (certificate === undefined) continue;
-    const [key, chain, roots] = await Promise.all([read(names.key), read(names.chain), read(names.roots)]);
+    const chain = names.chain === '' ? undefined : await read(names.chain);
+    const [key, roots] = await Promise.all([read(names.key), read(names.roots)]);
     return { certificate, key, chain, roots };
   }
   return undefined;

@@ -11,11 +11,16 @@ export async function readRetiredRoots(folder: string, nowUnixMs: number): Promi
   const file = await readPrivateFile(join(folder, FILE));
   if (file?.ok !== true) return [];
   try {
-    const list: unknown = JSON.parse(file.value.reveal());
-    return Array.isArray(list) ? list.filter((one) => isRetiredRoot(one) && one.untilUnixMs > nowUnixMs) : [];
+    return readRetiredList(JSON.parse(file.value.reveal()), nowUnixMs);
   } catch {
     return [];
   }
+}
+
+/** The roots of a list whose time is not over; what is no root is left out. */
+export function readRetiredList(list: unknown, nowUnixMs: number): readonly RetiredRoot[] {
+  if (!Array.isArray(list)) return [];
+  return list.slice(-MAX_ROOTS).filter((one) => isRetiredRoot(one) && one.untilUnixMs > nowUnixMs);
 }
 
 /** Writes the list, the newest roots where there are too many. */

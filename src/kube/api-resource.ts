@@ -8,6 +8,8 @@ export interface ApiResource {
   readonly plural: string;
   /** Filter on fields that the server applies; '' for none. */
   readonly fieldSelector: string;
+  /** The objects of this namespace only. */
+  readonly namespace?: string;
 }
 
 /** An object as it came, nothing checked but that it has a name. */
@@ -24,10 +26,15 @@ export interface KubeObject {
   readonly [field: string]: unknown;
 }
 
-/** Path of all objects of a resource in all namespaces. */
-export function resourcePath({ group, version, plural }: ApiResource): string {
+/** Path of all objects of a resource, in its namespace or in all. */
+export function resourcePath({
+  group,
+  version,
+  plural,
+  namespace,
+}: Omit<ApiResource, 'fieldSelector'>): string {
   const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
-  return `${root}/${plural}`;
+  return namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;
 }
 
 /** `plural.group`, as permissions and CRDs name a resource. */

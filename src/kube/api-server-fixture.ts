@@ -1,6 +1,6 @@
 /**
  * An API server for tests, on loopback: list with pages, watch with resume, bookmarks and compaction, permissions, tokens,
- * discovery, CRDs. It can be cut, stopped and started again. Nothing is validated.
+ * discovery, CRDs, creating and replacing. It can be cut, stopped and started again. Nothing is validated but versions.
  */
 import {
   createServer as createHttpServer,
@@ -24,6 +24,7 @@ interface Logged {
 
 interface Watcher {
   readonly resource: string;
+  readonly wants: (object: KubeObject) => boolean;
   readonly response: Response;
 }
 
@@ -38,6 +39,8 @@ export interface ServedKind {
 export class ApiServerFixture implements AsyncDisposable {
   /** Users that access reviews say yes to. */
   readonly allowed: Set<string> = new Set();
+  /** What token reviews say: the status by token; other tokens are refused. */
+  readonly tokens: Map<string, unknown> = new Map();
   readonly posted: unknown[] = [];
   readonly requests: string[] = [];
   readonly forbidden = new Set<string>();
@@ -207,7 +210,7 @@ export class ApiServerFixture implements AsyncDisposable {
     this.#log.set(resource, log);
     log.push(event);
     for (const watcher of this.#watchers)
-      if (watcher.resource === resource) writeLine(watcher.response, event);
+      if (watcher.resource === resource && watcher.wants(event.object)) writeLine(watcher.response, event);
   }
 
   #answer(request: IncomingMessage, response: Response): void {
@@ -215,24 +218,29 @@ export class ApiServerFixture implements AsyncDisposable {
     this.requests.push(`${url.pathname}${url.search}`);
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
       refuse(response, 401, 'Unauthorized', 'Unauthorized');
-    } else if (request.method === 'POST') {
-      void this.#review(request, response);
     } else {
-      const [, root = '', ...rest] = url.pathname.split('/');
-      const [group = '', version = '', plural = ''] = root === 'api' ? ['', ...rest] : rest;
-      if (plural !== '') this.#serve({ group, plural }, url.searchParams, response);
-      else this.#discover(group, version, response);
+      const { resource, namespace, name, version } = readPath(url.pathname);
+      if (resource.plural === '') this.#discover(resource.group, version, response);
+      else if (resource.plural.endsWith('reviews')) void this.#review(request, response);
+      else if (request.method !== 'GET') void this.#write(request, response, resource);
+      else if (name === '') this.#serve(resource, namespace, url.searchParams, response);
+      else this.#serveOne(resource, `${namespace}/${name}`, response);
     }
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Access reviews: what is posted comes back with the answer for its user. */
+  /** Reviews: what is posted comes back with the answer for its user, or its token. */
   async #review(request: IncomingMessage, response: Response): Promise<void> {
     let text = '';
     for await (const chunk of request) text += String(chunk);
-    const review = JSON.parse(text) as { readonly spec: { readonly user: string } };
+    const review = JSON.parse(text) as { readonly spec: { readonly user: string; readonly token?: string } };
     this.posted.push(review);
-    reply(response, 201, { ...review, status: { allowed: this.allowed.has(review.spec.user) } });
+    const { token, user } = review.spec;
+    const status =
+      token === undefined
+        ? { allowed: this.allowed.has(user) }
+        : (this.tokens.get(token) ?? { error: 'invalid bearer token' });
+    reply(response, 201, { ...review, status });
   }
 
   #discover(group: string, version: string, response: Response): void {
@@ -246,23 +254,71 @@ export class ApiServerFixture implements AsyncDisposable {
     } else reply(response, 200, { resources: inVersion.map(({ plural }) => ({ name: plural })) });
   }
 
-  #serve(resource: Pick<ApiResource, 'group' | 'plural'>, query: URLSearchParams, response: Response): void {
+  /** Gives an object by `namespace/name`. */
+  get(resource: Pick<ApiResource, 'group' | 'plural'>, key: string): KubeObject | undefined {
+    return this.#objects.get(resourceName(resource))?.get(key);
+  }
+
+  /** POST creates, PUT replaces what has the version that it names. */
+  async #write(
+    request: IncomingMessage,
+    response: Response,
+    resource: Pick<ApiResource, 'group' | 'plural'>,
+  ): Promise<void> {
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    const object = JSON.parse(text) as KubeObject;
+    const old = this.get(resource, nameKey(object));
+    const { resourceVersion } = object.metadata;
+    if (this.forbidden.has(resourceName(resource))) refuse(response, 403, 'Forbidden', 'forbidden');
+    else if (request.method === 'POST' && old !== undefined) {
+      refuse(response, 409, 'AlreadyExists', 'already exists');
+    } else if (request.method === 'PUT' && old === undefined) {
+      refuse(response, 404, 'NotFound', 'not found');
+    } else if (resourceVersion !== undefined && resourceVersion !== old?.metadata.resourceVersion) {
+      refuse(response, 409, 'Conflict', 'the object has been modified');
+    } else {
+      this.put(resource, object);
+      reply(response, request.method === 'POST' ? 201 : 200, this.get(resource, nameKey(object)));
+    }
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  #serveOne(resource: Pick<ApiResource, 'group' | 'plural'>, key: string, response: Response): void {
+    const object = this.get(resource, key);
+    if (object === undefined) refuse(response, 404, 'NotFound', 'not found');
+    else reply(response, 200, object);
+  }
+
+  #serve(
+    resource: Pick<ApiResource, 'group' | 'plural'>,
+    namespace: string,
+    query: URLSearchParams,
+    response: Response,
+  ): void {
     const name = resourceName(resource);
     const isCustom = resource.group.endsWith('istio.io');
-    if (isCustom && !this.#crds.has(name)) refuse(response, 404, 'NotFound', 'not served');
-    else if (this.forbidden.has(name)) {
+    if (isCustom && !this.#crds.has(name)) {
+      refuse(response, 404, 'NotFound', 'not served');
+      return;
+    }
+    if (this.forbidden.has(name)) {
       const scope = `API group "${resource.group}" at the cluster scope`;
       const text = `${name} is forbidden: User "u" cannot list resource "${resource.plural}" in ${scope}`;
       refuse(response, 403, 'Forbidden', text);
-    } else if (query.get('watch') === 'true')
-      this.#watch(name, Number(query.get('resourceVersion')), response);
-    else this.#list(name, query, response);
+      return;
+    }
+    const wants = selection(namespace, query.get('fieldSelector') ?? '');
+    if (query.get('watch') === 'true')
+      this.#watch({ resource: name, wants, response }, Number(query.get('resourceVersion')));
+    else this.#list(name, wants, query, response);
   }
 
-  #list(name: string, query: URLSearchParams, response: Response): void {
+  #list(name: string, wants: Watcher['wants'], query: URLSearchParams, response: Response): void {
     const limit = Number(query.get('limit') ?? '0') || Infinity;
     const token = query.get('continue') ?? '';
-    const items = token === '' ? [...(this.#objects.get(name)?.values() ?? [])] : this.#pages.get(token);
+    const all = [...(this.#objects.get(name)?.values() ?? [])].filter(wants);
+    const items = token === '' ? all : this.#pages.get(token);
     if (items === undefined) {
       refuse(response, 410, 'Expired', 'the continue token is too old');
       return;
@@ -278,7 +334,8 @@ export class ApiServerFixture implements AsyncDisposable {
     });
   }
 
-  #watch(name: string, from: number, response: Response): void {
+  #watch(watcher: Watcher, from: number): void {
+    const { resource, wants, response } = watcher;
     response.writeHead(200, { 'content-type': 'application/json' });
     if (from < this.#compactedAt) {
       const object = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' };
@@ -287,8 +344,8 @@ export class ApiServerFixture implements AsyncDisposable {
       return;
     }
     response.flushHeaders();
-    for (const event of this.#log.get(name) ?? []) if (event.version > from) writeLine(response, event);
-    const watcher: Watcher = { resource: name, response };
+    for (const event of this.#log.get(resource) ?? [])
+      if (event.version > from && wants(event.object)) writeLine(response, event);
     this.#watchers.add(watcher);
     response.on('close', () => this.#watchers.delete(watcher));
     response.on('error', () => {});
@@ -296,6 +353,28 @@ export class ApiServerFixture implements AsyncDisposable {
 }
 
 const CRDS = { group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' };
+
+/** The parts of a path; '' for what it does not have. */
+function readPath(path: string): {
+  readonly resource: { readonly group: string; readonly plural: string };
+  readonly namespace: string;
+  readonly name: string;
+  readonly version: string;
+} {
+  const [, root = '', ...rest] = path.split('/');
+  const [group = '', version = '', ...parts] = root === 'api' ? ['', ...rest] : rest;
+  const isNamespaced = parts[0] === 'namespaces' && parts.length > 2;
+  const [plural = '', name = ''] = isNamespaced ? parts.slice(2) : parts;
+  return { resource: { group, plural }, namespace: isNamespaced ? (parts[1] ?? '') : '', name, version };
+}
+
+/** Of field selectors only metadata.name=… is heeded. */
+function selection(namespace: string, fieldSelector: string): Watcher['wants'] {
+  const [, wanted] = /^metadata\.name=([^,]+)$/.exec(fieldSelector) ?? [];
+  return ({ metadata }) =>
+    (namespace === '' || metadata.namespace === namespace) &&
+    (wanted === undefined || metadata.name === wanted);
+}
 
 function writeLine(response: Response, value: unknown): void {
   response.write(`${JSON.stringify(value)}\n`);

@@ -16,6 +16,7 @@ import { KubeClient } from './kube-client.ts';
 import type { KubeTarget } from './kube-target.ts';
 import { RateLimit } from './rate-limit.ts';
 import { ResourceWatch } from './resource-watch.ts';
+import { reviewToken } from './token-review.ts';
 
 async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -149,4 +150,30 @@ test('lines may be cut anywhere, and have a limit', () => {
     problem = String(error);
   }
   ok(/larger than 20 bytes/.test(problem));
+});
+
+test('a token is reviewed for audiences: who it is of, and what the server knows besides', async () => {
+  await using server = new ApiServerFixture();
+  await server.start();
+  const extra = { 'authentication.kubernetes.io/pod-name': ['a-1'] };
+  const user = { username: 'system:serviceaccount:default:a', groups: ['system:serviceaccounts'], extra };
+  server.tokens.set('good', { authenticated: true, user, audiences: ['istio-ca'] });
+  using client = newClient(server.target);
+  deepStrictEqual(
+    [await reviewToken(client, 'good', ['istio-ca']), await reviewToken(client, 'bad', ['istio-ca'])],
+    [
+      {
+        username: user.username,
+        groups: user.groups,
+        audiences: ['istio-ca'],
+        extra: new Map(Object.entries(extra)),
+      },
+      undefined,
+    ],
+  );
+  deepStrictEqual(server.posted[0], {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenReview',
+    spec: { token: 'good', audiences: ['istio-ca'] },
+  });
 });

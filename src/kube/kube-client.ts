@@ -40,15 +40,15 @@ export interface KubeGet {
   readonly accept?: string;
 }
 
-/** One POST of a JSON value. */
-export interface KubePost {
+/** A JSON value to send. */
+export interface KubeSend {
   readonly path: string;
   readonly value: unknown;
   readonly signal?: AbortSignal;
 }
 
 interface KubeCall extends KubeGet {
-  /** Text to post; a GET without one. */
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly body?: string;
 }
 
@@ -73,19 +73,18 @@ export class KubeClient implements Disposable {
   }
 
   /** The whole answer as a JSON value. */
-  async getJson(get: KubeGet): Promise<unknown> {
-    return this.#within(REQUEST_LIMIT_MS, get.signal, async (signal) => {
-      const response = await this.#open(get, signal);
-      return JSON.parse(await readAll(response.body, MAX_BODY_BYTES)) as unknown;
-    });
+  getJson({ signal, ...get }: KubeGet): Promise<unknown> {
+    return this.#json({ ...get, method: 'GET' }, signal);
   }
 
-  /** Posts a JSON value and gives the answer as one: reviews, which change nothing. */
-  async postJson({ path, value, signal: outer }: KubePost): Promise<unknown> {
-    return this.#within(REQUEST_LIMIT_MS, outer, async (signal) => {
-      const response = await this.#open({ path, body: JSON.stringify(value) }, signal);
-      return JSON.parse(await readAll(response.body, MAX_BODY_BYTES)) as unknown;
-    });
+  /** Posts a JSON value, to create it or to have it reviewed; gives the answer as one. */
+  postJson({ path, value, signal }: KubeSend): Promise<unknown> {
+    return this.#json({ path, method: 'POST', body: JSON.stringify(value) }, signal);
+  }
+
+  /** Puts a JSON value in the place of the one that is there: with its resourceVersion only if nobody else did so since. */
+  putJson({ path, value, signal }: KubeSend): Promise<unknown> {
+    return this.#json({ path, method: 'PUT', body: JSON.stringify(value) }, signal);
   }
 
   /** The body as it comes, once the server has accepted; it lives until destroyed or until the signal aborts. */
@@ -96,7 +95,7 @@ export class KubeClient implements Disposable {
     );
     try {
       const signal = AbortSignal.any([lifetime.signal, get.signal, this.#closing.signal]);
-      return (await this.#open(get, signal)).body;
+      return (await this.#open({ ...get, method: 'GET' }, signal)).body;
     } finally {
       limit[Symbol.dispose]();
     }
@@ -105,6 +104,13 @@ export class KubeClient implements Disposable {
   [Symbol.dispose](): void {
     this.#closing.abort(new Error('the client is closed'));
     this.#transport[Symbol.dispose]();
+  }
+
+  #json(call: KubeCall, outer: AbortSignal | undefined): Promise<unknown> {
+    return this.#within(REQUEST_LIMIT_MS, outer, async (signal) => {
+      const response = await this.#open(call, signal);
+      return JSON.parse(await readAll(response.body, MAX_BODY_BYTES)) as unknown;
+    });
   }
 
   async #within<T>(
@@ -128,9 +134,9 @@ export class KubeClient implements Disposable {
   }
 
   /** A 401 is tried once more when a newer token may be had. */
-  async #open(get: KubeCall, signal: AbortSignal): Promise<HttpResponse> {
-    const first = await this.#send(get, signal);
-    const response = first.status === 401 && this.#tokens.refused() ? await this.#send(get, signal) : first;
+  async #open(call: KubeCall, signal: AbortSignal): Promise<HttpResponse> {
+    const first = await this.#send(call, signal);
+    const response = first.status === 401 && this.#tokens.refused() ? await this.#send(call, signal) : first;
     if (response !== first) first.body.destroy();
     if (response.status < 400) return response;
     const text = await readAll(response.body, MAX_ERROR_BYTES).catch(() => '');
@@ -138,7 +144,7 @@ export class KubeClient implements Disposable {
   }
 
   async #send(
-    { path, accept = 'application/json', body }: KubeCall,
+    { method, path, accept = 'application/json', body }: KubeCall,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
     await this.#limit.take();
@@ -150,8 +156,7 @@ export class KubeClient implements Disposable {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     };
     signal.throwIfAborted();
-    if (body === undefined) return this.#transport.send({ method: 'GET', path, headers, signal });
-    return this.#transport.send({ method: 'POST', path, headers, body, signal });
+    return this.#transport.send({ method, path, headers, signal, ...(body === undefined ? {} : { body }) });
   }
 }
 

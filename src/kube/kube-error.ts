@@ -32,3 +32,8 @@ export function kubeErrorOf(status: number, body: unknown, retryAfterMs = 0): Ku
 export function isGone(error: unknown): boolean {
   return error instanceof KubeError && (error.status === 410 || /^(Gone|Expired)$/.test(error.reason));
 }
+
+/** True for an answer with this HTTP status. */
+export function hasStatus(error: unknown, status: number): boolean {
+  return error instanceof KubeError && error.status === status;
+}

@@ -15,7 +15,7 @@ import { type Clock, systemClock } from '#base/clock.ts';
 import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { type ObjectRef, objectKey } from '#base/object-ref.ts';
 import { systemRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
@@ -32,7 +32,7 @@ import type {
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
-import { createMeshMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
@@ -65,7 +65,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     folder: join(options.stateDir, 'held-back'),
     sharesDisk: true,
   });
-  const metrics = createMeshMetrics(mesh, clock, authority);
+  const metrics = createMeshMetrics(mesh, clock);
+  registerAuthorityMetrics(metrics.registry, authority, clock);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -74,11 +75,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log,
     metrics: metrics.ads,
     version: VERSION,
-    authority,
     plain: LOOPBACK,
-    secure: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
   });
+  await door.listenSecurely(authority, LOOPBACK);
   const doors = await openDiscoveryDoors({
     http: LOOPBACK,
     monitoring: undefined,
@@ -88,7 +88,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     version: VERSION,
     readiness: new Readiness(),
     hasDebugPages: true,
-    authority,
     debugAccess: STRICT_DEBUG_ACCESS,
     log: log.scope('http'),
   });
@@ -101,7 +100,7 @@ async function openAuthority(
   { trustDomain = 'cluster.local', trustDomainAliases = [] }: MeshConfigJson,
   clock: Clock,
   log: Logger,
-): Promise<CertificateAuthority> {
+): Promise<LocalAuthority> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const authority = await openCertificateAuthority({
     folder: join(stateDir, 'ca'),
@@ -121,7 +120,7 @@ interface Parts {
   readonly clock: Clock;
   readonly door: XdsDoor;
   readonly doors: DiscoveryDoors;
-  readonly authority: CertificateAuthority;
+  readonly authority: LocalAuthority;
   readonly heldBack: HeldBackController;
   readonly keySets: KeySetController;
 }
@@ -200,7 +199,7 @@ function answers(
   };
 }
 
-function rootsOf({ rotation }: CertificateAuthority): TrustRoots {
+function rootsOf({ rotation }: LocalAuthority): TrustRoots {
   return { pem: () => rotation.rootsPem, watch: (changed) => rotation.watch(changed) };
 }
 

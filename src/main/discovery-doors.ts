@@ -3,7 +3,6 @@
  * monitoring port; every port answers all of them, debug pages to those only whom doors/debug-access.ts lets in.
  */
 import type { Logger } from '#base/logger.ts';
-import type { CertificateAuthority } from '#ca/certificate-authority.ts';
 import { configDump, partialDump } from '#doors/config-dump.ts';
 import { type DebugAccess, debugKeeper } from '#doors/debug-access.ts';
 import { debugRoutes, type DebugSource } from '#doors/debug.ts';
@@ -25,8 +24,6 @@ export interface DiscoveryDoorOptions {
   readonly version: string;
   readonly readiness: Readiness;
   readonly hasDebugPages: boolean;
-  /** Finds out who asks for debug pages from elsewhere; without it, only callers on this machine see them. */
-  readonly authority?: CertificateAuthority | undefined;
   readonly debugAccess: DebugAccessSettings;
   readonly log: Logger;
 }
@@ -72,12 +69,14 @@ export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise
   };
 }
 
-function keeperOf({ authority, mesh, debugAccess }: DiscoveryDoorOptions): DoorKeeper {
+/** Without an authority nobody can prove who they are: only callers on this machine see debug pages then. */
+function keeperOf({ door, mesh, debugAccess }: DiscoveryDoorOptions): DoorKeeper {
   return debugKeeper({
     ...debugAccess,
     systemNamespace: () => mesh.meshConfig.get(MESH_KEY)?.rootNamespace || 'istio-system',
     async identify(authorization) {
-      const caller = await authority?.authenticator.authenticate({ authorization, certificate: undefined });
+      const { authenticator } = door.authority ?? {};
+      const caller = await authenticator?.authenticate({ authorization, certificate: undefined });
       return caller?.ok === true ? caller.value.identity.namespace : undefined;
     },
   });

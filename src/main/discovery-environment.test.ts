@@ -25,6 +25,29 @@ test('variables are read by their names in Istio', () => {
   );
 });
 
+test('variables about certificates and replicas have defaults', () => {
+  const pick = (environment: Readonly<Record<string, string>>): readonly unknown[] => {
+    const read = readDiscoveryEnvironment(environment);
+    return [read.tokenAudiences, read.rootsConfigMap, read.electsLeader, read.podName, read.customHosts];
+  };
+  deepStrictEqual(
+    [
+      pick({}),
+      pick({
+        TOKEN_AUDIENCES: 'a,b',
+        PILOT_CA_CERT_CONFIGMAP: 'roots',
+        ENABLE_LEADER_ELECTION: 'false',
+        POD_NAME: 'istiod-1',
+        ISTIOD_CUSTOM_HOST: 'x.example,y.example',
+      }),
+    ],
+    [
+      [['istio-ca'], 'istio-ca-root-cert', true, '', []],
+      [['a', 'b'], 'roots', false, 'istiod-1', ['x.example', 'y.example']],
+    ],
+  );
+});
+
 test('what is unknown, without effect or not readable is told, and the start goes on', () => {
   const { warnings, maxCertificateTtlMs } = readDiscoveryEnvironment({
     PILOT_ENABLE_MAGIC: '1',

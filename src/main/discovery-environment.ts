@@ -24,6 +24,16 @@ export interface DiscoveryEnvironment {
   /** Undefined: the authority's own. */
   readonly defaultCertificateTtlMs: number | undefined;
   readonly maxCertificateTtlMs: number | undefined;
+  /** Names of this control plane besides those that it has by Kubernetes. */
+  readonly customHosts: readonly string[];
+  /** Name of this control plane among others of its cluster; '' when not named. */
+  readonly podName: string;
+  /** False: this control plane writes whatever others do. */
+  readonly electsLeader: boolean;
+  /** Name of the ConfigMaps with the mesh's roots. */
+  readonly rootsConfigMap: string;
+  /** For whom tokens of service accounts have to be. */
+  readonly tokenAudiences: readonly string[];
   /** What is to be logged. */
   readonly warnings: readonly string[];
 }
@@ -61,6 +71,11 @@ export function readDiscoveryEnvironment(
     },
     defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
     maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
+    customHosts: (environment['ISTIOD_CUSTOM_HOST'] ?? '').split(',').filter(Boolean),
+    podName: environment['POD_NAME'] ?? '',
+    electsLeader: environment['ENABLE_LEADER_ELECTION'] !== 'false',
+    rootsConfigMap: environment['PILOT_CA_CERT_CONFIGMAP'] || 'istio-ca-root-cert',
+    tokenAudiences: (environment['TOKEN_AUDIENCES'] || 'istio-ca').split(','),
   };
   const told = [...mesh.unreadable, ...unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,

@@ -123,3 +123,10 @@ export function parseAddress(address: string): { readonly host: string; readonly
   const port = Number(match[3]);
   return port > 65_535 ? undefined : { host: match[1] ?? (match[2] || '0.0.0.0'), port };
 }
+
+/** The address of a flag; undefined when the door is to stay shut. Errors: throws a text for people. */
+export function addressOf(flag: string): { readonly host: string; readonly port: number } | undefined {
+  const address = parseAddress(flag);
+  if (address === undefined && flag !== '') throw new Error(`'${flag}' is not host:port`);
+  return address;
+}

@@ -30,7 +30,7 @@ BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token 
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
 CA_TRUSTED_NODE_ACCOUNTS | | never | would let an account ask for certificates of others; not built
 CERT_SIGNER_DOMAIN | | never | certificates come from the built-in authority only
-CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane watches its root
+CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
 CITADEL_SELF_SIGNED_CA_CERT_TTL | 87600h | no | the root lives for ten years
 CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
 CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is looked at every few seconds
@@ -53,7 +53,7 @@ ENABLE_HCM_INTERNAL_NETWORKS | false | no | several networks are not built yet
 ENABLE_INGRESS_WAYPOINT_ROUTING | true | no | ambient is not built yet
 ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES | false | no | ambient is not built yet
 ENABLE_LAZY_SIDECAR_EVALUATION | true | no | scopes are made for connected proxies only, always
-ENABLE_LEADER_ELECTION | true | no | nothing is written to a cluster yet
+ENABLE_LEADER_ELECTION | true | yes | without it each control plane writes to the cluster
 ENABLE_LOCALITY_WEIGHTED_LB_CONFIG | false | yes | localities are weighted in every cluster
 ENABLE_MCS_AUTO_EXPORT | false | no | multi-cluster services are not built
 ENABLE_MCS_CLUSTER_LOCAL | false | no | multi-cluster services are not built
@@ -73,7 +73,7 @@ GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of 
 GRPC_KEEPALIVE_TIMEOUT | 10s | no | connections are watched by HTTP/2 pings of their own rhythm
 INJECTION_WEBHOOK_CONFIG_NAME | istio-sidecar-injector | no | nothing is injected yet
 INJECT_ENABLED | true | no | nothing is injected yet
-ISTIOD_CUSTOM_HOST | | no | the control plane's certificate shows Istio's own names only
+ISTIOD_CUSTOM_HOST | | yes | more names for the control plane's certificate
 ISTIO_AGENT_ENABLE_WASM_REMOTE_LOAD_CONVERSION | true | no | decided by the agent
 ISTIO_DELTA_XDS | true | no | clients choose between delta and state of the world
 ISTIO_DUAL_STACK | false | yes | proxies with addresses of both families use both
@@ -106,7 +106,7 @@ PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE | false | yes | ports of serv
 PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet
 PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | yes | endpoints that are not ready are sent, unless panic might use them
-PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | no | nothing is written to a cluster yet
+PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | yes | name of the ConfigMaps with the mesh's roots
 PILOT_CERT_PROVIDER | istiod | never | the control plane's certificate comes from the built-in authority only
 PILOT_CONVERT_SIDECAR_SCOPE_CONCURRENCY | 1 | no | a matter of speed in Go
 PILOT_CRL_CONFIGMAP | istio-ca-crl | no | nothing is written to a cluster yet
@@ -194,20 +194,20 @@ PILOT_XDS_CACHE_INDEX_CLEAR_INTERVAL | 5s | no | there is no such cache
 PILOT_XDS_CACHE_SIZE | 60000 | no | there is no such cache
 PILOT_XDS_CACHE_STATS | false | no | there is no such cache
 PLATFORM | | no | nothing depends on the platform yet
-POD_NAME | | no | the control plane has no replicas that must be told apart yet
+POD_NAME | | yes | name of this control plane in the Lease of the leader
 POD_NAMESPACE | istio-system | yes | the control plane's own namespace, where --namespace does not say it
 PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | no | always so
 RESOLVE_HOSTNAME_GATEWAYS | true | no | several networks are not built yet
 REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
 SHARED_MESH_CONFIG | | yes | a ConfigMap under the mesh's own config
-TOKEN_AUDIENCES | istio-ca | no | tokens are those of the built-in issuer
+TOKEN_AUDIENCES | istio-ca | yes | audiences of the tokens of service accounts that are taken
 TOKEN_ISSUER | | no | tokens are those of the built-in issuer
 TRUSTED_GATEWAY_CIDR | | never | would trust headers for identities; not built
 UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same
-USE_CACERTS_FOR_SELF_SIGNED_CA | false | no | roots lie in the state folder
-USE_REMOTE_CERTS | false | no | several clusters are not built yet
+USE_CACERTS_FOR_SELF_SIGNED_CA | false | no | a root of our own is in istio-ca-secret
+USE_REMOTE_CERTS | false | no | cacerts is read from the API server wherever it is not mounted
 VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | nothing is written to a cluster yet
 XDS_AUTH | true | never | callers of the TLS port are always authenticated
 XDS_AUTH_PLAINTEXT | false | no | the plain port has no identities, and shows no secrets

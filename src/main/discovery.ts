@@ -10,8 +10,6 @@ import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
 import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
-import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -20,17 +18,20 @@ import { FilesSource } from '#sources/files.ts';
 import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
-import { type DiscoveryFlags, parseAddress } from './discovery-flags.ts';
+import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
-import { findKubeTarget, type KubeFeed, type KubeFeedOptions, openKubeFeed } from './kube-feed.ts';
+import { type KubeAccess, openKubeAccess } from './kube-access.ts';
+import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
 import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
+import { openSecureDoor } from './secure-door.ts';
+import { stateFolder } from './state-folder.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
 import { MeshSettings } from './mesh-settings.ts';
-import { type HostPort, openXdsDoor, type XdsDoor } from './xds-door.ts';
+import { openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
 const FIRST_KEYS_MS = 5_000;
@@ -38,6 +39,22 @@ const FIRST_KEYS_MS = 5_000;
 /** A running control plane. */
 export interface Discovery {
   close(): Promise<void>;
+}
+
+/** What everything else is opened over. */
+interface Parts {
+  readonly flags: DiscoveryFlags;
+  readonly environment: DiscoveryEnvironment;
+  readonly mesh: Mesh;
+  readonly settings: MeshSettings;
+  readonly heldBack: HeldBackController;
+  readonly metrics: MeshMetrics;
+  readonly readiness: Readiness;
+  readonly kube: KubeAccess | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Everything that there was at the start is in the mesh. */
+  readonly isComputed: () => boolean;
 }
 
 /** Opens everything. Errors: rejects with a text for people; what was opened until then is closed again. */
@@ -50,46 +67,8 @@ export async function openDiscovery(
   for (const warning of environment.warnings) log.warn(warning);
   for (const flag of flags.withoutEffect) log.warn('flag has no effect here', { flag });
   const scope = new AsyncScope();
-  const settings = scope.add(openSettings(flags, environment, clock, log));
-  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
-  const mesh = createMesh(meshOptions);
-  scope.add(logFindings(mesh, log.scope('config')));
   try {
-    const readiness = new Readiness();
-    const state = { isComputed: false };
-    const isComputed = (): boolean => state.isComputed;
-    readiness.add('configuration', isComputed);
-    const authority = await openAuthority(flags, environment, settings.config, log);
-    if (authority !== undefined) scope.add(authority);
-    const folder = verdictFolder(flags);
-    const heldBack = scope.add(
-      await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
-    );
-    const metrics = scope.add(createMeshMetrics(mesh, clock, authority));
-    const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
-    const parts: DoorParts = {
-      flags,
-      environment,
-      mesh,
-      clock,
-      log,
-      authority,
-      heldBack,
-      metrics,
-      readiness,
-      isComputed,
-    };
-    const door = await openDoors(parts, scope);
-    const cluster = await openSources(
-      { flags, mesh, settings, heldBack, clock, log, metrics, readiness },
-      scope,
-    );
-    const computed = computeFirst(mesh, cluster, keySets).then(() => {
-      state.isComputed = true;
-      log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort });
-    });
-    // While a cluster is away the program runs, and can be stopped.
-    if (cluster === undefined) await computed;
+    await openAll({ flags, environment, clock, log }, scope);
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
@@ -97,24 +76,50 @@ export async function openDiscovery(
   return { close: () => scope[Symbol.asyncDispose]() };
 }
 
-/** What the mesh is fed from. */
-interface SourceParts {
-  readonly flags: DiscoveryFlags;
-  readonly mesh: Mesh;
-  readonly settings: MeshSettings;
-  readonly heldBack: HeldBackController;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: MeshMetrics;
-  readonly readiness: Readiness;
+async function openAll(
+  start: Pick<Parts, 'flags' | 'environment' | 'clock' | 'log'>,
+  scope: AsyncScope,
+): Promise<void> {
+  const { flags, environment, clock, log } = start;
+  const settings = scope.add(openSettings(flags, environment, clock, log));
+  const meshOptions = meshOptionsOf(flags, environment, settings.config, log);
+  const mesh = createMesh(meshOptions);
+  scope.add(logFindings(mesh, log.scope('config')));
+  const kube = openKubeAccess(flags, clock);
+  if (kube !== undefined) scope.add(kube);
+  const readiness = new Readiness();
+  const state = { isComputed: false };
+  const isComputed = (): boolean => state.isComputed;
+  readiness.add('configuration', isComputed);
+  const folder = verdictFolder(flags);
+  const heldBack = scope.add(
+    await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
+  );
+  const metrics = scope.add(createMeshMetrics(mesh, clock));
+  const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
+  const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
+  const door = await openDoors(parts, scope);
+  const cluster = await openSources(parts, scope);
+  const secured = openSecureDoor(parts, door, cluster, scope);
+  const computed = computeFirst(mesh, cluster, keySets).then(() => {
+    state.isComputed = true;
+  });
+  const ready = Promise.all([computed, secured]).then(() =>
+    log.info('ready', { grpc: door.plainPort, secureGrpc: door.securePort }),
+  );
+  // While a cluster is away the program runs, and can be stopped.
+  if (cluster === undefined) await ready;
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
-async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeFeed | undefined> {
-  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness } = parts;
+async function openSources(parts: Parts, scope: AsyncScope): Promise<KubeFeed | undefined> {
+  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
   const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
-  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log };
-  const cluster = followCluster({ ...shared, metrics: metrics.registry });
+  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log: log.scope('kube') };
+  const cluster =
+    kube === undefined
+      ? undefined
+      : openKubeFeed({ ...shared, client: kube.client, metrics: metrics.registry });
   if (cluster !== undefined) addCluster(scope.add(cluster), readiness);
   settings.follow(mesh, cluster !== undefined, ({ discoverySelectors = [] }) => {
     folder?.filter.select(discoverySelectors);
@@ -123,24 +128,10 @@ async function openSources(parts: SourceParts, scope: AsyncScope): Promise<KubeF
   return cluster;
 }
 
-/** What the network side is opened over. */
-interface DoorParts {
-  readonly flags: DiscoveryFlags;
-  readonly environment: DiscoveryEnvironment;
-  readonly mesh: Mesh;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly authority: CertificateAuthority | undefined;
-  readonly heldBack: HeldBackController;
-  readonly metrics: MeshMetrics;
-  readonly readiness: Readiness;
-  /** Everything that there was at the start is in the mesh. */
-  readonly isComputed: () => boolean;
-}
-
-/** Opens xDS, then the HTTP doors; `scope` closes them the other way round. */
-async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> {
-  const { flags, environment, mesh, clock, log, authority, heldBack, metrics, readiness } = parts;
+/** Opens plain xDS, then the HTTP doors; `scope` closes them the other way round. */
+async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
+  const { flags, environment, mesh, clock, log, heldBack, metrics, readiness } = parts;
+  const plain = addressOf(flags.grpcAddr);
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -148,9 +139,8 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     log,
     metrics: metrics.ads,
     version: VERSION,
-    ...(authority === undefined ? {} : { authority }),
-    ...listenOn('plain', flags.grpcAddr),
-    ...listenOn('secure', authority === undefined ? '' : flags.secureGRPCAddr),
+    ...(plain === undefined ? {} : { plain }),
+    serverNames: serverNames(flags.namespace, environment),
     onNack: (event) => heldBack.refused(event),
     isReady: parts.isComputed,
   });
@@ -164,12 +154,19 @@ async function openDoors(parts: DoorParts, scope: AsyncScope): Promise<XdsDoor> 
     version: VERSION,
     readiness,
     hasDebugPages: environment.hasDebugPages,
-    authority,
     debugAccess: environment.debugAccess,
     log: log.scope('http'),
   });
   scope.add(doors);
   return door;
+}
+
+/** Source: istio pilot/pkg/bootstrap/server.go getDNSNames. */
+function serverNames(namespace: string, { revision, customHosts }: DiscoveryEnvironment): readonly string[] {
+  const services = ['istiod', 'istiod-remote', 'istio-pilot'];
+  if (revision !== '' && revision !== 'default') services.push(`istiod-${revision}`);
+  const known = services.map((service) => `${service}.${namespace}.svc`);
+  return [...new Set([...known, `istiod.${namespace}`, ...customHosts])];
 }
 
 function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
@@ -182,13 +179,6 @@ function openLog(flags: DiscoveryFlags, clock: Clock): Logger {
 function verdictFolder(flags: DiscoveryFlags): string {
   const mesh = flags.configDir === '' ? `kubernetes ${flags.clusterID}` : resolve(flags.configDir);
   return join(stateFolder(), 'held-back', hashHex(mesh));
-}
-
-function followCluster(options: Omit<KubeFeedOptions, 'target'>): KubeFeed | undefined {
-  const target = findKubeTarget(options.flags);
-  if (!target.ok) throw new Error(target.error);
-  if (target.value === undefined) return undefined;
-  return openKubeFeed({ ...options, target: target.value, log: options.log.scope('kube') });
 }
 
 function meshOptionsOf(
@@ -232,7 +222,7 @@ interface FolderObjects extends Disposable {
   readonly filter: NamespaceFilter;
 }
 
-async function openFolder(folder: string, parts: SourceParts): Promise<FolderObjects> {
+async function openFolder(folder: string, parts: Parts): Promise<FolderObjects> {
   const { mesh, settings, heldBack, log } = parts;
   const sink = {
     apply(batch: SourceBatch): void {
@@ -266,45 +256,6 @@ function openSettings(
   });
 }
 
-function listenOn<K extends 'plain' | 'secure'>(door: K, flag: string): { [P in K]?: HostPort } {
-  const address = addressOf(flag);
-  return (address === undefined ? {} : { [door]: address }) as { [P in K]?: HostPort };
-}
-
-/** The address of a flag; undefined when the door is to stay shut. */
-function addressOf(flag: string): HostPort | undefined {
-  const address = parseAddress(flag);
-  if (address === undefined && flag !== '') throw new Error(`'${flag}' is not host:port`);
-  return address;
-}
-
-/** Istio's switch: ENABLE_CA_SERVER=false leaves the CA and with it the secure port out. */
-async function openAuthority(
-  flags: DiscoveryFlags,
-  environment: DiscoveryEnvironment,
-  meshConfig: MeshConfigJson,
-  log: Logger,
-): Promise<CertificateAuthority | undefined> {
-  if (!environment.hasCertificateAuthority || flags.secureGRPCAddr === '') return undefined;
-  const { defaultCertificateTtlMs, maxCertificateTtlMs } = environment;
-  const authority = await openCertificateAuthority({
-    folder: join(stateFolder(), 'ca'),
-    pluggedInFolder: environment.rootCaFolder,
-    trustDomain: meshConfig.trustDomain ?? 'cluster.local',
-    trustDomainAliases: meshConfig.trustDomainAliases ?? [],
-    signer: {
-      ...defaultSignerOptions,
-      ...(defaultCertificateTtlMs === undefined ? {} : { defaultTtlMs: defaultCertificateTtlMs }),
-      ...(maxCertificateTtlMs === undefined ? {} : { maxTtlMs: maxCertificateTtlMs }),
-    },
-    tokenVerifiers: [],
-    clock: systemClock(),
-    log: log.scope('ca'),
-  });
-  if (!authority.ok) throw new Error(authority.error);
-  return authority.value;
-}
-
 /** `default:info,ads:debug` or a bare level. */
 function logLevels(text: string): LogLevels {
   const levels = new LogLevels();
@@ -313,9 +264,4 @@ function logLevels(text: string): LogLevels {
     if (isLogLevel(level)) levels.set(scope, level);
   }
   return levels;
-}
-
-/** Where roots and verdicts stay from one run to the next. */
-function stateFolder(): string {
-  return process.env['LATEEN_STATE_DIR'] ?? join(process.env['HOME'] ?? '.', '.local', 'state', 'lateen');
 }

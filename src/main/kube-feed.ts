@@ -1,32 +1,25 @@
 /**
- * The objects of a Kubernetes cluster as a source of the mesh: finds the API server (kubeconfig, or the service account of
- * the pod), follows it, and keeps trying while it is away. With a folder of objects as well, Istio's kinds come from the folder and
+ * The objects of a Kubernetes cluster as a source of the mesh: follows the API server, and keeps trying while it is away. With a folder of objects as well, Istio's kinds come from the folder and
  * services from the cluster, as with Istio's --configDir.
  */
-import { join } from 'node:path';
 import type { KindInfo } from '#api/kind-registry.ts';
 import type { Clock } from '#base/clock.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import type { Logger } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import { type Result, ok } from '#base/result.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { MetricRegistry } from '#doors/prometheus-text.ts';
-import { readInCluster } from '#kube/in-cluster.ts';
-import { KubeClient } from '#kube/kube-client.ts';
-import type { KubeTarget } from '#kube/kube-target.ts';
-import { readKubeconfig } from '#kube/kubeconfig.ts';
+import type { KubeClient } from '#kube/kube-client.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { KubeSource } from '#sources/kube.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
 import type { DiscoveryFlags } from './discovery-flags.ts';
 import type { Mesh } from './mesh.ts';
 import { reviewSecretAccess } from './secret-access.ts';
-import { VERSION } from './version.ts';
 
 export interface KubeFeedOptions {
   readonly flags: DiscoveryFlags;
-  readonly target: KubeTarget;
+  readonly client: KubeClient;
   readonly mesh: Mesh;
   readonly meshConfig: MeshConfigJson;
   readonly heldBack: Pick<HeldBackController, 'applying'>;
@@ -42,25 +35,9 @@ export interface KubeFeed extends Disposable {
   waitingFor(): string;
 }
 
-/** The API server to follow; undefined when none is asked for. Errors: a text for people. */
-export function findKubeTarget(flags: DiscoveryFlags): Result<KubeTarget | undefined, string> {
-  if (!flags.registries.includes('Kubernetes')) return ok(undefined);
-  if (flags.kubeconfig !== '') return readKubeconfig(flags.kubeconfig);
-  const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '' } = process.env;
-  if (host !== '') return readInCluster({ host, port });
-  if (flags.configDir !== '') return ok(undefined);
-  const { KUBECONFIG = '', HOME = '.' } = process.env;
-  return readKubeconfig(KUBECONFIG === '' ? join(HOME, '.kube', 'config') : KUBECONFIG);
-}
-
 /** Starts to follow. */
 export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
-  const { flags, target, mesh, meshConfig, heldBack, clock, log, metrics } = options;
-  const client = new KubeClient(target, {
-    clock,
-    env: process.env,
-    userAgent: `lateen-discovery/${VERSION}`,
-  });
+  const { flags, client, mesh, meshConfig, heldBack, clock, log, metrics } = options;
   const told = new Set<string>();
   const source = new KubeSource({
     client,
@@ -90,7 +67,6 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
       problems[Symbol.dispose]();
       access[Symbol.dispose]();
       source[Symbol.dispose]();
-      client[Symbol.dispose]();
     },
   };
 }

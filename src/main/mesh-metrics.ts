@@ -16,8 +16,8 @@ export interface MeshMetrics extends Disposable {
   readonly ads: PilotMetrics;
 }
 
-/** Registers everything. `authority` is undefined where there is no CA. */
-export function createMeshMetrics(mesh: Mesh, clock: Clock, authority?: CertificateAuthority): MeshMetrics {
+/** Registers everything but the CA's. */
+export function createMeshMetrics(mesh: Mesh, clock: Clock): MeshMetrics {
   const registry = new MetricRegistry();
   const processMetrics = registerProcessMetrics(registry, clock);
   const build = registry.gauge({
@@ -35,14 +35,22 @@ export function createMeshMetrics(mesh: Mesh, clock: Clock, authority?: Certific
   readGauge(registry, 'pilot_services', () => graph.serviceModel.services.size);
   readGauge(registry, 'pilot_virt_services', () => virtualServices.size);
   readGauge(registry, 'lateen_held_back_objects', () => heldBack.size);
-  for (const name of authority?.collectMetrics(clock.nowMs()).keys() ?? []) {
-    readGauge(registry, name, () => authority?.collectMetrics(clock.nowMs()).get(name) ?? 0);
-  }
   return {
     registry,
     ads: createPilotMetrics(registry),
     [Symbol.dispose]: () => processMetrics[Symbol.dispose](),
   };
+}
+
+/** Adds the CA's. */
+export function registerAuthorityMetrics(
+  registry: MetricRegistry,
+  authority: CertificateAuthority,
+  clock: Clock,
+): void {
+  for (const name of authority.collectMetrics(clock.nowMs()).keys()) {
+    readGauge(registry, name, () => authority.collectMetrics(clock.nowMs()).get(name) ?? 0);
+  }
 }
 
 /** What the values that are read at each scrape mean; the names are Istio's or begin with lateen_. */

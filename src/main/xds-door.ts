@@ -1,19 +1,14 @@
 /**
  * The network side of a mesh: xDS in plain text and over TLS, and the CA's call on the same secure port.
- * Who may be which proxy is decided here: over TLS a caller is what its certificate or token says.
+ * Over TLS a caller is what its certificate or token says.
  */
 import type { AdsMetrics } from '#ads/ads-metrics.ts';
 import { AdsServer } from '#ads/ads-server.ts';
 import { GrpcServer, type TlsMaterial } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
-import type { Peer, PeerAuthenticator, PeerConnection, ProxyAdmission, RequestHeaders } from '#ads/peer.ts';
+import type { PeerAuthenticator, PeerConnection, RequestHeaders } from '#ads/peer.ts';
 import type { Clock } from '#base/clock.ts';
-import {
-  GRPC_PERMISSION_DENIED,
-  GRPC_UNAUTHENTICATED,
-  GRPC_UNAVAILABLE,
-  grpcStatus,
-} from '#base/grpc-frame.ts';
+import { GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok } from '#base/result.ts';
 import type { Rng } from '#base/rng.ts';
@@ -25,8 +20,9 @@ import {
   ServerCertificateKeeper,
 } from '#ca/server-certificate.ts';
 import type { ServerName } from '#ca/signer.ts';
-import { parseWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
+import { printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { Mesh } from './mesh.ts';
+import { createProxyAdmission } from './proxy-admission.ts';
 import { createSnapshotSource } from './snapshot-source.ts';
 
 export interface HostPort {
@@ -41,10 +37,9 @@ export interface XdsDoorOptions {
   readonly log: Logger;
   readonly metrics: AdsMetrics;
   readonly version: string;
-  /** Without it there is no secure port. */
-  readonly authority?: CertificateAuthority;
   readonly plain?: HostPort;
-  readonly secure?: HostPort;
+  /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
+  readonly serverNames?: readonly string[];
   readonly onNack?: (event: NackEvent) => void;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
   readonly isReady?: () => boolean;
@@ -55,6 +50,10 @@ export interface XdsDoor {
   /** Ports that are listened on; 0 where a door is shut. */
   readonly plainPort: number;
   readonly securePort: number;
+  /** Opens the port over TLS, with the CA's call on it. Errors: as openXdsDoor. */
+  listenSecurely(authority: CertificateAuthority, address: HostPort): Promise<void>;
+  /** Whose certificates and tokens count; undefined until the secure port has been opened. */
+  readonly authority: CertificateAuthority | undefined;
   close(): Promise<void>;
 }
 
@@ -63,44 +62,57 @@ const CREATE_CERTIFICATE = '/istio.v1.auth.IstioCertificateService/CreateCertifi
 
 /** Opens the doors that are asked for. Errors: a port that is taken rejects with the system's error. */
 export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
-  const { mesh, clock, rng, log, metrics, authority } = options;
+  const { mesh, clock, rng, log, metrics, plain } = options;
   const source = createSnapshotSource({ ...mesh, snapshots: mesh.graph.snapshots });
   const ads = new AdsServer({
     source,
-    admission: identityAdmission(options.isReady ?? (() => true)),
+    admission: createProxyAdmission({
+      workloads: mesh.graph.serviceModel.workloads,
+      isReady: options.isReady ?? (() => true),
+    }),
     clock,
     log: log.scope('ads'),
     metrics,
     controlPlane: JSON.stringify({ Component: 'istiod', ID: 'lateen', Info: { version: options.version } }),
     ...(options.onNack === undefined ? {} : { onNack: options.onNack }),
   });
-  const authenticator = peerAuthenticator(authority);
+  let authority: CertificateAuthority | undefined;
+  let secure: SecureDoor | undefined;
+  const authenticator = peerAuthenticator(() => authority);
   const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
   server.stream(`${ADS}/StreamAggregatedResources`, (stream, peer) => ads.serveSotw(stream, peer));
-  if (authority !== undefined) mountCertificates(server, authority);
-  const { plain, secure } = options;
   const plainDoor = plain === undefined ? undefined : await server.listenTcp(plain.host, plain.port);
-  const secureDoor =
-    secure === undefined || authority === undefined
-      ? undefined
-      : await listenSecurely(server, authority, secure, options);
   return {
     ads,
     plainPort: plainDoor?.port ?? 0,
-    securePort: secureDoor?.port ?? 0,
+    get securePort() {
+      return secure?.port ?? 0;
+    },
+    get authority() {
+      return authority;
+    },
+    async listenSecurely(opened, address) {
+      authority = opened;
+      mountCertificates(server, opened);
+      secure = await listenSecurely(server, opened, address, options);
+    },
     async close() {
-      secureDoor?.certificate[Symbol.dispose]();
+      secure?.certificate[Symbol.dispose]();
       ads[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },
   };
 }
 
-const SERVER_NAMES: readonly ServerName[] = [
-  ...['istiod.istio-system.svc', 'istiod.istio-system', 'localhost'].map(
-    (value) => ({ type: 'dns', value }) as const,
-  ),
+interface SecureDoor {
+  readonly port: number;
+  readonly certificate: ServerCertificateKeeper;
+}
+
+const DEFAULT_NAMES: readonly string[] = ['istiod.istio-system.svc', 'istiod.istio-system'];
+const LOCAL_NAMES: readonly ServerName[] = [
+  { type: 'dns', value: 'localhost' },
   { type: 'ip', value: '127.0.0.1' },
 ];
 
@@ -109,14 +121,16 @@ async function listenSecurely(
   server: GrpcServer,
   authority: CertificateAuthority,
   { host, port }: HostPort,
-  { clock, rng, log }: XdsDoorOptions,
-) {
-  const first = await issueServerCertificate(authority, SERVER_NAMES);
+  { clock, rng, log, serverNames = DEFAULT_NAMES }: XdsDoorOptions,
+): Promise<SecureDoor> {
+  const dnsNames = serverNames.map((value) => ({ type: 'dns', value }) as const);
+  const names = [...dnsNames, ...LOCAL_NAMES];
+  const first = await issueServerCertificate(authority, names);
   if (!first.ok) throw new Error(`no certificate for the secure port: ${first.error}`);
   const listening = await server.listenTls(host, port, tlsMaterial(first.value));
   const certificate = new ServerCertificateKeeper(
     { ...authority, clock, rng, log: log.scope('ca') },
-    SERVER_NAMES,
+    names,
     first.value,
     (renewed) => listening.setTls(tlsMaterial(renewed)),
   );
@@ -129,6 +143,9 @@ function tlsMaterial({ chainPem, privateKey, rootsPem }: ServerCertificate): Tls
 
 function mountCertificates(server: GrpcServer, authority: CertificateAuthority): void {
   server.unary(CREATE_CERTIFICATE, async (request, peer, headers) => {
+    // A token that came in plain text may have been read by others.
+    if (peer.connection.transport !== 'tls')
+      return grpcStatus(GRPC_UNAUTHENTICATED, 'certificates are given over TLS only');
     const answer = await authority.service.createCertificate(request, callPeer(peer.connection, headers));
     return answer.ok ? answer.value : answer.error;
   });
@@ -140,31 +157,18 @@ function callPeer(connection: PeerConnection, headers: RequestHeaders): CallPeer
 }
 
 /** Plain text and Unix sockets are for this machine: no identity, no secrets. TLS callers must prove theirs. */
-function peerAuthenticator(authority: CertificateAuthority | undefined): PeerAuthenticator {
+function peerAuthenticator(authorityOf: () => CertificateAuthority | undefined): PeerAuthenticator {
   return {
     async authenticate(connection, headers) {
       if (connection.transport !== 'tls') return ok({ identity: undefined, isTrusted: false });
+      const authority = authorityOf();
       if (authority === undefined)
         return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'no authority to check callers with'));
       const caller = await authority.authenticator.authenticate(callPeer(connection, headers));
       if (!caller.ok) return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'request authenticate failure'));
-      return ok({ identity: printWorkloadIdentity(caller.value.identity), isTrusted: true });
-    },
-  };
-}
-
-/** An authenticated caller is a proxy of its own namespace and service account, whatever its node says. */
-function identityAdmission(isReady: () => boolean): ProxyAdmission {
-  return {
-    admit(peer: Peer, proxy) {
-      if (!isReady()) return fail(grpcStatus(GRPC_UNAVAILABLE, 'the mesh is still being read'));
-      if (peer.identity === undefined) return ok(proxy);
-      const identity = parseWorkloadIdentity(peer.identity);
-      if (!identity.ok || identity.value.namespace !== proxy.namespace) {
-        const message = `${peer.identity} may not be a proxy of namespace ${proxy.namespace}`;
-        return fail(grpcStatus(GRPC_PERMISSION_DENIED, message));
-      }
-      return ok({ ...proxy, serviceAccount: identity.value.serviceAccount, identity: peer.identity });
+      const { identity, pod } = caller.value;
+      const podName = pod === undefined ? {} : { podName: pod.name };
+      return ok({ identity: printWorkloadIdentity(identity), ...podName, isTrusted: true });
     },
   };
 }

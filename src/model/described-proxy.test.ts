@@ -60,3 +60,23 @@ test('a proxy that no workload is known for is what it says, with labels for its
     },
   );
 });
+
+test('a pod says under which account, as which workload and at which addresses its proxy runs', () => {
+  const connected = proxy('a', { serviceAccount: 'else', addresses: ['10.9.9.9'], workloadName: 'else' });
+  const { serviceAccount, addresses, workloadName } = describeProxy(connected, POD);
+  deepStrictEqual(
+    { serviceAccount, addresses, workloadName },
+    { serviceAccount: 'default', addresses: ['10.0.0.1'], workloadName: 'a' },
+  );
+});
+
+test('a pod of another account than the proxy has proven says nothing about it', () => {
+  const connected = proxy('a', {
+    identity: 'spiffe://td/ns/default/sa/other',
+    serviceAccount: 'other',
+    addresses: ['10.9.9.9'],
+    labels: { app: 'vm' },
+  });
+  const { serviceAccount, addresses, labels } = describeProxy(connected, POD);
+  deepStrictEqual([serviceAccount, addresses, labels['app']], ['other', ['10.9.9.9'], 'vm']);
+});

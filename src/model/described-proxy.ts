@@ -22,19 +22,38 @@ export function createDescribedProxies(
 }
 
 /** The proxy with what its workload says about it. */
-export function describeProxy(proxy: Proxy, workload: Workload | undefined): Proxy {
+export function describeProxy(proxy: Proxy, found: Workload | undefined): Proxy {
+  const workload = found !== undefined && agrees(proxy, found) ? found : undefined;
   const known = workload?.locality;
   const locality = known !== undefined && isKnown(known) ? known : proxy.locality;
-  const nodeName = proxy.nodeName || (workload?.nodeName ?? '');
+  const nodeName = workload?.nodeName || proxy.nodeName;
   const network = proxy.network || (workload?.network ?? '');
   const place = { locality, clusterId: proxy.clusterId, network, nodeName };
   return {
     ...proxy,
+    ...(workload?.source === 'Pod' ? podFacts(workload) : {}),
     labels: withTopology(workload?.labels ?? proxy.labels, place),
     locality,
     nodeName,
     network,
   };
+}
+
+/** A pod of another service account than the one that was proven is another pod, which came after the proxy was let in. */
+function agrees(proxy: Proxy, workload: Workload): boolean {
+  return (
+    proxy.identity === undefined ||
+    workload.source !== 'Pod' ||
+    workload.serviceAccount === proxy.serviceAccount
+  );
+}
+
+function podFacts({
+  addresses,
+  serviceAccount,
+  workloadName,
+}: Workload): Pick<Proxy, 'addresses' | 'serviceAccount' | 'workloadName'> {
+  return { addresses, serviceAccount, workloadName };
 }
 
 function isKnown({ region, zone, subzone }: Locality): boolean {

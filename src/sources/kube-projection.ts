@@ -32,11 +32,11 @@ const ROOT_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
 const DEFAULT_FIELDS: readonly string[] = ['spec'];
 
 /**
- * Objects that no mesh reads, left out by the server: Helm's releases, tokens of service accounts, the root
- * certificates that are copied into every namespace, pods that have failed (as Istio does).
+ * Objects that no mesh reads, left out by the server: Helm's releases, tokens of service accounts, the key of the mesh's own
+ * root, the root certificates that are copied into every namespace, pods that have failed (as Istio does).
  */
 const FIELD_SELECTORS: ReadonlyMap<string, string> = new Map([
-  ['Secret', 'type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token'],
+  ['Secret', 'type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,type!=istio.io/ca-root'],
   ['ConfigMap', 'metadata.name!=kube-root-ca.crt,metadata.name!=istio-ca-root-cert'],
   ['Pod', 'status.phase!=Failed'],
 ]);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { Readiness } from '#doors/health.ts';
 import { MetricRegistry } from '#doors/prometheus-text.ts';
@@ -19,7 +19,7 @@ import { DeltaClient, SotwClient } from './scripted-client.ts';
 
 const ELSEWHERE = 'istiod.istio-system.svc';
 let folder = '';
-let authority: CertificateAuthority;
+let authority: LocalAuthority;
 let doors: DiscoveryDoors;
 
 before(async () => {
@@ -44,12 +44,11 @@ before(async () => {
     http: { host: '127.0.0.1', port: 0 },
     monitoring: undefined,
     mesh: fixture.mesh,
-    door: { ads: { connections: [connection] } } as unknown as XdsDoor,
+    door: { ads: { connections: [connection] }, authority } as unknown as XdsDoor,
     metrics: new MetricRegistry(),
     version: '1',
     readiness: new Readiness(),
     hasDebugPages: true,
-    authority,
     debugAccess: STRICT_DEBUG_ACCESS,
     log: silentLogger(),
   });

@@ -1,16 +1,10 @@
 /**
  * KubeSource against a real API server (control plane only, from the kube harness), through a TCP relay that cuts connections
- * at random. Skipped where the harness is not built: KUBE_HARNESS names its folder (kube.sh), KUBE_BIN its binary.
+ * at random. Skipped where the harness is not built.
  */
 import { deepStrictEqual, ok } from 'node:assert';
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { promisify } from 'node:util';
-import { type Crd, ISTIO_CRDS } from '#api/crds.gen.ts';
 import { type KindInfo, KINDS, kindInfo } from '#api/kind-registry.ts';
 import { ObjectCollections } from '#api/object-collections.ts';
 import { systemClock } from '#base/clock.ts';
@@ -19,73 +13,27 @@ import { createEngine } from '#collections/engine.ts';
 import { resourcePath } from '#kube/api-resource.ts';
 import { KubeClient } from '#kube/kube-client.ts';
 import type { KubeTarget } from '#kube/kube-target.ts';
-import { readKubeconfig } from '#kube/kubeconfig.ts';
 import { Transport } from '#kube/transport.ts';
 import { KubeSource } from '#sources/kube.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
+import { ClusterFixture, NO_CLUSTER as skip } from './cluster-fixture.ts';
 
-const harness = process.env['KUBE_HARNESS'] ?? join(import.meta.dirname, '../../../shared/kube-harness');
-const binary = process.env['KUBE_BIN'] ?? join(harness, 'bin/kube');
-const script = join(harness, 'kube.sh');
-const skip =
-  existsSync(binary) && existsSync(script) ? false : 'the kube harness is not built (KUBE_HARNESS, KUBE_BIN)';
 const CHANGES = 5000;
 const WRITERS = 16;
 const LIMIT_MS = 60_000;
 
-let folder = '';
+let cluster: ClusterFixture;
 let target: KubeTarget;
-
-function kubectl(...args: readonly string[]): void {
-  execFileSync('kubectl', ['--kubeconfig', join(folder, 'c/admin.kubeconfig'), ...args], { stdio: 'pipe' });
-}
-
-async function harnessCall(verb: 'up' | 'down'): Promise<void> {
-  const env = { ...process.env, KUBE_BIN: binary, KUBE_PORT: '17400' };
-  await promisify(execFile)('bash', [script, verb, join(folder, 'c')], { env });
-}
-
-/** The CustomResourceDefinition as an API server takes it. */
-function definitionOf({ name, group, scope, versions, ...names }: Crd): unknown {
-  const { kind, listKind, plural, singular, shortNames, categories } = names;
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name },
-    spec: {
-      group,
-      scope,
-      names: { kind, listKind, plural, singular, shortNames, categories },
-      versions: versions.map((version) => ({
-        name: version.name,
-        served: version.served,
-        storage: version.storage,
-        schema: { openAPIV3Schema: { type: 'object', ...version.schema } },
-        ...(version.hasStatus ? { subresources: { status: {} } } : {}),
-      })),
-    },
-  };
-}
 
 before(async () => {
   if (skip !== false) return;
-  folder = mkdtempSync(join(tmpdir(), 'lateen-cluster-'));
-  await harnessCall('up');
-  const file = join(folder, 'crds.json');
-  writeFileSync(
-    file,
-    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: ISTIO_CRDS.map(definitionOf) }),
-  );
-  kubectl('apply', '--server-side', '-f', file);
-  const read = readKubeconfig(join(folder, 'c/admin.kubeconfig'));
-  if (!read.ok) throw new Error(read.error);
-  target = read.value;
+  cluster = await ClusterFixture.start(17_400);
+  cluster.applyCrds();
+  target = cluster.target;
 });
 
 after(async () => {
-  if (skip !== false) return;
-  await harnessCall('down');
-  rmSync(folder, { recursive: true, force: true });
+  if (skip === false) await cluster[Symbol.asyncDispose]();
 });
 
 /** Passes bytes on to the API server until told to cut. */
@@ -207,7 +155,7 @@ const KIND_NAMES = KINDS.map(({ kind }) => kind).filter((kind) => specOf(kind, 0
 async function change(writer: Transport, rng: ReturnType<typeof seededRng>): Promise<number> {
   const info = kindInfo(KIND_NAMES[rng.int(KIND_NAMES.length)] as string) as KindInfo;
   const [version = 'v1'] = info.versions;
-  const collection = resourcePath({ ...info, version, fieldSelector: '' }).replace(
+  const collection = resourcePath({ ...info, version }).replace(
     `/${info.plural}`,
     `/namespaces/default/${info.plural}`,
   );
@@ -285,22 +233,18 @@ test('a CRD that is deleted and made again takes its objects away and is followe
     while (names().length !== count && performance.now() < endMs) await pauseMs(50);
     deepStrictEqual(names().length, count);
   };
-  const object = join(folder, 'proxy-config.json');
-  writeFileSync(
-    object,
-    JSON.stringify({
-      apiVersion: 'networking.istio.io/v1beta1',
-      kind: 'ProxyConfig',
-      metadata: { name: 'p' },
-      spec: { concurrency: 2 },
-    }),
-  );
-  kubectl('apply', '-f', object);
+  const object = {
+    apiVersion: 'networking.istio.io/v1beta1',
+    kind: 'ProxyConfig',
+    metadata: { name: 'p', namespace: 'default' },
+    spec: { concurrency: 2 },
+  };
+  cluster.apply(object);
   await until(1);
-  kubectl('delete', 'crd', 'proxyconfigs.networking.istio.io');
+  cluster.kubectl('delete', 'crd', 'proxyconfigs.networking.istio.io');
   await until(0);
-  kubectl('apply', '--server-side', '-f', join(folder, 'crds.json'));
-  kubectl('wait', '--for=condition=Established', 'crd/proxyconfigs.networking.istio.io');
-  kubectl('apply', '-f', object);
+  cluster.applyCrds();
+  cluster.kubectl('wait', '--for=condition=Established', 'crd/proxyconfigs.networking.istio.io');
+  cluster.apply(object);
   await until(1);
 });

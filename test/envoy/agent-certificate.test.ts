@@ -9,7 +9,7 @@ import { toDisposable } from '#base/disposable.ts';
 import { silentLogger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { seededRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { decodeCertificateReply, encodeCertificateCall } from '#identity/certificate-message.ts';
 import { makeCsr } from '#identity/csr.ts';
@@ -27,11 +27,11 @@ let folder = '';
 
 /** Asks a real CA, or fails as a test wants; says when an answer is in. */
 class TestSource implements CertificateSource {
-  readonly ca: CertificateAuthority;
+  readonly ca: LocalAuthority;
   calls = 0;
   answer: ((csr: string) => Promise<Result<readonly string[], string>>) | undefined;
 
-  constructor(ca: CertificateAuthority) {
+  constructor(ca: LocalAuthority) {
     this.ca = ca;
   }
 

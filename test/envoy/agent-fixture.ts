@@ -31,7 +31,7 @@ import { systemClock } from '#base/clock.ts';
 import { issueServerCertificate } from '#ca/server-certificate.ts';
 import { encodeGrpcMessage, GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { silentLogger } from '#base/logger.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { resolveEnvoy } from '#envoy/envoy-provider.ts';
 import { createCertificatePath } from '#identity/certificate-message.ts';
@@ -108,7 +108,7 @@ export class EchoServer {
 
 /** CA and ADS in one TLS server. */
 export class TestControlPlane {
-  readonly ca: CertificateAuthority;
+  readonly ca: LocalAuthority;
   readonly requests: DeltaDiscoveryRequest[] = [];
   readonly #address: string;
   readonly #resources: ReadonlyMap<string, readonly { readonly name: string; readonly body: Uint8Array }[]>;
@@ -117,7 +117,7 @@ export class TestControlPlane {
   #port = 0;
 
   constructor(
-    ca: CertificateAuthority,
+    ca: LocalAuthority,
     address: string,
     listeners: readonly JsonValue[],
     clusters: readonly JsonValue[],
@@ -227,7 +227,7 @@ export class TestControlPlane {
 }
 
 /** Opens a CA in a folder. */
-export async function openTestAuthority(folder: string): Promise<CertificateAuthority> {
+export async function openTestAuthority(folder: string): Promise<LocalAuthority> {
   const ca = await openCertificateAuthority({
     folder,
     trustDomain: 'cluster.local',

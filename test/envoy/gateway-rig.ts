@@ -90,10 +90,9 @@ export async function openGatewayRig(options: GatewayRigOptions = {}): Promise<G
     log,
     metrics: noMetrics(),
     version: 'test',
-    authority,
-    secure: { host: address, port: 0 },
     onNack: (event) => process.stderr.write(`refused: ${event.message}\n`),
   });
+  await door.listenSecurely(authority, { host: address, port: 0 });
   const { chain, key } = await issueWorkload(authority, NAMESPACE, SERVICE_ACCOUNT);
   const secrets = { chainPem: chain, rootsPem: authority.rotation.rootsPem } as WorkloadSecrets;
   const socket = join(folder, 'sds');

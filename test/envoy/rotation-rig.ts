@@ -13,7 +13,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
-import { type CertificateAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
+import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { createMesh, type Mesh } from '#main/mesh.ts';
 import { openXdsDoor, type XdsDoor } from '#main/xds-door.ts';
@@ -75,7 +75,7 @@ interface Workload {
 }
 
 export class RotationRig implements AsyncDisposable {
-  readonly authority: CertificateAuthority;
+  readonly authority: LocalAuthority;
   /** Where the operator's files are. */
   readonly cacerts: string;
   readonly #folder: string;
@@ -85,7 +85,7 @@ export class RotationRig implements AsyncDisposable {
 
   private constructor(parts: {
     readonly folder: string;
-    readonly authority: CertificateAuthority;
+    readonly authority: LocalAuthority;
     readonly door: XdsDoor;
     readonly app: Server;
     readonly workloads: ReadonlyMap<WorkloadName, Workload>;
@@ -184,7 +184,7 @@ function openMesh(): Mesh {
   return mesh;
 }
 
-async function openAuthority(folder: string): Promise<CertificateAuthority> {
+async function openAuthority(folder: string): Promise<LocalAuthority> {
   const system = systemClock();
   const clock: Clock = {
     ...system,
@@ -230,7 +230,7 @@ interface AgentFacts {
   readonly name: WorkloadName;
   readonly address: string;
   readonly appAddress: string;
-  readonly authority: CertificateAuthority;
+  readonly authority: LocalAuthority;
   readonly door: XdsDoor;
 }
 
@@ -272,7 +272,7 @@ async function startAgent({ folder, name, address, appAddress, authority, door }
 }
 
 /** What a controller does with the ConfigMap of roots. */
-function followRoots(path: string, { rotation }: CertificateAuthority): void {
+function followRoots(path: string, { rotation }: LocalAuthority): void {
   const write = (): void => {
     mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
     writeFileSync(`${path}.new`, rotation.rootsPem, { mode: 0o600 });

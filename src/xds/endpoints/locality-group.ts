@@ -4,6 +4,7 @@
  * Source: Istio pilot/pkg/xds/endpoints/endpoint_builder.go.
  */
 import { compareBytes } from '#base/bytes-order.ts';
+import { canonicalRevisionOf, canonicalServiceOf } from '#model/canonical-name.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { Locality } from '#model/proxy.ts';
 import type { Labels } from '#model/workload-labels.ts';
@@ -102,21 +103,13 @@ function lbEndpoint(endpoint: Endpoint, isMutualTls: boolean): LbEndpointInput {
 
 function workloadFacts(endpoint: Endpoint): WorkloadFacts {
   const { labels } = endpoint;
-  const app = labels['app'] ?? '';
-  const version = labels['version'] ?? '';
   return {
     workload: endpoint.workloadName,
     namespace: endpoint.namespace,
-    app,
-    version,
-    canonicalService:
-      labels['service.istio.io/canonical-name'] ??
-      labels['app.kubernetes.io/name'] ??
-      (app || endpoint.workloadName),
-    canonicalRevision:
-      labels['service.istio.io/canonical-revision'] ??
-      labels['app.kubernetes.io/version'] ??
-      (version || 'latest'),
+    app: labels['app'] ?? '',
+    version: labels['version'] ?? '',
+    canonicalService: canonicalServiceOf(labels, endpoint.workloadName),
+    canonicalRevision: canonicalRevisionOf(labels),
     cluster: endpoint.clusterId,
     principal: endpoint.identity,
   };

@@ -1,0 +1,139 @@
+/**
+ * The port over TLS and the certificate authority behind it. On this machine both are there at once. On a cluster they come when
+ * the cluster has been read (mesh config is in it) and there is a root: one that is mounted, or the one that all control
+ * planes share, made by the one that leads. The leader also hands the roots out to the cluster's namespaces.
+ */
+import { hostname } from 'node:os';
+import type { AsyncScope } from '#base/disposable.ts';
+import { systemRng } from '#base/rng.ts';
+import type { CertificateAuthority } from '#ca/certificate-authority.ts';
+import { RootConfigMaps } from '#controllers/root-config-maps.ts';
+import type { Readiness } from '#doors/health.ts';
+import { ALWAYS_LEADER, LeaderElection, type Leadership } from '#kube/leader-election.ts';
+import {
+  type DiscoveryAuthorityParts,
+  isAuthorityMounted,
+  openClusterAuthority,
+  openFolderAuthority,
+} from './discovery-authority.ts';
+import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
+import type { KubeAccess } from './kube-access.ts';
+import type { KubeFeed } from './kube-feed.ts';
+import { type MeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { meshNamespaces } from './mesh-namespaces.ts';
+import type { MeshSettings } from './mesh-settings.ts';
+import type { HostPort, XdsDoor } from './xds-door.ts';
+
+export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConfig'> {
+  readonly flags: DiscoveryFlags;
+  readonly settings: MeshSettings;
+  readonly readiness: Readiness;
+  readonly metrics: MeshMetrics;
+}
+
+/** Name of the one Lease behind all that is written; Istio has a lock of its own for each writer. */
+const LEASE = 'istio-leader';
+const RETRY_MS = 5_000;
+
+/**
+ * Resolves when the port is open, at once where none is wanted. Errors: rejects where nothing can be waited for, with a text for
+ * people.
+ */
+export async function openSecureDoor(
+  parts: SecureDoorParts,
+  door: XdsDoor,
+  cluster: KubeFeed | undefined,
+  scope: AsyncScope,
+): Promise<void> {
+  const { flags, environment, settings, kube } = parts;
+  const address = addressOf(flags.secureGRPCAddr);
+  if (address === undefined || !environment.hasCertificateAuthority) return;
+  if (cluster === undefined || kube === undefined) {
+    const authority = await openFolderAuthority({ ...parts, meshConfig: settings.config });
+    await serve(parts, door, address, scope.add(authority));
+  } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
+}
+
+async function openOnCluster(
+  parts: SecureDoorParts & { readonly kube: KubeAccess },
+  door: XdsDoor,
+  { cluster, address }: { readonly cluster: KubeFeed; readonly address: HostPort },
+  scope: AsyncScope,
+): Promise<void> {
+  const { flags, environment, settings, mesh, kube, clock, log, readiness } = parts;
+  let reason = (): string => '';
+  let isOpen = false;
+  readiness.add(
+    'certificate authority',
+    () => isOpen,
+    () => reason(),
+  );
+  await cluster.source.synced;
+  await mesh.driver.settled();
+  if (scope.isDisposed) return;
+  const leadership = openLeadership(parts, scope);
+  const authorityParts = { ...parts, meshConfig: settings.config };
+  let authority: CertificateAuthority;
+  if (await isAuthorityMounted(authorityParts)) {
+    let problem = '';
+    reason = () => problem;
+    authority = scope.add(await openMounted(authorityParts, (text) => (problem = text)));
+  } else {
+    const found = scope.add(openClusterAuthority(authorityParts, flags.namespace, leadership));
+    reason = () => found.problem();
+    authority = await found.opened;
+  }
+  await serve(parts, door, address, authority);
+  isOpen = true;
+  const { client } = kube;
+  const name = environment.rootsConfigMap;
+  const common = { client, leadership, name, clock, rng: systemRng(), log: log.scope('roots') };
+  scope.add(new RootConfigMaps({ ...common, namespaces: meshNamespaces(mesh), roots: authority.rotation }));
+}
+
+/** What is mounted may be put right while we wait. */
+async function openMounted(
+  parts: DiscoveryAuthorityParts,
+  onProblem: (problem: string) => void,
+): Promise<CertificateAuthority> {
+  for (;;) {
+    try {
+      return await openFolderAuthority(parts);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      parts.log.scope('ca').error('the mounted authority cannot be used', { problem });
+      onProblem(problem);
+      await new Promise<void>((resolve) => void parts.clock.schedule(RETRY_MS, resolve));
+    }
+  }
+}
+
+function openLeadership(
+  parts: SecureDoorParts & { readonly kube: KubeAccess },
+  scope: AsyncScope,
+): Leadership {
+  const { flags, environment, kube, clock, log } = parts;
+  if (!environment.electsLeader) return ALWAYS_LEADER;
+  const election = scope.add(
+    new LeaderElection({
+      client: kube.client,
+      namespace: flags.namespace,
+      name: LEASE,
+      holder: environment.podName || `${hostname()}-${process.pid}`,
+      clock,
+      log: log.scope('leader'),
+    }),
+  );
+  election.start();
+  return election;
+}
+
+async function serve(
+  { metrics, clock }: SecureDoorParts,
+  door: XdsDoor,
+  address: HostPort,
+  authority: CertificateAuthority,
+): Promise<void> {
+  registerAuthorityMetrics(metrics.registry, authority, clock);
+  await door.listenSecurely(authority, address);
+}
