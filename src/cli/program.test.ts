@@ -19,6 +19,7 @@ const REPLICA: ReplicaStatus = {
   restarts: 0,
   synced: { cds: 'SYNCED', eds: 'SYNCED', lds: 'STALE', rds: 'NOT SENT' },
   identity: 'spiffe://cluster.local/ns/shop/sa/web',
+  certificateNotAfter: '2026-01-02T00:00:00Z',
   isolation: 'none',
 };
 const HELD = {
@@ -34,6 +35,7 @@ const STATUS: MeshStatus = {
   gateways: [],
   heldBack: [HELD],
   controlPlane: { pid: 9, addresses: { xds: '', secure: '', http: '' }, version: '1.2.3' },
+  certificates: { rotation: 'none', list: [], alerts: ['the root R ends\u001bsoon'] },
   dir: '/mesh',
   diagnostics: [],
 };
@@ -116,6 +118,7 @@ test('status is a table for people, without control characters of others', async
   strictEqual(exitCode, 0);
   match(stdout, /shop +web-0 +yes +0 +waits for lds +127\.64\.0\.5/);
   match(stdout, /Held back/);
+  match(stdout, /^the root R ends soon$/m);
   ok(!stdout.includes('\u001b'), stdout);
 });
 

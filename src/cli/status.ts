@@ -1,4 +1,4 @@
-/** `lateen status`: workloads, gateways and their proxies, objects that are held back, problems of files. */
+/** `lateen status`: workloads, gateways and their proxies, certificates that end, objects that are held back, problems of files. */
 import type { Command } from 'commander';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { CONTROL_PATHS, type MeshStatus, type ReplicaStatus } from '#doors/control-protocol.ts';
@@ -40,6 +40,7 @@ export function printStatus(status: MeshStatus, style: Style, isWide: boolean): 
     `Mesh ${status.dir}, control plane pid ${status.controlPlane.pid}, version ${status.controlPlane.version}\n`,
     section('Workloads', status.workloads, style, isWide),
     section('Gateways', status.gateways, style, isWide),
+    certificates(status, style, isWide),
     heldBack(status, style),
     diagnostics(status, style),
   ];
@@ -62,12 +63,25 @@ function section(title: string, replicas: readonly ReplicaStatus[], style: Style
     'RESTARTS',
     'SYNCED',
     'ADDRESS',
-    ...(isWide ? ['PIDS', 'IDENTITY'] : []),
+    ...(isWide ? ['PIDS', 'IDENTITY', 'CERTIFICATE ENDS'] : []),
     'WAITS FOR',
   ];
   const rows = replicas.map((replica) => {
-    const { namespace, name, replica: number, ready, restarts, address, pids, identity, reason } = replica;
-    const wide = isWide ? [`app ${pids.app}, agent ${pids.agent}, envoy ${pids.envoy}`, identity] : [];
+    const {
+      namespace,
+      name,
+      replica: number,
+      ready,
+      restarts,
+      address,
+      pids,
+      identity,
+      reason,
+      certificateNotAfter,
+    } = replica;
+    const wide = isWide
+      ? [`app ${pids.app}, agent ${pids.agent}, envoy ${pids.envoy}`, identity, certificateNotAfter]
+      : [];
     const readiness = ready ? style.green('yes') : style.red('no');
     return [
       namespace,
@@ -89,6 +103,18 @@ function syncText({ synced }: ReplicaStatus): string {
   const isNew = synced.cds === 'NOT SENT' && synced.lds === 'NOT SENT';
   if (isNew) return 'not connected';
   return behind.length === 0 ? 'yes' : `waits for ${behind.join(', ')}`;
+}
+
+/** What ends soon; all of them where everything is shown. */
+function certificates({ certificates: { list, alerts } }: MeshStatus, style: Style, isWide: boolean): string {
+  const rows = list.map(({ kind, name, state, notAfter }) => [kind, printable(name), state, notAfter]);
+  const table = isWide
+    ? [`${style.bold('Certificates')}\n${printTable(['KIND', 'NAME', 'STATE', 'ENDS'], rows)}`]
+    : [];
+  const lines = alerts.map((alert) => `${printable(alert)}\n`).join('');
+  const told =
+    alerts.length === 0 ? [] : [`${style.yellow('Certificates that end, and roots that change')}\n${lines}`];
+  return [...table, ...told].join('\n');
 }
 
 function heldBack(status: MeshStatus, style: Style): string {

@@ -60,6 +60,8 @@ export interface ReplicaStatus {
   };
   /** SPIFFE id. */
   readonly identity: string;
+  /** When the workload's certificate ends, RFC 3339; '' while its agent has not told. */
+  readonly certificateNotAfter: string;
   /** What keeps it apart from others: `none` under capture `proxy`, where all run as one user on one network. */
   readonly isolation: 'none';
 }
@@ -72,6 +74,36 @@ export interface HeldBackStatus extends ObjectRef {
   readonly lastGood: boolean;
 }
 
+/**
+ * `signing`: of the authority that signs now. `introduced`: believed already, signs soon. `retired`: signs no more, is believed while
+ * certificates of its live. `trusted`: believed besides. `served`: by gateways or to destinations.
+ */
+export type CertificateState = 'signing' | 'introduced' | 'retired' | 'trusted' | 'served';
+
+/** A certificate that outlives workloads. */
+export interface CertificateStatus {
+  readonly kind: 'root' | 'intermediate' | 'secret';
+  /** Its subject; `namespace/name` of a Secret. */
+  readonly name: string;
+  readonly state: CertificateState;
+  /** SHA-256, hex. */
+  readonly fingerprint: string;
+  /** RFC 3339, as all times here. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** Only of a retired root: how long it stays believed. */
+  readonly trustedUntil?: string;
+}
+
+/** Certificates, and what is to be known of them now. */
+export interface CertificatesStatus {
+  /** Whether a root is being replaced. */
+  readonly rotation: 'none' | 'introducing' | 'retiring';
+  readonly list: readonly CertificateStatus[];
+  /** What ends soon or was not renewed, in words. */
+  readonly alerts: readonly string[];
+}
+
 /** Answer of `status`. */
 export interface MeshStatus {
   readonly workloads: readonly ReplicaStatus[];
@@ -82,6 +114,7 @@ export interface MeshStatus {
     readonly addresses: { readonly xds: string; readonly secure: string; readonly http: string };
     readonly version: string;
   };
+  readonly certificates: CertificatesStatus;
   /** The folder that the mesh runs from. */
   readonly dir: string;
   /** Problems of files in that folder, as they stand now. */

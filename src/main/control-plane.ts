@@ -9,6 +9,7 @@ import { KINDS } from '#api/kind-registry.ts';
 import { parseMeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { referenceWarnings } from '#api/reference-check.ts';
+import type { SecretSpec } from '#api/secret.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
 import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
@@ -33,6 +34,7 @@ import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
 import { createMeshMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
+import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
@@ -163,6 +165,8 @@ function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }
       return (await authority.tokens.issueToken(subject)).reveal();
     },
     roots: rootsOf(authority),
+    certificates: () =>
+      certificateReport(authority.rotation, mesh.objects.of<SecretSpec>('Secret').all().values()),
     proxies: () => Array.from(door.ads.connections, (connection) => proxySync(connection)),
     async waitForProxies(timeoutMs) {
       await driver.settled();

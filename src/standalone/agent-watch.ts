@@ -5,6 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import type { PlaintextCaller } from '#doors/control-protocol.ts';
 import { scrapeAgent, type WatchedReplica } from './agent-scrape.ts';
+import type { WorkloadCertificateEnd } from './certificate-alerts.ts';
 import { PlainCallers } from './plain-callers.ts';
 import { parseSamples, type Sample } from './prometheus-text.ts';
 
@@ -24,7 +25,7 @@ export class AgentWatch implements Disposable {
   readonly #clock: Clock;
   readonly #callers = new PlainCallers();
   /** When certificates end, by replica. */
-  readonly #ends = new Map<string, number>();
+  readonly #ends = new Map<string, WorkloadCertificateEnd>();
   #timer: Disposable;
   #looking: Promise<void> | undefined;
   #isClosed = false;
@@ -52,9 +53,9 @@ export class AgentWatch implements Disposable {
     return this.#callers.of(workload);
   }
 
-  /** When the certificate of a replica ends, Unix milliseconds; undefined when not known. */
-  certificateEnd(subject: string): number | undefined {
-    return this.#ends.get(subject);
+  /** When the certificates of replicas end, by subject; of those that have told. */
+  get certificates(): ReadonlyMap<string, WorkloadCertificateEnd> {
+    return this.#ends;
   }
 
   [Symbol.dispose](): void {
@@ -84,7 +85,14 @@ export class AgentWatch implements Disposable {
     const samples = parseSamples(text, 'istio_');
     this.#callers.note(`${namespace}/${name}`, replica.subject, samples, nowMs);
     const left = samples.find(isCertificate)?.value;
-    if (left !== undefined) this.#ends.set(replica.subject, nowMs + left * 1000);
+    if (left !== undefined) this.#noteCertificate(replica.subject, left * 1000, nowMs);
+  }
+
+  #noteCertificate(subject: string, leftMs: number, nowMs: number): void {
+    const longestLeftMs = Math.max(leftMs, this.#ends.get(subject)?.longestLeftMs ?? 0);
+    // Certificates end at whole seconds; what the agent tells is a moment old.
+    const notAfterUnixMs = Math.round((nowMs + leftMs) / 1000) * 1000;
+    this.#ends.set(subject, { subject, notAfterUnixMs, longestLeftMs });
   }
 }
 

@@ -51,7 +51,7 @@ const MAX_WAIT_MS = 600_000;
 export function controlHandlers(parts: ControlParts): ControlHandlers {
   const { writer } = parts;
   const entries: readonly (readonly [string, ControlHandler])[] = [
-    [`GET ${CONTROL_PATHS.status}`, () => parts.status()],
+    [`GET ${CONTROL_PATHS.status}`, () => statusNow(parts)],
     [`GET ${CONTROL_PATHS.objects}`, ({ query }) => ({ items: writer.objects(kindOf(query.get('kind'))) })],
     [`GET ${CONTROL_PATHS.sources}`, ({ query }) => findSource(writer, query)],
     [`POST ${CONTROL_PATHS.apply}`, ({ body }) => writer.apply(applyRequest(body))],
@@ -65,6 +65,12 @@ export function controlHandlers(parts: ControlParts): ControlHandlers {
     [`POST ${CONTROL_PATHS.down}`, () => askDown(parts)],
   ];
   return new Map(entries);
+}
+
+/** With the certificates of replicas that have become ready since the last look. */
+async function statusNow({ agents, status }: ControlParts): Promise<MeshStatus> {
+  await agents.lookAtNew();
+  return status();
 }
 
 async function mtlsReadiness({ agents, mutualTls }: ControlParts): Promise<readonly MutualTlsReadiness[]> {

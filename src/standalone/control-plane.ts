@@ -6,6 +6,7 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
+import type { CertificatesStatus, CertificateStatus } from '#doors/control-protocol.ts';
 import type { WorkloadMutualTls } from '#explain/mutual-tls-readiness.ts';
 import type { TokenRequest, TokenVerdict } from '#explain/token-verdict.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
@@ -69,11 +70,18 @@ export interface ControlPlane {
   removeReplica(namespace: string, workload: string, replica: number): void;
   issueToken(request: WorkloadTokenRequest): Promise<string>;
   readonly roots: TrustRoots;
+  certificates(): CertificateReport;
   proxies(): readonly ProxySync[];
   /** Resolves when every connected proxy has taken all it should hold, or with the laggards when time is up. */
   waitForProxies(timeoutMs: number): Promise<{ readonly pending: readonly string[] }>;
   heldBack(): readonly HeldBackObject[];
   close(): Promise<void>;
+}
+
+/** Certificates that the control plane answers for. */
+export interface CertificateReport {
+  readonly rotation: CertificatesStatus['rotation'];
+  readonly certificates: readonly CertificateStatus[];
 }
 
 /** The roots that the mesh's workloads believe; they change when the CA's authority is replaced. */

@@ -15,6 +15,7 @@ import type { MeshStatus, ReplicaStatus } from '#doors/control-protocol.ts';
 import { AgentWatch } from './agent-watch.ts';
 import { claimAddressBlock } from './address-block.ts';
 import { openControlDoor } from './control-door.ts';
+import { certificateAlerts } from './certificate-alerts.ts';
 import type { ControlPlane, OpenControlPlane } from './control-plane.ts';
 import { controlHandlers } from './control-handlers.ts';
 import { EdgeWatch } from './edge-watch.ts';
@@ -95,7 +96,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
   const edges = scope.use(new EdgeWatch(() => supervisor.replicas, options.clock));
   const agents = scope.use(new AgentWatch(() => supervisor.replicas, options.clock));
   const down = Promise.withResolvers<void>();
-  const status = (): MeshStatus => meshStatus(options, controlPlane, supervisor, folder);
+  const status = (): MeshStatus => meshStatus(options, { controlPlane, supervisor, folder, agents });
   const writer = new ObjectWriter({ dir: options.dir, folder, controlPlane, clock: options.clock });
   const handlers = controlHandlers({
     status,
@@ -206,23 +207,34 @@ function surroundings(
   };
 }
 
-function meshStatus(
-  options: LocalMeshOptions,
-  controlPlane: ControlPlane,
-  supervisor: Supervisor,
-  folder: ObjectFolder,
-): MeshStatus {
-  const proxies = controlPlane.proxies();
+interface StatusParts {
+  readonly controlPlane: ControlPlane;
+  readonly supervisor: Supervisor;
+  readonly folder: ObjectFolder;
+  readonly agents: AgentWatch;
+}
+
+function meshStatus(options: LocalMeshOptions, parts: StatusParts): MeshStatus {
+  const { controlPlane, supervisor, folder, agents } = parts;
+  const { certificates } = agents;
+  const { trustDomain } = options.meshConfig.current;
+  const sight = { proxies: controlPlane.proxies(), trustDomain, certificates };
   const { replicas } = supervisor;
   const print = (isGateway: boolean): ReplicaStatus[] =>
     replicas
       .filter((replica) => replica.isGateway === isGateway)
-      .map((replica) => replicaStatus(replica, proxies, options.meshConfig.current.trustDomain));
+      .map((replica) => replicaStatus(replica, sight));
+  const report = controlPlane.certificates();
   return {
     workloads: print(false),
     gateways: print(true),
     heldBack: controlPlane.heldBack(),
     controlPlane: { pid: process.pid, addresses: controlPlane.addresses, version: controlPlane.version },
+    certificates: {
+      rotation: report.rotation,
+      list: report.certificates,
+      alerts: certificateAlerts(report, [...certificates.values()], options.clock.nowMs()),
+    },
     dir: options.dir,
     diagnostics: [...folder.diagnostics(), ...placed(controlPlane.findings(), folder)],
   };

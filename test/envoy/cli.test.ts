@@ -1,6 +1,6 @@
 /** The command line against a running mesh: each command as a user types it, and the shapes of its JSON. */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -59,8 +59,26 @@ function call(path: string): Promise<string> {
     .then(({ stdout }) => stdout.trim());
 }
 
-test('status -o json has the shape of its schema', async () => {
-  deepStrictEqual(schemaProblems('status', await rig.status()), []);
+test('status -o json has the shape of its schema, and says when certificates end', async () => {
+  const status = await rig.status();
+  deepStrictEqual(schemaProblems('status', status), []);
+  const lifeMs = status.workloads.map(
+    ({ certificateNotAfter }) => Date.parse(certificateNotAfter) - Date.now(),
+  );
+  ok(
+    lifeMs.every((ms) => ms > 23 * 3_600_000 && ms < 25 * 3_600_000),
+    String(lifeMs),
+  );
+  const { rotation, list, alerts } = status.certificates;
+  deepStrictEqual(
+    [rotation, list.map(({ kind, state }) => `${kind} ${state}`), alerts],
+    ['none', ['root signing'], []],
+  );
+  const page = await fetch(`http://${status.controlPlane.addresses.http}/metrics`).then((answer) =>
+    answer.text(),
+  );
+  const left = Number(/^citadel_server_root_cert_expiry_seconds (\S+)$/m.exec(page)?.[1]);
+  ok(Math.abs(left * 1000 - (Date.parse(list[0]?.notAfter ?? '') - Date.now())) < 60_000, page.slice(0, 500));
 });
 
 test('a command run as a workload has its identity', async () => {
@@ -221,6 +239,20 @@ test('edges -o json has the shape of its schema, and shows who called', async ()
   for (let i = 0; i < 6; i++) await call('/edge');
   const answer = JSON.parse((await edges).stdout);
   deepStrictEqual(schemaProblems('edges', answer), []);
+});
+
+test('a root whose files are taken away is replaced, which status tells', async () => {
+  const folder = join(rig.dir, '.lateen/control-plane/ca');
+  for (const name of ['ca-cert.pem', 'ca-key.pem']) rmSync(join(folder, name));
+  await until(
+    () => rig.status(),
+    ({ certificates }) => certificates.rotation === 'introducing',
+    15_000,
+  );
+  const status = await rig.status();
+  deepStrictEqual(schemaProblems('status', status), []);
+  const { stdout } = await rig.run(['status']);
+  match(stdout, /^the root .* is being handed out; it signs when every proxy can have it$/m);
 });
 
 test('the schema check itself finds what does not fit', () => {
