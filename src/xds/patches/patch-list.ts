@@ -19,6 +19,8 @@ export interface PatchList {
 
 /** A list, and the objects that its patches come from, one for one. */
 export interface CausedPatches {
+  /** Hash of the patches and their objects. */
+  readonly key: string;
   readonly list: PatchList;
   readonly causes: readonly Cause[];
 }
@@ -90,7 +92,9 @@ export function patchListsOf(interner: Interner): (set: PatchSet) => PatchLists 
       key: sha256Hex(ids.join(' ')),
       patches: met.map(({ patch }) => patch),
     }));
-    return { list, causes: met.map(({ cause }) => cause) };
+    const causes = met.map(({ cause }) => cause);
+    const places = causes.map(({ namespace, name, path }) => `${namespace}/${name}/${path}`);
+    return { key: sha256Hex([list.key, ...places].join(' ')), list, causes };
   };
   const inContext = ({ patches }: PatchSet, context: OwnContext): ContextPatches => {
     const met = patches.filter(({ patch }) => patch.context === context || patch.context === 'ANY');

@@ -136,8 +136,8 @@ function patchPart(
   patch: ResourcePatcher,
 ): EntryMap {
   if (patches === undefined) return base;
-  const { list, causes } = patches;
-  return maps.patched(`${list.key}|${context}|${kind}|${lineage}`, base, (entry) =>
+  const { key, list, causes } = patches;
+  return maps.patched(`${key}|${context}|${kind}|${lineage}`, base, (entry) =>
     patchedEntry(entry, patch(entry.resource, list), causes),
   );
 }
