@@ -89,11 +89,6 @@ export class AuthorityRotation implements Disposable {
     return this.#introduced !== undefined;
   }
 
-  /** Roots that sign no more and are still believed. */
-  get retired(): readonly RetiredRoot[] {
-    return this.#retired;
-  }
-
   /** Certificates that have signed for this mesh and may still be met: subjects that they signed are ours. */
   get issuers(): readonly Certificate[] {
     const retired = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
