@@ -1,6 +1,6 @@
 /**
  * The simulator: follows a described call through the generated configuration of the proxies on its way, without Envoy. Pure; what
- * is evaluated and what is not, docs/decisions/018 says. Checked against real Envoys in test/envoy/simulation*.test.ts.
+ * is evaluated and what is not, docs/decisions/020 says. Checked against real Envoys in test/envoy/simulation*.test.ts.
  * Costs one decoding per resource that is looked at, then microseconds per call and outcome.
  */
 import { type Chance, allOutcomes } from './chance.ts';
