@@ -171,7 +171,7 @@ for (const [name, spec, ...expected] of LOCALS) {
 test('a Pod is read loosely: unknown fields mean nothing to the mesh', () => {
   const yaml = `apiVersion: v1
 kind: Pod
-metadata: {name: p, deletionTimestamp: "2024-01-01T00:00:00Z", ownerReferences: [{kind: ReplicaSet, name: r, controller: true}]}
+metadata: {name: p, uid: u1, deletionTimestamp: "2024-01-01T00:00:00Z", ownerReferences: [{kind: ReplicaSet, name: r, controller: true}]}
 spec: {serviceAccountName: sa, nodeName: n1, volumes: [], containers: [{name: c, image: i, resources: {}, ports: [{containerPort: 80}]}]}
 status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}], hostIP: 1.1.1.1, conditions: [{type: Ready, status: "True"}]}`;
   deepStrictEqual(specOf(yaml), {
@@ -188,6 +188,7 @@ status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1
     ready: true,
     deleting: true,
     owners: [{ apiVersion: '', kind: 'ReplicaSet', name: 'r', controller: true }],
+    uid: 'u1',
   });
 });
 

@@ -45,6 +45,8 @@ export interface PodSpec {
   /** True once metadata.deletionTimestamp is set. */
   readonly deleting: boolean;
   readonly owners: readonly OwnerReference[];
+  /** metadata.uid: tells a pod from another one that had its name. */
+  readonly uid: string;
 }
 
 const LOOSE = { unknown: 'ignore' } as const;
@@ -122,12 +124,14 @@ const readStatus = object<RawStatus>(
 );
 
 interface RawMetadata {
+  readonly uid: string;
   readonly deletionTimestamp?: string;
   readonly ownerReferences: readonly OwnerReference[];
 }
 
 const readMetadata: Read<RawMetadata> = object<RawMetadata>(
   {
+    uid: field(text, ''),
     deletionTimestamp: optional(text),
     ownerReferences: field(
       list(
@@ -164,12 +168,13 @@ export function decodePodSpec(root: JsonObject, findings: Findings): PodSpec | u
     ready: status.conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True'),
     deleting: metadata.deletionTimestamp !== undefined,
     owners: metadata.ownerReferences,
+    uid: metadata.uid,
   };
 }
 
 /** The parts of a Pod that we keep, where Kubernetes has them. */
 export function encodePodSpec(spec: PodSpec): JsonObject {
-  const { podIPs, hostIP, phase, ready, deleting: _deleting, owners: _owners, ...rest } = spec;
+  const { podIPs, hostIP, phase, ready, deleting: _deleting, owners: _owners, uid: _uid, ...rest } = spec;
   const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False' }];
   return {
     spec: rest,

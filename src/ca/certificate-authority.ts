@@ -17,6 +17,7 @@ import {
 import { CaMetrics } from './ca-metrics.ts';
 import type { TokenVerifier } from './caller.ts';
 import { CertificateService } from './certificate-service.ts';
+import { NO_IMPERSONATION, type NodeImpersonation } from './node-impersonation.ts';
 import { PluggedInStore, PluggedInWatch, readPluggedIn, type ReadPluggedIn } from './plugged-in-authority.ts';
 import { readRetiredRoots } from './retired-roots.ts';
 import { openRootStore } from './root-store.ts';
@@ -33,6 +34,8 @@ export interface AuthoritySettings {
   readonly signer: SignerOptions;
   /** Verifiers besides our own tokens' (Kubernetes' TokenReview). */
   readonly tokenVerifiers: readonly TokenVerifier[];
+  /** Default: nobody asks for others. */
+  readonly impersonation?: NodeImpersonation;
   readonly clock: Clock;
   readonly log: Logger;
   /** How long at most a new root is handed out before it signs. Default: enough for mounted ConfigMaps to follow. */
@@ -124,7 +127,8 @@ function assemble(
     authorities: () => rotation.issuers,
     clock,
   });
-  const service = new CertificateService({ authenticator, signer, metrics, log });
+  const { impersonation = NO_IMPERSONATION } = settings;
+  const service = new CertificateService({ authenticator, signer, impersonation, metrics, log });
   return {
     service,
     authenticator,

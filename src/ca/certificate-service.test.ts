@@ -15,12 +15,18 @@ import {
 } from '#base/grpc-frame.ts';
 import { silentLogger } from '#base/logger.ts';
 import { WireWriter } from '#base/proto-wire.ts';
+import { ok } from '#base/result.ts';
 import { decodeCertificateReply, encodeCertificateCall } from '#identity/certificate-message.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import { makeCsr } from '#identity/csr.ts';
 import { generateKeyPair, type KeyPair } from '#identity/key-pair.ts';
 import type { CallPeer } from './caller.ts';
-import { type LocalAuthority, openCertificateAuthority } from './certificate-authority.ts';
+import {
+  type AuthoritySettings,
+  type LocalAuthority,
+  openCertificateAuthority,
+} from './certificate-authority.ts';
+import { NodeImpersonation, type NodePod } from './node-impersonation.ts';
 import { defaultSignerOptions, type SignerOptions } from './signer.ts';
 import { buildSubject, readSubject } from './workload-facts.ts';
 
@@ -42,7 +48,10 @@ interface Ca extends LocalAuthority {
 let folder = '';
 let keyPair: KeyPair;
 
-async function makeCa(signer: SignerOptions = defaultSignerOptions): Promise<Ca> {
+async function makeCa(
+  signer: SignerOptions = defaultSignerOptions,
+  more: Partial<AuthoritySettings> = {},
+): Promise<Ca> {
   const clock = new TestClock(startMs);
   const ca = await openCertificateAuthority({
     folder: join(folder, 'shared'),
@@ -52,6 +61,7 @@ async function makeCa(signer: SignerOptions = defaultSignerOptions): Promise<Ca>
     tokenVerifiers: [],
     clock,
     log: silentLogger(),
+    ...more,
   });
   assert.ok(ca.ok);
   return { ...ca.value, clock };
@@ -218,14 +228,11 @@ describe('the CA', () => {
 
     it('T25: a request for another identity, for more names, or on behalf of another', async () => {
       const own = makeCsr(keyPair, reviews);
-      const impersonation = new WireWriter().string(1, 'ImpersonatedIdentity').finish();
-      const struct = new WireWriter().bytes(1, impersonation).finish();
       const requests = [
         encodeCertificateCall(makeCsr(keyPair, other), 0),
         encodeCertificateCall(await manyNames([reviews, other]), 0),
         encodeCertificateCall(await manyNames([reviews, reviews]), 0),
         encodeCertificateCall(await dnsName('reviews.bookinfo'), 0),
-        new WireWriter().raw(encodeCertificateCall(own, 0)).bytes(4, struct).finish(),
       ];
       const codes = await Promise.all(requests.map((request) => statusOf(request)));
       assert.deepEqual(
@@ -236,7 +243,58 @@ describe('the CA', () => {
         await statusOf(encodeCertificateCall(await manyNames(Array(9).fill(reviews)), 0)),
         GRPC_INVALID_ARGUMENT,
       );
+      // Without trusted node accounts, for whomever, and whether or not the metadata make sense.
+      for (const asked of [other, reviews, 'nonsense', undefined]) {
+        const call = encodeCertificateCall(own, 0);
+        assert.equal(await statusOf(onBehalfOf(call, asked)), GRPC_UNAUTHENTICATED, String(asked));
+      }
     });
+
+    /** A call with ImpersonatedIdentity in its metadata, with or without a text. */
+    function onBehalfOf(call: Uint8Array, asked: string | undefined): Uint8Array {
+      const entry = new WireWriter().string(1, 'ImpersonatedIdentity');
+      if (asked !== undefined) entry.bytes(2, new WireWriter().string(3, asked).finish());
+      const struct = new WireWriter().bytes(1, entry.finish()).finish();
+      return new WireWriter().raw(call).bytes(4, struct).finish();
+    }
+
+    it('T25: a node proxy that asks for workloads elsewhere, and gives it those on its node', async () => {
+      const pod: NodePod = { uid: 'u', serviceAccount: 'ztunnel', nodeName: 'node-1' };
+      const impersonation = new NodeImpersonation({
+        trustedAccounts: new Set(['istio-system/ztunnel']),
+        podOf: (namespace, name) => (`${namespace}/${name}` === 'istio-system/z-1' ? pod : undefined),
+        runsOn: (node, { serviceAccount }) => node === 'node-1' && serviceAccount === 'ratings',
+      });
+      const claims = { namespace: 'istio-system', serviceAccount: 'ztunnel', facts };
+      const verifier = {
+        verifyToken: async () => ok({ ...claims, pod: { name: 'z-1', uid: 'u' } }),
+      };
+      const ca = await makeCa(defaultSignerOptions, { impersonation, tokenVerifiers: [verifier] });
+      const peer: CallPeer = { authorization: 'Bearer z', certificate: undefined };
+      const ask = async (asked: string, named: string): Promise<number | readonly string[]> => {
+        const call = onBehalfOf(encodeCertificateCall(makeCsr(keyPair, named), 0), asked);
+        const answer = await ca.service.createCertificate(call, peer);
+        if (!answer.ok) return answer.error.code;
+        const chain = decodeCertificateReply(answer.value);
+        const [leaf] = (chain.ok && parsedOf(chain.value)) || [];
+        return [leaf?.uris.join() ?? '', leaf?.subject ?? ''];
+      };
+      assert.deepEqual(
+        [
+          await ask(other, other),
+          await ask(reviews, reviews),
+          await ask(other, reviews),
+          await ask('spiffe://cluster.local/ns/istio-system/sa/ztunnel', reviews),
+        ],
+        [[other, ''], GRPC_UNAUTHENTICATED, GRPC_PERMISSION_DENIED, GRPC_UNAUTHENTICATED],
+      );
+      assert.equal(ca.metrics.count('authenticationFailures'), 2);
+    });
+
+    function parsedOf(chain: readonly string[]): readonly Certificate[] {
+      const parsed = parseCertificates(chain.join(''));
+      return parsed.ok ? parsed.value : [];
+    }
 
     it('T25: a lifetime above the maximum, or a negative one, instead of clamping it', async () => {
       const csr = makeCsr(keyPair, reviews);

@@ -1,7 +1,7 @@
 /**
  * The CA's one call, `istio.v1.auth.IstioCertificateService/CreateCertificate`, as bytes in and bytes or a status out; the gRPC
  * server is elsewhere. Order matters: nothing of a request is read before its caller is known. A caller gets a
- * certificate for its own SPIFFE id and for nothing else, whatever the request asks.
+ * certificate for its own SPIFFE id and for nothing else, whatever the request asks; trusted node proxies for workloads on their node.
  */
 import type { GrpcStatus } from '#base/grpc-frame.ts';
 import {
@@ -24,12 +24,14 @@ import { printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { CaMetrics } from './ca-metrics.ts';
 import type { Caller, CallPeer } from './caller.ts';
+import type { NodeImpersonation } from './node-impersonation.ts';
 import type { Signer } from './signer.ts';
 
 /** What the service is made of. */
 export interface CertificateServiceParts {
   readonly authenticator: Authenticator;
   readonly signer: Signer;
+  readonly impersonation: NodeImpersonation;
   readonly metrics: CaMetrics;
   readonly log: Logger;
 }
@@ -38,7 +40,7 @@ export interface CertificateServiceParts {
 export const maxCertificateCallBytes = 64 * 1024;
 
 /** Metadata that asks for another's certificate. Source: Istio security.ImpersonatedIdentity. */
-const impersonation = 'ImpersonatedIdentity';
+const impersonatedIdentity = 'ImpersonatedIdentity';
 
 /** Answers certificate calls. */
 export class CertificateService {
@@ -76,11 +78,9 @@ export class CertificateService {
 
   async #issue(caller: Caller, call: CertificateCall): Promise<Result<Uint8Array, GrpcStatus>> {
     const { metrics, signer, log } = this.#parts;
-    const identity = printWorkloadIdentity(caller.identity);
-    if (call.metadataNames.includes(impersonation)) {
-      metrics.add('idFailures');
-      return fail(grpcStatus(GRPC_PERMISSION_DENIED, 'no caller is trusted to act for another identity'));
-    }
+    const subject = this.#subjectOf(caller, call);
+    if (!subject.ok) return subject;
+    const identity = printWorkloadIdentity(subject.value.identity);
     const request = await parseCertificateRequest(call.csrPem);
     if (!request.ok) {
       metrics.add('parseFailures');
@@ -92,8 +92,7 @@ export class CertificateService {
     }
     const chain = await signer.sign({
       publicKey: request.value.publicKey,
-      identity: caller.identity,
-      facts: caller.facts,
+      ...subject.value,
       ttlMs: call.validitySeconds * 1000,
     });
     if (!chain.ok) {
@@ -105,9 +104,22 @@ export class CertificateService {
     log.debug('certificate issued', { identity, via: caller.via });
     return ok(encodeCertificateReply(chain.value));
   }
+
+  /** For whom the certificate is: the caller, or the workload for which a node proxy asks. */
+  #subjectOf(caller: Caller, call: CertificateCall): Result<Pick<Caller, 'identity' | 'facts'>, GrpcStatus> {
+    const { impersonation, metrics, log } = this.#parts;
+    const asked = call.metadata.get(impersonatedIdentity);
+    if (asked === undefined) return ok({ identity: caller.identity, facts: caller.facts });
+    const identity = impersonation.authorize(caller, asked);
+    if (identity.ok) return ok({ identity: identity.value, facts: {} });
+    metrics.add('authenticationFailures');
+    log.warn('nobody may be impersonated by this caller', { asked, reason: identity.error });
+    // As with Istio, the caller does not learn why.
+    return fail(grpcStatus(GRPC_UNAUTHENTICATED, 'request impersonation authentication failure'));
+  }
 }
 
-/** No name at all, or exactly the caller's id, once. */
+/** No name at all, or exactly the id that the certificate is for, once. */
 function asksOnlyFor(request: CertificateRequest, identity: string): boolean {
   const [first, ...more] = request.names;
   return first === undefined || (more.length === 0 && first.kind === 'url' && first.value === identity);

@@ -14,8 +14,8 @@ export interface CertificateCall {
   readonly csrPem: string;
   /** Asked lifetime in seconds; 0 leaves it to the CA. A negative one on the wire reads as more than 2^63. */
   readonly validitySeconds: number;
-  /** Names of the metadata entries, all that the CA must know to refuse what it does not offer. */
-  readonly metadataNames: readonly string[];
+  /** The metadata entries by name; '' for what is no text. */
+  readonly metadata: ReadonlyMap<string, string>;
 }
 
 const maxMetadataEntries = 16;
@@ -34,26 +34,40 @@ function readCall(bytes: Uint8Array): CertificateCall {
   const reader = new WireReader(bytes);
   let csrPem = '';
   let validitySeconds = 0;
-  let metadataNames: string[] = [];
+  let metadata: ReadonlyMap<string, string> = new Map();
   while (reader.next()) {
     if (reader.field === 1) csrPem = reader.string();
     else if (reader.field === 3) validitySeconds = reader.varint();
-    else if (reader.field === 4) metadataNames = readStructNames(reader.bytes());
+    else if (reader.field === 4) metadata = readStruct(reader.bytes());
   }
-  return { csrPem, validitySeconds, metadataNames };
+  return { csrPem, validitySeconds, metadata };
 }
 
-/** The keys of a google.protobuf.Struct. */
-function readStructNames(bytes: Uint8Array): string[] {
-  const names: string[] = [];
+/** The fields of a google.protobuf.Struct that are texts; the others count by name. */
+function readStruct(bytes: Uint8Array): ReadonlyMap<string, string> {
+  const entries = new Map<string, string>();
   const fields = new WireReader(bytes);
-  while (fields.next()) {
+  for (let count = 0; fields.next(); ) {
     if (fields.field !== 1) continue;
-    if (names.length === maxMetadataEntries) throw new WireError('too many metadata entries');
+    if (++count > maxMetadataEntries) throw new WireError('too many metadata entries');
     const entry = new WireReader(fields.bytes());
-    while (entry.next()) if (entry.field === 1) names.push(entry.string());
+    let name = '';
+    let text = '';
+    while (entry.next()) {
+      if (entry.field === 1) name = entry.string();
+      else if (entry.field === 2) text = readText(entry.bytes());
+    }
+    entries.set(name, text);
   }
-  return names;
+  return entries;
+}
+
+/** The string_value of a google.protobuf.Value. */
+function readText(bytes: Uint8Array): string {
+  const value = new WireReader(bytes);
+  let text = '';
+  while (value.next()) if (value.field === 3) text = value.string();
+  return text;
 }
 
 /** Writes a request as the agent sends it. */

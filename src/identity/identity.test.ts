@@ -190,7 +190,7 @@ describe('certificate messages', () => {
     const call = decodeCertificateCall(encodeCertificateCall('pem', 86_400));
     assert.deepEqual(call, {
       ok: true,
-      value: { csrPem: 'pem', validitySeconds: 86_400, metadataNames: [] },
+      value: { csrPem: 'pem', validitySeconds: 86_400, metadata: new Map() },
     });
     assert.deepEqual(decodeCertificateReply(encodeCertificateReply(['a', 'b'])), {
       ok: true,
@@ -199,13 +199,16 @@ describe('certificate messages', () => {
   });
 
   it('name the metadata of a request and refuse too much of it', () => {
-    const entry = Buffer.from([0x0a, 0x05, 0x0a, 0x01, 0x61, 0x12, 0x00]);
+    // Entry a with the text b.
+    const entry = Buffer.from([0x0a, 0x08, 0x0a, 0x01, 0x61, 0x12, 0x03, 0x1a, 0x01, 0x62]);
     const struct = (count: number) => {
       const body = Buffer.concat(Array.from({ length: count }, () => entry));
-      return Buffer.concat([Buffer.from([0x22, body.length]), body]);
+      const length = body.length < 0x80 ? [body.length] : [(body.length & 0x7f) | 0x80, body.length >> 7];
+      return Buffer.concat([Buffer.from([0x22, ...length]), body]);
     };
     const one = decodeCertificateCall(struct(1));
-    assert.deepEqual(one.ok && one.value.metadataNames, ['a']);
+    assert.deepEqual(one.ok && [...one.value.metadata], [['a', 'b']]);
+    assert.equal(decodeCertificateCall(struct(16)).ok, true);
     assert.equal(decodeCertificateCall(struct(17)).ok, false);
   });
 

@@ -14,7 +14,7 @@ import {
   openCertificateAuthority,
   openSharedAuthority,
 } from '#ca/certificate-authority.ts';
-import { readPluggedIn, type ReadPluggedIn, readPluggedInSecret } from '#ca/plugged-in-authority.ts';
+import { type ReadPluggedIn, readPluggedInSecret } from '#ca/plugged-in-authority.ts';
 import type { FoundSecret } from '#ca/shared-root.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { KubeSecret } from '#controllers/kube-secret.ts';
@@ -24,6 +24,7 @@ import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { openKubeTokens } from './kube-tokens.ts';
 import type { Mesh } from './mesh.ts';
+import { openNodeAccounts } from './node-accounts.ts';
 import { stateFolder } from './state-folder.ts';
 
 export interface DiscoveryAuthorityParts {
@@ -43,19 +44,14 @@ const BROUGHT_SECRET = 'cacerts';
 const RETRY_MS = 5_000;
 
 /** The authority of a folder: one that is mounted, else our own. Errors: rejects with a text for people. */
-export async function openFolderAuthority(parts: DiscoveryAuthorityParts): Promise<CertificateAuthority> {
-  const authority = await openCertificateAuthority({
-    ...settingsOf(parts),
-    folder: join(stateFolder(), 'ca'),
-    pluggedInFolder: parts.environment.rootCaFolder,
-  });
+export async function openFolderAuthority(
+  settings: AuthoritySettings,
+  mountedFolder: string,
+): Promise<CertificateAuthority> {
+  const folder = join(stateFolder(), 'ca');
+  const authority = await openCertificateAuthority({ ...settings, folder, pluggedInFolder: mountedFolder });
   if (!authority.ok) throw new Error(authority.error);
   return authority.value;
-}
-
-/** True when an authority is mounted, whether or not it can be used. */
-export async function isAuthorityMounted({ environment, clock }: DiscoveryAuthorityParts): Promise<boolean> {
-  return (await readPluggedIn(environment.rootCaFolder, clock.nowMs())) !== undefined;
 }
 
 /** The authority of a cluster: `problem` says what it waits for. */
@@ -66,16 +62,16 @@ export interface ClusterAuthority extends Disposable {
 
 /** The authority of the operator's Secret if there is one at the start, else the one that control planes share. */
 export function openClusterAuthority(
-  parts: DiscoveryAuthorityParts & { readonly kube: KubeAccess },
+  settings: AuthoritySettings,
+  { client }: KubeAccess,
   namespace: string,
   leadership: Leadership,
 ): ClusterAuthority {
-  const { kube, clock, log } = parts;
+  const { clock, log } = settings;
   const scope = new Scope();
-  const settings = settingsOf(parts);
   let problem = (): string => `the Secret ${BROUGHT_SECRET} is not read yet`;
   const secret = (name: string, type: string): KubeSecret =>
-    new KubeSecret({ client: kube.client, namespace, name, type, clock, rng: systemRng() });
+    new KubeSecret({ client, namespace, name, type, clock, rng: systemRng() });
   const open = async (): Promise<CertificateAuthority> => {
     const read = await followBroughtSecret(secret(BROUGHT_SECRET, 'Opaque'), clock, scope);
     for (;;) {
@@ -84,7 +80,7 @@ export function openClusterAuthority(
       if (brought === undefined) break;
       // It may be put right, or taken away.
       problem = () => brought.error;
-      log.scope('ca').error('the authority of the Secret cannot be used', { problem: brought.error });
+      log.error('the authority of the Secret cannot be used', { problem: brought.error });
       await new Promise<void>((resolve) => void scope.add(clock.schedule(RETRY_MS, resolve)));
     }
     const place = secret(ROOT_SECRET, ROOT_SECRET_TYPE);
@@ -112,7 +108,8 @@ async function followBroughtSecret(place: KubeSecret, clock: Clock, scope: Scope
       : readPluggedInSecret(`Secret ${BROUGHT_SECRET}`, found.data, clock.nowMs());
 }
 
-function settingsOf(parts: DiscoveryAuthorityParts): AuthoritySettings {
+/** Once for each mesh. */
+export function authoritySettings(parts: DiscoveryAuthorityParts): AuthoritySettings {
   const { environment, mesh, meshConfig, kube, clock, log } = parts;
   const { defaultCertificateTtlMs, maxCertificateTtlMs, tokenAudiences } = environment;
   return {
@@ -123,6 +120,9 @@ function settingsOf(parts: DiscoveryAuthorityParts): AuthoritySettings {
       ...(defaultCertificateTtlMs === undefined ? {} : { defaultTtlMs: defaultCertificateTtlMs }),
       ...(maxCertificateTtlMs === undefined ? {} : { maxTtlMs: maxCertificateTtlMs }),
     },
+    ...(environment.trustedNodeAccounts.size === 0
+      ? {}
+      : { impersonation: openNodeAccounts(mesh, environment.trustedNodeAccounts) }),
     tokenVerifiers: kube === undefined ? [] : [openKubeTokens(mesh, kube.reviewer, tokenAudiences, clock)],
     clock,
     log: log.scope('ca'),

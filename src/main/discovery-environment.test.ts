@@ -48,6 +48,19 @@ test('variables about certificates and replicas have defaults', () => {
   );
 });
 
+test('trusted node accounts are pairs; what is none is told and left out', () => {
+  const { trustedNodeAccounts, warnings } = readDiscoveryEnvironment({
+    CA_TRUSTED_NODE_ACCOUNTS: 'istio-system/ztunnel,ztunnel,kube-system/ztunnel',
+  });
+  deepStrictEqual(
+    [[...trustedNodeAccounts], warnings],
+    [
+      ['istio-system/ztunnel', 'kube-system/ztunnel'],
+      ['CA_TRUSTED_NODE_ACCOUNTS: what is not of the form namespace/account is left out'],
+    ],
+  );
+});
+
 test('what is unknown, without effect or not readable is told, and the start goes on', () => {
   const { warnings, maxCertificateTtlMs } = readDiscoveryEnvironment({
     PILOT_ENABLE_MAGIC: '1',

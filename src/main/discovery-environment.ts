@@ -30,6 +30,8 @@ export interface DiscoveryEnvironment {
   readonly podName: string;
   /** False: this control plane writes whatever others do. */
   readonly electsLeader: boolean;
+  /** `namespace/service account` of node proxies that may ask for certificates of workloads on their node. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
   /** Name of the ConfigMaps with the mesh's roots. */
   readonly rootsConfigMap: string;
   /** For whom tokens of service accounts have to be. */
@@ -56,6 +58,7 @@ export function readDiscoveryEnvironment(
     return undefined;
   };
   const mesh = readMeshFlags(environment);
+  const nodeAccounts = listOf(environment['CA_TRUSTED_NODE_ACCOUNTS']);
   const values = {
     flags: mesh.flags,
     clusterId: environment['CLUSTER_ID'] ?? '',
@@ -71,15 +74,19 @@ export function readDiscoveryEnvironment(
     },
     defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
     maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
-    customHosts: (environment['ISTIOD_CUSTOM_HOST'] ?? '').split(',').filter(Boolean),
+    customHosts: listOf(environment['ISTIOD_CUSTOM_HOST']),
     podName: environment['POD_NAME'] ?? '',
     electsLeader: environment['ENABLE_LEADER_ELECTION'] !== 'false',
+    trustedNodeAccounts: new Set(nodeAccounts.filter(isAccount)),
     rootsConfigMap: environment['PILOT_CA_CERT_CONFIGMAP'] || 'istio-ca-root-cert',
-    tokenAudiences: (environment['TOKEN_AUDIENCES'] || 'istio-ca').split(','),
+    tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
   };
   const told = [...mesh.unreadable, ...unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,
   );
+  if (!nodeAccounts.every(isAccount)) {
+    told.push('CA_TRUSTED_NODE_ACCOUNTS: what is not of the form namespace/account is left out');
+  }
   return { ...values, warnings: [...warnings, ...told] };
 }
 
@@ -89,4 +96,9 @@ function listOf(text = ''): readonly string[] {
     .split(',')
     .map((word) => word.trim())
     .filter((word) => word !== '');
+}
+
+/** `namespace/service account`. */
+function isAccount(text: string): boolean {
+  return /^[^/]+\/[^/]+$/.test(text);
 }

@@ -28,7 +28,7 @@ AMBIENT_SCOPED_ADDRESS_PUSHES | true | no | ambient is not built yet
 AUDIENCE | | no | audiences of tokens from outside: none are taken yet
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
-CA_TRUSTED_NODE_ACCOUNTS | | never | would let an account ask for certificates of others; not built
+CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
 CERT_SIGNER_DOMAIN | | never | certificates come from the built-in authority only
 CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
 CITADEL_SELF_SIGNED_CA_CERT_TTL | 87600h | no | the root lives for ten years

@@ -6,13 +6,14 @@
 import { hostname } from 'node:os';
 import type { AsyncScope } from '#base/disposable.ts';
 import { systemRng } from '#base/rng.ts';
-import type { CertificateAuthority } from '#ca/certificate-authority.ts';
+import type { AuthoritySettings, CertificateAuthority } from '#ca/certificate-authority.ts';
+import { readPluggedIn } from '#ca/plugged-in-authority.ts';
 import { RootConfigMaps } from '#controllers/root-config-maps.ts';
 import type { Readiness } from '#doors/health.ts';
 import { ALWAYS_LEADER, LeaderElection, type Leadership } from '#kube/leader-election.ts';
 import {
+  authoritySettings,
   type DiscoveryAuthorityParts,
-  isAuthorityMounted,
   openClusterAuthority,
   openFolderAuthority,
 } from './discovery-authority.ts';
@@ -49,7 +50,8 @@ export async function openSecureDoor(
   const address = addressOf(flags.secureGRPCAddr);
   if (address === undefined || !environment.hasCertificateAuthority) return;
   if (cluster === undefined || kube === undefined) {
-    const authority = await openFolderAuthority({ ...parts, meshConfig: settings.config });
+    const given = authoritySettings({ ...parts, meshConfig: settings.config });
+    const authority = await openFolderAuthority(given, environment.rootCaFolder);
     await serve(parts, door, address, scope.add(authority));
   } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
 }
@@ -72,14 +74,15 @@ async function openOnCluster(
   await mesh.driver.settled();
   if (scope.isDisposed) return;
   const leadership = openLeadership(parts, scope);
-  const authorityParts = { ...parts, meshConfig: settings.config };
+  const given = authoritySettings({ ...parts, meshConfig: settings.config });
+  const { rootCaFolder } = environment;
   let authority: CertificateAuthority;
-  if (await isAuthorityMounted(authorityParts)) {
+  if ((await readPluggedIn(rootCaFolder, clock.nowMs())) !== undefined) {
     let problem = '';
     reason = () => problem;
-    authority = scope.add(await openMounted(authorityParts, (text) => (problem = text)));
+    authority = scope.add(await openMounted(given, rootCaFolder, (text) => (problem = text)));
   } else {
-    const found = scope.add(openClusterAuthority(authorityParts, flags.namespace, leadership));
+    const found = scope.add(openClusterAuthority(given, kube, flags.namespace, leadership));
     reason = () => found.problem();
     authority = await found.opened;
   }
@@ -93,17 +96,18 @@ async function openOnCluster(
 
 /** What is mounted may be put right while we wait. */
 async function openMounted(
-  parts: DiscoveryAuthorityParts,
+  settings: AuthoritySettings,
+  folder: string,
   onProblem: (problem: string) => void,
 ): Promise<CertificateAuthority> {
   for (;;) {
     try {
-      return await openFolderAuthority(parts);
+      return await openFolderAuthority(settings, folder);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      parts.log.scope('ca').error('the mounted authority cannot be used', { problem });
+      settings.log.error('the mounted authority cannot be used', { problem });
       onProblem(problem);
-      await new Promise<void>((resolve) => void parts.clock.schedule(RETRY_MS, resolve));
+      await new Promise<void>((resolve) => void settings.clock.schedule(RETRY_MS, resolve));
     }
   }
 }

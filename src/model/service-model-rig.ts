@@ -89,6 +89,7 @@ export function pod(
     hostname: '',
     subdomain: '',
     containers: [],
+    uid: '',
     initContainers: [],
     podIPs: [address],
     hostIP: '',

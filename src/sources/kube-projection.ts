@@ -6,7 +6,7 @@ import type { KindInfo } from '#api/kind-registry.ts';
 import type { ApiResource, KubeObject } from '#kube/api-resource.ts';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-/** Read by Pod (owner, deletion) besides what every kind has. */
+/** Read by Pod (owner, deletion, uid) besides what every kind has. */
 const METADATA: readonly string[] = [
   'name',
   'namespace',
@@ -14,6 +14,7 @@ const METADATA: readonly string[] = [
   'creationTimestamp',
   'ownerReferences',
   'deletionTimestamp',
+  'uid',
 ];
 /** Root fields by kind; every other kind keeps its spec. */
 const ROOT_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([

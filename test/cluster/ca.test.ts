@@ -19,10 +19,15 @@ before(async () => {
   if (skip !== false) return;
   cluster = await ClusterFixture.start(17_420);
   for (const namespace of ['istio-system', 'shop']) cluster.kubectl('create', 'namespace', namespace);
-  for (const account of ['cart', 'till']) cluster.kubectl('-n', 'shop', 'create', 'serviceaccount', account);
+  for (const account of ['cart', 'till', 'till-elsewhere', 'ztunnel'])
+    cluster.kubectl('-n', 'shop', 'create', 'serviceaccount', account);
+  for (const name of ['node-1', 'node-2']) {
+    cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name } });
+  }
   cluster.applyCrds();
+  const environment = { CA_TRUSTED_NODE_ACCOUNTS: 'shop/ztunnel' };
   [istiod, other] = await Promise.all([
-    DiscoveryRig.start('istiod-a', cluster.kubeconfig),
+    DiscoveryRig.start('istiod-a', cluster.kubeconfig, environment),
     DiscoveryRig.start('istiod-b', cluster.kubeconfig),
   ]);
 });
@@ -111,6 +116,41 @@ test('a proxy is the pod that its token is bound to, and no other', { skip, time
     'OU=latest',
     'UID=cart',
   ]);
+});
+
+test('T25: a trusted node proxy gets certificates for pods on its node, and for no others', {
+  skip,
+  timeout: LIMIT_MS,
+}, async () => {
+  putPod('ztunnel-1', 'ztunnel', '10.9.0.3');
+  putPod('cart-1', 'cart', '10.9.0.1');
+  putPod('till-2', 'till-elsewhere', '10.9.0.4', 'node-2');
+  const bind = (account: string, pod: string): string =>
+    tokenOf(account, 'istio-ca', '--bound-object-kind', 'Pod', '--bound-object-name', pod);
+  const node = bind('ztunnel', 'ztunnel-1');
+  const ask = async (token: string, account: string, rig = istiod): Promise<string> => {
+    const identity = `spiffe://cluster.local/ns/shop/sa/${account}`;
+    const { status, chain } = await rig.createCertificate(token, identity, true);
+    return chain[0]?.uris.join() ?? status;
+  };
+  strictEqual(
+    await until(
+      'the pods are seen',
+      () => ask(node, 'cart'),
+      (answer) => answer === CART,
+    ),
+    CART,
+  );
+  deepStrictEqual(
+    [
+      await ask(node, 'till-elsewhere'),
+      await ask(bind('cart', 'cart-1'), 'ztunnel'),
+      await ask(tokenOf('ztunnel', 'istio-ca'), 'cart'),
+      // A control plane that was told of no such accounts.
+      await ask(node, 'cart', other),
+    ],
+    ['16', '16', '16', '16'],
+  );
 });
 
 /** Fingerprints of the certificates of a text. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
+import { WireWriter } from '#base/proto-wire.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import {
   createCertificatePath,
@@ -96,10 +97,12 @@ export class DiscoveryRig implements AsyncDisposable {
     return Number(line?.split(' ').at(-1) ?? Number.NaN);
   }
 
-  /** Asks for a certificate for `identity` with a token. */
-  async createCertificate(token: string, identity: string): Promise<CaAnswer> {
+  /** Asks for a certificate for `identity` with a token; with `impersonates` as a node proxy does. */
+  async createCertificate(token: string, identity: string, impersonates = false): Promise<CaAnswer> {
     const csr = makeCsr(await generateKeyPair(), identity);
-    const { message, status } = await this.#call(createCertificatePath, token, encodeCertificateCall(csr, 0));
+    const own = encodeCertificateCall(csr, 0);
+    const call = impersonates ? onBehalfOf(own, identity) : own;
+    const { message, status } = await this.#call(createCertificatePath, token, call);
     const reply = message === undefined ? undefined : decodeCertificateReply(message);
     const chain = reply?.ok === true ? reply.value : [];
     const parsed = parseCertificates(chain.slice(0, -1).join(''));
@@ -177,4 +180,11 @@ export class DiscoveryRig implements AsyncDisposable {
       () => false,
     );
   }
+}
+
+/** The call with ImpersonatedIdentity in its metadata. */
+function onBehalfOf(call: Uint8Array, identity: string): Uint8Array {
+  const value = new WireWriter().string(3, identity).finish();
+  const entry = new WireWriter().string(1, 'ImpersonatedIdentity').bytes(2, value).finish();
+  return new WireWriter().raw(call).bytes(4, new WireWriter().bytes(1, entry).finish()).finish();
 }
