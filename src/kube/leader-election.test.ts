@@ -28,18 +28,22 @@ async function openRig(): Promise<Rig> {
   const client = new KubeClient(server.target, { clock: systemClock(), env: {}, userAgent: 'test' });
   const clock = new TestClock(Date.UTC(2026, 0, 1));
   const elections = new Map<string, LeaderElection>();
-  let done = 0;
-  const counting = (call: (get: never) => Promise<unknown>) => (get: never) =>
-    call(get).finally(() => (done += 1));
+  let underWay = 0;
+  const counting = (call: (get: never) => Promise<unknown>) => (get: never) => {
+    underWay += 1;
+    return call(get).finally(() => (underWay -= 1));
+  };
   const counted = {
     getJson: counting((get) => client.getJson(get)),
     postJson: counting((get) => client.postJson(get)),
     putJson: counting((get) => client.putJson(get)),
   } as Pick<KubeClient, 'getJson' | 'postJson' | 'putJson'>;
+  /** Calls follow one another within a turn: quiet is when none is under way after a turn without one. */
   const quiet = async (): Promise<void> => {
-    for (let seen = -1; seen !== done; ) {
-      seen = done;
-      await new Promise((resolve) => setTimeout(resolve, 30));
+    const limitMs = performance.now() + 10_000;
+    for (let turns = 0; turns < 3; turns = underWay === 0 ? turns + 1 : 0) {
+      if (performance.now() > limitMs) throw new Error('calls do not end');
+      await new Promise((resolve) => setImmediate(resolve));
     }
   };
   return {
