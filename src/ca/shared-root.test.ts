@@ -7,6 +7,7 @@ import { toDisposable } from '#base/disposable.ts';
 import { silentLogger } from '#base/logger.ts';
 import { Secret } from '#base/secret.ts';
 import { parseCertificates } from '#identity/certificate.ts';
+import { generateKeyPair } from '#identity/key-pair.ts';
 import {
   type CertificateAuthority,
   openSharedAuthority,
@@ -121,9 +122,12 @@ class Cluster {
   }
 }
 
-/** Making keys takes turns of the loop, so that many are waited for. */
+/** Keys are made in the thread pool: when a few that were asked for later are there, the earlier ones are too. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 60; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+  for (let round = 0; round < 20; round++) {
+    await generateKeyPair();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Short names for roots, in the order in which they are first seen. */
