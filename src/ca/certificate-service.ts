@@ -81,7 +81,7 @@ export class CertificateService {
     const subject = this.#subjectOf(caller, call);
     if (!subject.ok) return subject;
     const identity = printWorkloadIdentity(subject.value.identity);
-    const request = await parseCertificateRequest(call.csrPem);
+    const request = parseCertificateRequest(call.csrPem);
     if (!request.ok) {
       metrics.add('parseFailures');
       return fail(grpcStatus(GRPC_INVALID_ARGUMENT, `certificate request: ${request.error}`));

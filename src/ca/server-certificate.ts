@@ -38,8 +38,7 @@ export async function issueServerCertificate(
   ttlMs = 0,
 ): Promise<Result<ServerCertificate, string>> {
   const keyPair = await generateKeyPair();
-  const publicKey = keyPair.publicKey.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['verify']);
-  const chain = await parts.signer.signServer(publicKey, names, ttlMs);
+  const chain = await parts.signer.signServer(keyPair.publicKey, names, ttlMs);
   if (!chain.ok) return chain;
   const { rootsPem } = parts.rotation;
   return ok({ chainPem: chain.value.slice(0, -1).join(''), privateKey: printPrivateKey(keyPair), rootsPem });

@@ -3,22 +3,22 @@
  * a CA's, or a key that does not belong to it, is refused here and not at the first workload.
  */
 import 'reflect-metadata';
-import type { webcrypto } from 'node:crypto';
-import { X509Certificate } from '@peculiar/x509';
+import { createHash, type KeyObject } from 'node:crypto';
+import { SubjectKeyIdentifierExtension, X509Certificate } from '@peculiar/x509';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { Secret } from '#base/secret.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
-import { parsePrivateKey } from '#identity/key-pair.ts';
+import { type KeyPair, parsePrivateKey } from '#identity/key-pair.ts';
+import type { LeafIssuer } from './leaf-certificate.ts';
 
 /** What signs: the issuing certificate, what leads from it to the root, and its key. */
 export interface SigningAuthority {
   readonly certificate: Certificate;
-  readonly x509: X509Certificate;
   /** The issuing certificate (if it is not the root) and those between it and the root. */
   readonly intermediatePems: readonly string[];
   readonly rootPem: string;
   readonly rootNotAfterUnixMs: number;
-  readonly key: webcrypto.CryptoKey;
+  readonly issuer: LeafIssuer;
 }
 
 /** Why certificates and key make no authority. */
@@ -46,28 +46,26 @@ export function makeSigningAuthority(
   if (!certificate.x509.checkPrivateKey(keyPair.value.privateKey)) {
     return fail('the private key does not belong to the certificate');
   }
-  const key = keyPair.value.privateKey;
-  const curve = key.asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 'P-384' : 'P-256';
-  const algorithm =
-    key.asymmetricKeyType === 'ec'
-      ? { name: 'ECDSA', namedCurve: curve }
-      : { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
   return ok({
     certificate,
-    x509: new X509Certificate(certificate.x509.raw),
     intermediatePems: chain.value.filter((one) => one.fingerprint !== root.fingerprint).map((one) => one.pem),
     rootPem: root.pem,
     rootNotAfterUnixMs: root.notAfterUnixMs,
-    key: key.toCryptoKey(algorithm, false, ['sign']),
+    issuer: leafIssuer(new X509Certificate(certificate.x509.raw), keyPair.value),
   });
 }
 
-/** How the authority's key signs: SHA-256, SHA-384 for P-384. */
-export function signatureAlgorithm(authority: SigningAuthority): {
-  readonly name: string;
-  readonly hash: string;
-} {
-  const { algorithm } = authority.key;
-  const isP384 = 'namedCurve' in algorithm && algorithm.namedCurve === 'P-384';
-  return { name: algorithm.name, hash: isP384 ? 'SHA-384' : 'SHA-256' };
+/** The certificate's own key id where it has one: verifiers that build paths by it compare the bytes. */
+function leafIssuer(certificate: X509Certificate, { privateKey, publicKey }: KeyPair): LeafIssuer {
+  const own = certificate.getExtension(SubjectKeyIdentifierExtension);
+  const keyId =
+    own === null ? createHash('sha1').update(keyBits(publicKey)).digest() : Buffer.from(own.keyId, 'hex');
+  return { name: new Uint8Array(certificate.subjectName.toArrayBuffer()), keyId, key: privateKey };
+}
+
+/** What of a key its id is made of. Source: RFC 5280 4.2.1.2, method 1. */
+function keyBits(key: KeyObject): Uint8Array {
+  if (key.asymmetricKeyType === 'rsa') return key.export({ format: 'der', type: 'pkcs1' });
+  const pointBytes = key.asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 97 : 65;
+  return key.export({ format: 'der', type: 'spki' }).subarray(-pointBytes);
 }

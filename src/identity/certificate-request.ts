@@ -1,15 +1,15 @@
 /**
  * Reads PKCS#10 requests in the control plane. A request is hostile: its size, its depth and its names are bounded
  * before anything is believed, and the signature must prove that the sender holds the key. Nothing but the public
- * key and the asked names leaves here; the signer decides all else. Heavy (@peculiar/x509): never in the agent.
+ * key and the asked names leaves here; the signer decides all else.
+ * Source: RFC 2986 4.1, 4.2; RFC 2985 5.4.2 (extensionRequest); RFC 5280 4.2.1.6 (names).
  */
-import 'reflect-metadata';
-import { createPublicKey, type KeyObject } from 'node:crypto';
-import { Pkcs10CertificateRequest, type PublicKey, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { fail, ok, type Result } from '#base/result.ts';
+import { contentsOf, DerError, type DerElement, readElements, readOid } from './der-reader.ts';
 import { parsePem } from './pem.ts';
 
-/** One name that the request asks for, kind as in RFC 5280 (`url`, `dns`, `ip`, `email` …). */
+/** One name that the request asks for, kind as in RFC 5280 (`url`, `dns`, `ip`, `email` …); an address in hex. */
 export interface RequestedName {
   readonly kind: string;
   readonly value: string;
@@ -17,7 +17,7 @@ export interface RequestedName {
 
 /** What a request asks, its signature checked. */
 export interface CertificateRequest {
-  readonly publicKey: PublicKey;
+  readonly publicKey: KeyObject;
   readonly names: readonly RequestedName[];
 }
 
@@ -31,16 +31,40 @@ export type CertificateRequestError =
 
 const maxPemLength = 16 * 1024;
 const maxNames = 8;
-const parseLimits = { berOptions: { maxDepth: 24, maxNodes: 500 } };
+const maxAttributes = 16;
+const maxExtensions = 32;
 const extensionRequestOid = '1.2.840.113549.1.9.14';
 const subjectAltNameOid = '2.5.29.17';
 const curves = ['prime256v1', 'secp384r1', 'secp521r1'];
 const rsaBits = { min: 2048, max: 8192 };
+const tags = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  sequence: 0x30,
+  set: 0x31,
+  attributes: 0xa0,
+};
+/** GeneralName by tag; other kinds have no name here. */
+const nameKinds: ReadonlyMap<number, string> = new Map([
+  [0x81, 'email'],
+  [0x82, 'dns'],
+  [0x86, 'url'],
+  [0x87, 'ip'],
+]);
+/** How a request may be signed: kind of key and hash. */
+const signatures: ReadonlyMap<string, readonly [keyType: string, hash: string]> = new Map([
+  ['1.2.840.10045.4.3.2', ['ec', 'sha256']],
+  ['1.2.840.10045.4.3.3', ['ec', 'sha384']],
+  ['1.2.840.10045.4.3.4', ['ec', 'sha512']],
+  ['1.2.840.113549.1.1.11', ['rsa', 'sha256']],
+  ['1.2.840.113549.1.1.12', ['rsa', 'sha384']],
+  ['1.2.840.113549.1.1.13', ['rsa', 'sha512']],
+]);
 
 /** Reads and checks one PEM request. Errors: CertificateRequestError. Cost: one signature check. */
-export async function parseCertificateRequest(
-  pem: string,
-): Promise<Result<CertificateRequest, CertificateRequestError>> {
+export function parseCertificateRequest(pem: string): Result<CertificateRequest, CertificateRequestError> {
   if (pem.length > maxPemLength) return fail('request is too large');
   const blocks = parsePem(pem);
   if (!blocks.ok || blocks.value.length !== 1) return fail('not a certificate request');
@@ -49,28 +73,92 @@ export async function parseCertificateRequest(
     return fail('not a certificate request');
   }
   try {
-    return await check(new Pkcs10CertificateRequest(new Uint8Array(block.bytes), parseLimits));
-  } catch {
-    return fail('not a certificate request');
+    return check(readParts(block.bytes));
+  } catch (error) {
+    if (error instanceof DerError) return fail('not a certificate request');
+    throw error;
   }
 }
 
-async function check(
-  request: Pkcs10CertificateRequest,
-): Promise<Result<CertificateRequest, CertificateRequestError>> {
-  if (request.getAttributes(extensionRequestOid).length > 1) return fail('not a certificate request');
-  const sans = request.getExtensions(subjectAltNameOid);
-  const names = [...sans].flatMap((san) => [
-    ...new SubjectAlternativeNameExtension(san.rawData, parseLimits).names.items,
-  ]);
-  if (names.length > maxNames) return fail('too many names');
-  const key = createPublicKey({ key: Buffer.from(request.publicKey.rawData), format: 'der', type: 'spki' });
-  if (!isSupported(key)) return fail('unsupported key');
-  if (!(await request.verify())) return fail('signature does not match the key');
-  return ok({
-    publicKey: request.publicKey,
-    names: Array.from(names, (name) => ({ kind: name.type, value: name.value })),
+interface RequestParts {
+  /** What is signed, whole. */
+  readonly info: Uint8Array;
+  /** SubjectPublicKeyInfo, whole. */
+  readonly keyInfo: Uint8Array;
+  readonly names: readonly RequestedName[];
+  readonly algorithm: string;
+  readonly signature: Uint8Array;
+}
+
+function readParts(bytes: Uint8Array): RequestParts {
+  const [outer, ...behind] = readElements(bytes, 2);
+  if (behind.length > 0) throw new DerError('something behind the request');
+  const [info, algorithm, signature, ...more] = readElements(contentsOf(outer, tags.sequence), 3);
+  if (info === undefined || more.length > 0) throw new DerError('not a request');
+  const [version, subject, keyInfo, attributes] = readElements(contentsOf(info, tags.sequence), 4);
+  contentsOf(version, tags.integer);
+  contentsOf(subject, tags.sequence);
+  contentsOf(keyInfo, tags.sequence);
+  const [oid] = readElements(contentsOf(algorithm, tags.sequence), 2);
+  const bits = contentsOf(signature, tags.bitString);
+  if (bits[0] !== 0) throw new DerError('not a signature');
+  return {
+    info: info.whole,
+    keyInfo: keyInfo?.whole ?? new Uint8Array(),
+    names: attributes === undefined ? [] : readNames(contentsOf(attributes, tags.attributes)),
+    algorithm: readOid(oid),
+    signature: bits.subarray(1),
+  };
+}
+
+/** Names of the one request for extensions that there may be, and of its one SAN. */
+function readNames(attributes: Uint8Array): readonly RequestedName[] {
+  const requests = readElements(attributes, maxAttributes)
+    .map((attribute) => readElements(contentsOf(attribute, tags.sequence), 2))
+    .filter(([oid]) => readOid(oid) === extensionRequestOid);
+  const [request, ...others] = requests;
+  if (others.length > 0) throw new DerError('several requests for extensions');
+  if (request === undefined) return [];
+  const [extensions, ...more] = readElements(contentsOf(request[1], tags.set), 2);
+  if (more.length > 0) throw new DerError('several lists of extensions');
+  const sans = readElements(contentsOf(extensions, tags.sequence), maxExtensions)
+    .map((extension) => readElements(contentsOf(extension, tags.sequence), 3))
+    .filter(([oid]) => readOid(oid) === subjectAltNameOid);
+  return sans.flatMap((san) => readAltNames(extensionValue(san)));
+}
+
+/** Behind the identifier, and the word on whether it is critical. */
+function extensionValue(extension: readonly DerElement[]): Uint8Array {
+  const [, second, third] = extension;
+  if (third === undefined) return contentsOf(second, tags.octetString);
+  contentsOf(second, tags.boolean);
+  return contentsOf(third, tags.octetString);
+}
+
+function readAltNames(value: Uint8Array): readonly RequestedName[] {
+  const [names, ...more] = readElements(value, 2);
+  if (more.length > 0) throw new DerError('not a list of names');
+  return readElements(contentsOf(names, tags.sequence), maxPemLength).map(({ tag, contents }) => {
+    const kind = nameKinds.get(tag) ?? 'other';
+    return { kind, value: Buffer.from(contents).toString(kind === 'ip' ? 'hex' : 'latin1') };
   });
+}
+
+function check(parts: RequestParts): Result<CertificateRequest, CertificateRequestError> {
+  const { names, keyInfo } = parts;
+  if (names.length > maxNames) return fail('too many names');
+  const publicKey = readKey(keyInfo);
+  if (publicKey === undefined || !isSupported(publicKey)) return fail('unsupported key');
+  if (!isSigned(parts, publicKey)) return fail('signature does not match the key');
+  return ok({ publicKey, names });
+}
+
+function readKey(keyInfo: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: Buffer.from(keyInfo), format: 'der', type: 'spki' });
+  } catch {
+    return undefined;
+  }
 }
 
 function isSupported(key: KeyObject): boolean {
@@ -78,4 +166,9 @@ function isSupported(key: KeyObject): boolean {
   if (key.asymmetricKeyType === 'ec') return curves.includes(details?.namedCurve ?? '');
   const bits = details?.modulusLength ?? 0;
   return key.asymmetricKeyType === 'rsa' && bits >= rsaBits.min && bits <= rsaBits.max;
+}
+
+function isSigned({ info, algorithm, signature }: RequestParts, key: KeyObject): boolean {
+  const [keyType, hash = ''] = signatures.get(algorithm) ?? [];
+  return keyType === key.asymmetricKeyType && verify(hash, info, key, signature);
 }

@@ -102,11 +102,11 @@ describe('keys and requests', () => {
   for (const kind of ['ecdsa-p256', 'rsa-2048'] as const) {
     it(`makes a request with an ${kind} key that the control plane reads`, async () => {
       const keyPair = await generateKeyPair(kind);
-      const request = await parseCertificateRequest(makeCsr(keyPair, id));
+      const request = parseCertificateRequest(makeCsr(keyPair, id));
       assert.ok(request.ok);
       assert.deepEqual(request.value.names, [{ kind: 'url', value: id }]);
       const spki = keyPair.publicKey.export({ format: 'der', type: 'spki' });
-      assert.deepEqual(Buffer.from(request.value.publicKey.rawData), spki);
+      assert.deepEqual(request.value.publicKey.export({ format: 'der', type: 'spki' }), spki);
     });
   }
 
@@ -158,7 +158,7 @@ describe('keys and requests', () => {
     for (let round = 0; round < 200; round++) {
       const bytes = Buffer.from(original);
       for (let change = 0; change < 3; change++) bytes[rng.int(bytes.length)] = rng.int(256);
-      const answer = await parseCertificateRequest(encodePem('CERTIFICATE REQUEST', bytes));
+      const answer = parseCertificateRequest(encodePem('CERTIFICATE REQUEST', bytes));
       if (answer.ok) assert.deepEqual(bytes, original);
     }
   });

@@ -61,7 +61,7 @@ export async function issueWorkload(
   serviceAccount: string,
 ): Promise<{ readonly chain: string; readonly key: string }> {
   const keyPair = await generateKeyPair();
-  const publicKey = keyPair.publicKey.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['verify']);
+  const { publicKey } = keyPair;
   const identity = { trustDomain: 'cluster.local', namespace, serviceAccount };
   const chain = await signer.sign({ publicKey, identity, facts: { workload: serviceAccount }, ttlMs: 0 });
   if (!chain.ok) throw new Error(chain.error);

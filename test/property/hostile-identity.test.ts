@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import 'reflect-metadata';
+import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import { exportJWK, generateKeyPair as generateJwtKeys } from 'jose';
 import { decodeObjects } from '#api/decode-object.ts';
 import { systemClock } from '#base/clock.ts';
@@ -74,9 +76,20 @@ testHostileBytes({
 });
 
 testHostileBytes({
-  name: 'a request for a certificate, in DER',
+  name: 'a request for a certificate, in DER: what is taken is what a library reads',
   seeds: csrs.map(derOf),
-  read: (bytes) => parseCertificateRequest(encodePem('CERTIFICATE REQUEST', bytes)),
+  read(bytes) {
+    const read = parseCertificateRequest(encodePem('CERTIFICATE REQUEST', bytes));
+    if (!read.ok) return;
+    const library = new Pkcs10CertificateRequest(new Uint8Array(bytes));
+    const sans = [...library.getExtensions('2.5.29.17')].map(
+      ({ rawData }) => new SubjectAlternativeNameExtension(rawData),
+    );
+    deepStrictEqual(
+      read.value.names.map(({ value }) => value),
+      sans.flatMap(({ names }) => names.items.map(({ value }) => value)),
+    );
+  },
 });
 
 const replies = await Promise.all([0, 3_600].map((seconds) => encodeCertificateCall(csrs[0] ?? '', seconds)));
