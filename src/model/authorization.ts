@@ -1,7 +1,7 @@
 /**
  * AuthorizationPolicy as an answer: which policies hold for one workload. The answer is plain data that builders take as
  * their input; why it is so (causes) and what is wrong with it (findings) stand beside it.
- * Costs a walk over the policies of two namespaces.
+ * Costs a look at the policies of two namespaces that share a label with the workload, or have no selector.
  * Source: istio pilot/pkg/model/authorization.go, policyattachment.go.
  */
 import type { AuthorizationPolicySpec, AuthorizationRule } from '#api/authorization-policy.ts';
@@ -9,9 +9,9 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { compareBytes, sortedBy } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { AuthorizerResolution, ExternalAuthorizer } from './external-authorizer.ts';
-import { type PolicySubject, selectsWorkload } from './policy-target.ts';
+import { type PolicyIndex, type PolicySubject, policiesOf, policyBuckets } from './policy-target.ts';
 
 export type AuthorizationAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
@@ -45,9 +45,9 @@ export interface WorkloadAuthorization {
   readonly findings: readonly Diagnostic[];
 }
 
-/** AuthorizationPolicy objects by namespace, and external authorizers by name. */
+/** AuthorizationPolicy objects, and external authorizers by name. */
 export interface AuthorizationModel {
-  readonly byNamespace: Index<MeshObject<AuthorizationPolicySpec>>;
+  readonly policies: PolicyIndex<AuthorizationPolicySpec>;
   readonly authorizers: Collection<AuthorizerResolution>;
 }
 
@@ -68,11 +68,11 @@ export function createAuthorizationModel(
 ): AuthorizationModel {
   return {
     authorizers,
-    byNamespace: engine.index('model.authorizationPolicies', objects, (object) => [object.namespace]),
+    policies: engine.index('model.authorizationPolicies', objects, policyBuckets),
   };
 }
 
-/** The policies of the root namespace and of the workload's own that select it. Reads two buckets. */
+/** The policies of the root namespace and of the workload's own that select it. Reads a bucket per label and namespace. */
 export function authorizationFor(
   fetch: Fetch,
   model: AuthorizationModel,
@@ -81,8 +81,7 @@ export function authorizationFor(
 ): WorkloadAuthorization {
   const namespaces = new Set([facts.rootNamespace, subject.namespace]);
   const policies = [...namespaces]
-    .flatMap((namespace) => [...fetch.bucket(model.byNamespace, namespace).values()])
-    .filter((policy) => selectsWorkload(policy, subject))
+    .flatMap((namespace) => policiesOf(fetch, model.policies, namespace, subject))
     .sort((a, b) => compareBytes(a.namespace, b.namespace) || compareBytes(a.name, b.name));
   const { authorizers, faults } = authorizersOf(fetch, model, policies);
   return {

@@ -1,7 +1,7 @@
 /**
  * RequestAuthentication as an answer: which tokens a workload accepts, with the keys that verify them. Plain data that
  * builders take as their input; causes and findings stand beside it.
- * Costs a walk over the policies of two namespaces and a look at each key set that they name.
+ * Costs a look at the policies of two namespaces that share a label with the workload or have no selector, and a look at each key set that they name.
  * Source: istio pilot/pkg/model/authentication.go, pilot/pkg/security/authn/policy_applier.go.
  */
 import type { MeshObject } from '#api/mesh-object.ts';
@@ -9,9 +9,9 @@ import type { JwtRule, RequestAuthenticationSpec } from '#api/request-authentica
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import { type KeySetState, keySetKey } from './jwt-key-set.ts';
-import { type PolicySubject, selectsWorkload } from './policy-target.ts';
+import { type PolicyIndex, type PolicySubject, policiesOf, policyBuckets } from './policy-target.ts';
 
 /** A rule with the keys that hold for it. */
 export interface TokenRule {
@@ -31,7 +31,7 @@ export interface RequestAuthentication {
 }
 
 export interface RequestAuthenticationModel {
-  readonly byNamespace: Index<MeshObject<RequestAuthenticationSpec>>;
+  readonly policies: PolicyIndex<RequestAuthenticationSpec>;
   /** Keyed by `keySetKey`. */
   readonly keySets: Collection<KeySetState>;
 }
@@ -43,11 +43,11 @@ export function createRequestAuthenticationModel(
 ): RequestAuthenticationModel {
   return {
     keySets,
-    byNamespace: engine.index('model.requestAuthentications', objects, (object) => [object.namespace]),
+    policies: engine.index('model.requestAuthentications', objects, policyBuckets),
   };
 }
 
-/** The rules of the workload's namespace and of the root one that select it. Reads two buckets. */
+/** The rules of the workload's namespace and of the root one that select it. Reads a bucket per label and namespace. */
 export function requestAuthenticationFor(
   fetch: Fetch,
   model: RequestAuthenticationModel,
@@ -55,9 +55,9 @@ export function requestAuthenticationFor(
   subject: PolicySubject,
 ): RequestAuthentication {
   const objects = [...new Set([subject.namespace, rootNamespace])].flatMap((namespace) =>
-    [...fetch.bucket(model.byNamespace, namespace).values()]
-      .filter((object) => selectsWorkload(object, subject))
-      .sort((a, b) => a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name)),
+    [...policiesOf(fetch, model.policies, namespace, subject)].sort(
+      (a, b) => a.createdAtMs - b.createdAtMs || compareBytes(a.name, b.name),
+    ),
   );
   const findings: Diagnostic[] = [];
   const rules = objects.flatMap((object) =>

@@ -1,7 +1,7 @@
 /**
  * Everything that decides whether a request may reach a workload, in one answer: whose tokens are valid (RequestAuthentication)
  * and who may do what (AuthorizationPolicy).
- * Costs a read of two policy buckets of each kind.
+ * Costs a read of a policy bucket of each kind per label of the workload and namespace.
  */
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';

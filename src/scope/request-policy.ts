@@ -1,6 +1,6 @@
 /**
  * The request policy of every connected proxy: proxies that the same policies select share everything built from it.
- * Costs per proxy a read of two buckets of each kind of policy; computed again only when one of those, a key set or an authorizer that
+ * Costs per proxy a read of a bucket of each kind of policy per label and namespace; computed again only when one of those, a key set or an authorizer that
  * they name, or the mesh's trust domains changed.
  */
 import type { Collection, Engine } from '#collections/collection.ts';
