@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, mock, test } from 'node:test';
-import { systemClock, TestClock } from '#base/clock.ts';
+import { type Clock, systemClock, TestClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
 import { seededRng } from '#base/rng.ts';
 import { parseCertificates } from '#identity/certificate.ts';
@@ -50,8 +50,19 @@ test('a certificate of ninety days under a root of ten years is renewed after fo
   try {
     const renewed = Promise.withResolvers<ServerCertificate>();
     let renewals = 0;
+    let isDue = false;
+    const real = systemClock();
+    const watched: Clock = {
+      nowMs: () => real.nowMs(),
+      monotonicMs: () => real.monotonicMs(),
+      schedule: (delayMs, run) =>
+        real.schedule(delayMs, () => {
+          isDue = true;
+          run();
+        }),
+    };
     using _keeper = new ServerCertificateKeeper(
-      { ...ca.value, clock: systemClock(), rng: seededRng(1), log: silentLogger() },
+      { ...ca.value, clock: watched, rng: seededRng(1), log: silentLogger() },
       NAMES,
       first.value,
       (certificate) => {
@@ -59,15 +70,8 @@ test('a certificate of ninety days under a root of ten years is renewed after fo
         renewed.resolve(certificate);
       },
     );
-    const daysUntilRenewal = async (): Promise<number> => {
-      for (let day = 1; day <= 60; day++) {
-        mock.timers.tick(DAY_MS);
-        await new Promise((resolve) => setImmediate(resolve));
-        if (renewals > 0) return day;
-      }
-      return 0;
-    };
-    const counted = await daysUntilRenewal();
+    let counted = 0;
+    for (; !isDue && counted < 60; counted++) mock.timers.tick(DAY_MS);
     await renewed.promise;
     deepStrictEqual([counted >= 40 && counted <= 51, renewals], [true, 1], `${counted} days`);
   } finally {
