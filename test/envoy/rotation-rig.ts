@@ -106,9 +106,8 @@ export class RotationRig implements AsyncDisposable {
     const authority = await openAuthority(folder);
     const mesh = openMesh();
     const [clock, rng, log] = [systemClock(), systemRng(), silentLogger()];
-    const secure = { host: '127.0.0.1', port: 0 };
-    const ports = { mesh, clock, rng, log, metrics: noMetrics(), version: 'test', authority, secure };
-    const door = await openXdsDoor(ports);
+    const door = await openXdsDoor({ mesh, clock, rng, log, metrics: noMetrics(), version: 'test' });
+    await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
     const [appAddress, app] = [ownAddress(), startApp()];
     app.listen(APP_PORT, appAddress);
     await once(app, 'listening');
@@ -122,7 +121,12 @@ export class RotationRig implements AsyncDisposable {
     }
     mesh.driver.poke();
     const rig = new RotationRig({ folder, authority, door, app, workloads });
-    await rig.#ready();
+    try {
+      await rig.#ready();
+    } catch (error) {
+      await rig[Symbol.asyncDispose]();
+      throw error;
+    }
     return rig;
   }
 

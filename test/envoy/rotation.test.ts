@@ -28,7 +28,7 @@ before(async () => {
   rig = await RotationRig.start((cacerts) => plugIn(cacerts, signing, root));
 });
 
-after(() => rig[Symbol.asyncDispose]());
+after(() => (rig as RotationRig | undefined)?.[Symbol.asyncDispose]());
 
 interface Held {
   readonly serial: string;
