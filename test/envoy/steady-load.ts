@@ -35,6 +35,8 @@ export interface LoadResult {
 /** A load that goes on until it is stopped. */
 export interface SteadyLoad {
   readonly failures: readonly LoadFailure[];
+  /** Requests that have ended so far, well or not. */
+  readonly ended: number;
   /** Ends it when the last answer is there. */
   stop(): Promise<LoadResult>;
 }
@@ -53,9 +55,12 @@ export function startLoad(targets: readonly LoadTarget[]): SteadyLoad {
   }, TICK_MS);
   return {
     failures: load.failures,
+    get ended() {
+      return load.ended;
+    },
     async stop() {
       clearInterval(timer);
-      await load.ended();
+      await load.lastAnswer();
       return load.result();
     },
   };
@@ -74,7 +79,11 @@ class Load {
     this.#open.add(one);
   }
 
-  async ended(): Promise<void> {
+  get ended(): number {
+    return this.#latencies.length;
+  }
+
+  async lastAnswer(): Promise<void> {
     await Promise.all(this.#open);
     this.#agent.destroy();
   }
