@@ -48,6 +48,7 @@ export async function measureKubeFeed(services: number): Promise<KubeFeedFigure>
     `--kubeconfig=${kubeconfig}`,
     '--meshConfig=',
     '--secureGRPCAddr=',
+    '--httpsAddr=',
     '--monitoringAddr=',
   ];
   const doors = [`--httpAddr=127.0.0.1:${port}`, '--grpcAddr=127.0.0.1:0'];

@@ -27,10 +27,12 @@ import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { openSecureDoor } from './secure-door.ts';
+import { serviceNames } from './server-names.ts';
 import { stateFolder } from './state-folder.ts';
 import { VERSION } from './version.ts';
 import { createMeshMetrics, type MeshMetrics } from './mesh-metrics.ts';
 import { MeshSettings } from './mesh-settings.ts';
+import { openWebhookDoor } from './webhook-door.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
@@ -100,7 +102,7 @@ async function openAll(
   const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
   const door = await openDoors(parts, scope);
   const cluster = await openSources(parts, scope);
-  const secured = openSecureDoor(parts, door, cluster, scope);
+  const secured = openSecureDoor(parts, door, cluster, scope).then(() => openWebhookDoor(parts, door, scope));
   const computed = computeFirst(mesh, cluster, keySets).then(() => {
     state.isComputed = true;
   });
@@ -140,7 +142,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     metrics: metrics.ads,
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
-    serverNames: serverNames(flags.namespace, environment),
+    serverNames: serviceNames(flags.namespace, environment),
     onNack: (event) => heldBack.refused(event),
     isReady: parts.isComputed,
   });
@@ -159,14 +161,6 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
   });
   scope.add(doors);
   return door;
-}
-
-/** Source: istio pilot/pkg/bootstrap/server.go getDNSNames. */
-function serverNames(namespace: string, { revision, customHosts }: DiscoveryEnvironment): readonly string[] {
-  const services = ['istiod', 'istiod-remote', 'istio-pilot'];
-  if (revision !== '' && revision !== 'default') services.push(`istiod-${revision}`);
-  const known = services.map((service) => `${service}.${namespace}.svc`);
-  return [...new Set([...known, `istiod.${namespace}`, ...customHosts])];
 }
 
 function openLog(flags: DiscoveryFlags, clock: Clock): Logger {

@@ -19,10 +19,10 @@ import {
   type ServerCertificate,
   ServerCertificateKeeper,
 } from '#ca/server-certificate.ts';
-import type { ServerName } from '#ca/signer.ts';
 import { printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { Mesh } from './mesh.ts';
 import { createProxyAdmission } from './proxy-admission.ts';
+import { certificateNames } from './server-names.ts';
 import { createSnapshotSource } from './snapshot-source.ts';
 
 export interface HostPort {
@@ -111,10 +111,6 @@ interface SecureDoor {
 }
 
 const DEFAULT_NAMES: readonly string[] = ['istiod.istio-system.svc', 'istiod.istio-system'];
-const LOCAL_NAMES: readonly ServerName[] = [
-  { type: 'dns', value: 'localhost' },
-  { type: 'ip', value: '127.0.0.1' },
-];
 
 /** The secure port; its certificate is renewed and follows the authority as long as it is open. */
 async function listenSecurely(
@@ -123,8 +119,7 @@ async function listenSecurely(
   { host, port }: HostPort,
   { clock, rng, log, serverNames = DEFAULT_NAMES }: XdsDoorOptions,
 ): Promise<SecureDoor> {
-  const dnsNames = serverNames.map((value) => ({ type: 'dns', value }) as const);
-  const names = [...dnsNames, ...LOCAL_NAMES];
+  const names = certificateNames(serverNames);
   const first = await issueServerCertificate(authority, names);
   if (!first.ok) throw new Error(`no certificate for the secure port: ${first.error}`);
   const listening = await server.listenTls(host, port, tlsMaterial(first.value));

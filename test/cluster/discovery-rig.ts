@@ -56,12 +56,18 @@ export class DiscoveryRig implements AsyncDisposable {
   readonly name: string;
   readonly httpPort: number;
   readonly securePort: number;
+  readonly webhookPort: number;
   readonly #child: ChildProcess;
   readonly #state: string;
 
-  private constructor(name: string, ports: readonly [number, number], child: ChildProcess, state: string) {
+  private constructor(
+    name: string,
+    ports: readonly [number, number, number],
+    child: ChildProcess,
+    state: string,
+  ) {
     this.name = name;
-    [this.httpPort, this.securePort] = ports;
+    [this.httpPort, this.securePort, this.webhookPort] = ports;
     this.#child = child;
     this.#state = state;
   }
@@ -73,12 +79,13 @@ export class DiscoveryRig implements AsyncDisposable {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<DiscoveryRig> {
     const state = mkdtempSync(join(tmpdir(), 'lateen-discovery-'));
-    const ports = [await freePort(HOST), await freePort(HOST)] as const;
+    const ports = [await freePort(HOST), await freePort(HOST), await freePort(HOST)] as const;
     const flags = [
       `--kubeconfig=${kubeconfig}`,
       '--meshConfig=',
       `--httpAddr=${HOST}:${ports[0]}`,
       `--secureGRPCAddr=${HOST}:${ports[1]}`,
+      `--httpsAddr=${HOST}:${ports[2]}`,
       '--grpcAddr=',
       '--monitoringAddr=',
     ];
