@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
 
 interface Counts {
   passed: number;
@@ -28,8 +29,11 @@ const PURE = [
   'test/schemas',
 ];
 const ENVOY = ['test/envoy'];
+const IS_LONG = process.env['LATEEN_LONG'] === '1';
 /** Of one test; the long forms take their time. */
-const FILE_LIMIT_MS = process.env['LATEEN_LONG'] === '1' ? 3_600_000 : 240_000;
+const FILE_LIMIT_MS = IS_LONG ? 3_600_000 : 240_000;
+/** In the long form these take a minute per reader of bytes, so they run beside the others. */
+const FUZZING = 'test/property/hostile-';
 
 function findTests(folder: string, patterns: readonly string[]): string[] {
   try {
@@ -60,9 +64,10 @@ function runFiles(files: readonly string[], isolation: 'none' | 'process', count
       env: process.env,
     });
     let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text = (text + chunk.toString()).slice(-200_000);
-      process.stdout.write(chunk);
+    // Line by line: another runner may be printing too.
+    createInterface(child.stdout).on('line', (line) => {
+      text = `${text}${line}\n`.slice(-200_000);
+      console.log(line);
     });
     child.on('close', (code) => {
       const count = (name: string): number =>
@@ -76,6 +81,12 @@ function runFiles(files: readonly string[], isolation: 'none' | 'process', count
   });
 }
 
+async function runPure(files: readonly string[], counts: Counts): Promise<void> {
+  const isBeside = (file: string): boolean => IS_LONG && file.startsWith(FUZZING);
+  const parts = [files.filter(isBeside), files.filter((file) => !isBeside(file))];
+  await Promise.all(parts.filter(({ length }) => length > 0).map((part) => runFiles(part, 'none', counts)));
+}
+
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const patterns = args.filter((arg) => !arg.startsWith('--'));
@@ -83,7 +94,7 @@ async function main(): Promise<void> {
   const started = performance.now();
   if (!args.includes('--envoy')) {
     const pure = PURE.flatMap((folder) => findTests(folder, patterns));
-    if (pure.length > 0) await runFiles(pure, 'none', counts);
+    await runPure(pure, counts);
   }
   if (!args.includes('--pure')) {
     for (const file of ENVOY.flatMap((folder) => findTests(folder, patterns)))
