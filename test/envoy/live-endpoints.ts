@@ -14,10 +14,11 @@ export interface LiveEndpoint {
 
 export type Answerer = (incoming: IncomingMessage, answer: ServerResponse) => void;
 
-/** Starts an endpoint at an address of its own; it answers with its name unless told otherwise. */
+/** Starts an endpoint at a port of its own; it answers with its name unless told otherwise. */
 export async function startEndpoint(
   name: string,
   answerer: Answerer = (_incoming, answer) => void answer.end(name),
+  at = '127.0.0.1',
 ): Promise<LiveEndpoint> {
   const served: IncomingMessage['headers'][] = [];
   const server: Server = createServer((incoming, answer) => {
@@ -25,7 +26,7 @@ export async function startEndpoint(
     served.push(incoming.headers);
     answerer(incoming, answer);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, at);
   await once(server, 'listening');
   const { address, port } = server.address() as AddressInfo;
   return {

@@ -4,9 +4,10 @@
  */
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import type { ObjectRef } from '#base/object-ref.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { EnvoyFeed, type FeedOptions } from '../support/envoy-feed.ts';
-import { type MeshFixture, meshFixture } from '../support/mesh-fixture.ts';
+import { type MeshFixture, meshFixture, type ProxyFacts } from '../support/mesh-fixture.ts';
 import { envoyPath } from './agent-fixture.ts';
 import { freePort, ownAddress } from './static-envoy.ts';
 
@@ -32,19 +33,22 @@ export interface LiveOptions extends FeedOptions {
   readonly flags?: MeshFlags;
   /** `region/zone/subzone` of the client. */
   readonly locality?: { readonly region: string; readonly zone: string };
+  /** What else is true of the client. */
+  readonly facts?: Partial<ProxyFacts>;
 }
 
 /** The running sidecar. */
 export class LiveSidecar implements AsyncDisposable {
   readonly fixture: MeshFixture;
   readonly feed: EnvoyFeed;
-  readonly #address: string;
+  /** Where it listens for its application. */
+  readonly address: string;
   readonly #port: number;
 
   private constructor(fixture: MeshFixture, feed: EnvoyFeed, address: string, port: number) {
     this.fixture = fixture;
     this.feed = feed;
-    this.#address = address;
+    this.address = address;
     this.#port = port;
   }
 
@@ -59,6 +63,7 @@ export class LiveSidecar implements AsyncDisposable {
       outboundAddress: address,
       httpProxyPort: port,
       ...(options.locality === undefined ? {} : { locality: options.locality }),
+      ...options.facts,
     });
     const feed = await EnvoyFeed.start(await envoyPath(), options);
     return new LiveSidecar(fixture, feed, address, port);
@@ -70,10 +75,16 @@ export class LiveSidecar implements AsyncDisposable {
     await this.feed.update(this.fixture.entries(CLIENT));
   }
 
+  /** Takes objects away, and waits until Envoy has taken what follows from that. */
+  async remove(...refs: readonly ObjectRef[]): Promise<void> {
+    for (const ref of refs) this.fixture.remove(ref);
+    await this.feed.update(this.fixture.entries(CLIENT));
+  }
+
   /** One call to a host of the mesh on a connection of its own. */
   async call(host: string, { path = '/', headers = {}, from }: LiveCall = {}): Promise<LiveAnswer> {
     const outgoing = request({
-      host: this.#address,
+      host: this.address,
       port: this.#port,
       path,
       headers: { host, ...headers },

@@ -11,7 +11,7 @@ import type { Locality, Proxy } from '#model/proxy.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { type Labels, NODE_LABEL } from '#model/workload-labels.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
-import { failoverLabelKeys } from './locality-settings.ts';
+import { distributionLabelKeys, failoverLabelKeys } from './locality-settings.ts';
 
 /** Keyed by `key`, `viewer@region/zone/subzone,cluster,network` and compared labels if there are any. */
 export interface EndpointView {
@@ -78,9 +78,9 @@ function createComparedKeys(sources: EndpointViewSources): readonly Collection<t
     ({ local, exported, privateOnly }) => [...local, ...exported, ...privateOnly].flatMap(labelKeysOf),
   );
   const byServices = engine.index('xds.failoverLabelsOfServices', serviceModel.services, (service) =>
-    service.internalTrafficPolicy === 'Local' || service.trafficDistribution === 'PreferSameNode'
-      ? [NODE_LABEL]
-      : [],
+    service.internalTrafficPolicy === 'Local'
+      ? [NODE_LABEL, ...distributionLabelKeys(service.trafficDistribution)]
+      : distributionLabelKeys(service.trafficDistribution),
   );
   return [byRules, byServices].map((index, i) => {
     const groups = engine.group<unknown>(`xds.failoverLabelGroups.${i}`, index as Index<unknown>);

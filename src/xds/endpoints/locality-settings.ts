@@ -38,6 +38,17 @@ const SAME_NODE: LocalityLb = {
   alwaysFailsOver: true,
 };
 
+/** By what trafficDistribution says. */
+const DISTRIBUTIONS: ReadonlyMap<string, LocalityLb> = new Map([
+  ['PreferSameZone', SAME_ZONE],
+  ['PreferSameNode', SAME_NODE],
+]);
+
+/** Keys of labels that a service's trafficDistribution compares between client and endpoint. */
+export function distributionLabelKeys(trafficDistribution: string): readonly string[] {
+  return failoverLabelKeys(DISTRIBUTIONS.get(trafficDistribution)?.setting);
+}
+
 /** Decides; undefined when localities play no role. */
 export function localityLbOf(
   loadBalancer: LoadBalancerSettings | undefined,
@@ -50,8 +61,8 @@ export function localityLbOf(
   if (own !== undefined) {
     return own.enabled === false ? undefined : { kind: 'locality', setting: own, alwaysFailsOver: false };
   }
-  if (trafficDistribution === 'PreferSameZone') return SAME_ZONE;
-  if (trafficDistribution === 'PreferSameNode') return SAME_NODE;
+  const distribution = DISTRIBUTIONS.get(trafficDistribution);
+  if (distribution !== undefined) return distribution;
   if (mesh.zoneAwareLb !== undefined) return { kind: 'zoneAware', setting: mesh.zoneAwareLb };
   const { localityLb } = mesh;
   return localityLb && { kind: 'locality', setting: localityLb, alwaysFailsOver: false };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { JsonValue } from '@bufbuild/protobuf';
 import type { DestinationRuleSpec } from '#api/destination-rule.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
+import { describeProxy } from '#model/described-proxy.ts';
 import type { Proxy } from '#model/proxy.ts';
 import {
   kubernetesService,
@@ -198,6 +199,40 @@ test('internalTrafficPolicy Local shows the endpoints of the own node', () => {
   const client = proxy('client', { nodeName: 'n2' });
   rig.connect(client);
   deepStrictEqual(addresses(rig, client), ['10.1.0.2 0']);
+});
+
+test('trafficDistribution ranks endpoints by the place of the client', () => {
+  const places = [
+    ['10.1.0.1', 'n1', 'z1'],
+    ['10.1.0.2', 'n2', 'z1'],
+    ['10.1.0.3', 'n3', 'z2'],
+  ] as const;
+  const ranked = (trafficDistribution: string): readonly string[] => {
+    const rig = rigWith(
+      kubernetesService('reviews', { trafficDistribution }),
+      ...places.map(([address, nodeName, zone], i) =>
+        pod(`r${i}`, address, { 'istio-locality': `r/${zone}` }, { nodeName }),
+      ),
+      slice(
+        'reviews',
+        places.map(([address], i) => sliceEndpoint(address, `r${i}`)),
+      ),
+    );
+    const client = describeProxy(
+      proxy('client', { nodeName: 'n1', locality: { region: 'r', zone: 'z1', subzone: '' } }),
+      undefined,
+    );
+    rig.connect(client);
+    return [...addresses(rig, client)].sort();
+  };
+  deepStrictEqual(
+    ['', 'PreferSameZone', 'PreferSameNode'].map(ranked),
+    [
+      ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 0'],
+      ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 1'],
+      ['10.1.0.1 0', '10.1.0.2 1', '10.1.0.3 2'],
+    ],
+  );
 });
 
 test('endpoints that are not ready are sent as such, unless panic may use them', () => {
