@@ -18,6 +18,7 @@ import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
 import { type GrpcResources, partKey } from './grpc/grpc-resources.ts';
 import type { InboundResources } from './inbound.ts';
+import { lookedUpFamilies } from './filters/dynamic-forward.ts';
 import { UNKNOWN_HOSTS_CLUSTER } from './names.ts';
 import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
@@ -131,15 +132,15 @@ function outboundListeners(
 /** The cluster that looks up hosts which no service has, where the policy for them asks for it. */
 function unknownHostsClusters(
   fetch: Fetch,
-  { outboundPolicy, ipFamilies }: ListenerFacts,
+  facts: ListenerFacts,
   deps: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
-  if (outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
+  if (facts.outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
   const meshFacts = meshFact(fetch, deps.clusterFacts, clusterFacts);
   const tls = fetch.get(deps.meshConfig, MESH_KEY)?.outboundTrafficPolicy?.tls;
   return NOTHING.set(
     UNKNOWN_HOSTS_CLUSTER,
-    unknownHostsCluster(deps.interner, { meshFacts, ipFamilies, tls }),
+    unknownHostsCluster(deps.interner, { meshFacts, ipFamilies: lookedUpFamilies(facts), tls }),
   );
 }
 

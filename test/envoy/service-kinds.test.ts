@@ -62,7 +62,12 @@ function pod(name: string, nodeName: string): object {
     kind: 'Pod',
     metadata: { name, namespace: 'default', labels: { app: name, tier: 'backend' } },
     spec: { nodeName, containers: [] },
-    status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions: [{ type: 'Ready', status: 'True' }] },
+    status: {
+      phase: 'Running',
+      podIP,
+      podIPs: [{ ip: podIP }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
   };
 }
 
@@ -99,7 +104,10 @@ function service(
           conditions,
           ...(endpoint.name === undefined
             ? {}
-            : { hostname: endpoint.name, targetRef: { kind: 'Pod', namespace: 'default', name: endpoint.name } }),
+            : {
+                hostname: endpoint.name,
+                targetRef: { kind: 'Pod', namespace: 'default', name: endpoint.name },
+              }),
         },
       ],
     })),
@@ -126,7 +134,13 @@ const status = async (host: string): Promise<number> => (await sidecar.call(host
 describe('names', () => {
   test('a Service is reached by each of its names, and by its address', async () => {
     await sidecar.apply(yaml(...service('web', { clusterIP: '10.0.0.10' }, [near])));
-    for (const host of ['web', 'web.default', 'web.default.svc', 'web.default.svc.cluster.local', '10.0.0.10'])
+    for (const host of [
+      'web',
+      'web.default',
+      'web.default.svc',
+      'web.default.svc.cluster.local',
+      '10.0.0.10',
+    ])
       deepStrictEqual(await answering(host, 1), ['near'], host);
   });
 
@@ -190,7 +204,10 @@ describe('protocols', () => {
       '2.0': await startHttp2App('127.0.0.1'),
     };
     apps.push(...Object.values(byVersion));
-    const behind = (version: string): Behind => ({ address: '127.0.0.1', port: byVersion[version]?.port ?? 0 });
+    const behind = (version: string): Behind => ({
+      address: '127.0.0.1',
+      port: byVersion[version]?.port ?? 0,
+    });
     await sidecar.apply(
       yaml(
         ...PORTS.flatMap(([, port, version], i) =>

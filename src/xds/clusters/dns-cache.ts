@@ -53,3 +53,15 @@ export function wildcardDnsCache(host: string, families: IpFamilies): DnsCacheCo
     dnsLookupFamily: dnsLookupFamily(families),
   });
 }
+
+/** How many names the cache of unknown hosts holds. Source: PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
+const MAX_UNKNOWN_HOSTS = 1_024;
+
+/** The cache of hosts that no service of the mesh has. */
+export function unknownHostsCache(families: IpFamilies): DnsCacheConfig {
+  return create(DnsCacheConfigSchema, {
+    name: 'allow_any_dfp_dns_cache',
+    dnsLookupFamily: dnsLookupFamily(families),
+    maxHosts: MAX_UNKNOWN_HOSTS,
+  });
+}

@@ -16,13 +16,13 @@ import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/htt
 import type { IpFamilies } from '#scope/listener-facts.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { encodeResource, packAny } from '#xds/encode.ts';
-import { unknownHostsCache } from '#xds/filters/dynamic-forward.ts';
 import { UNKNOWN_HOSTS_CLUSTER } from '#xds/names.ts';
 import { type Resource, type ResourceEntry, TYPE_CLUSTER } from '#xds/resource.ts';
 import { parseDuration } from '#xds/routes/duration.ts';
 import { upstreamTls } from '#xds/tls/upstream-settings.ts';
 import { buildUpstreamTls } from '#xds/tls/upstream-tls.ts';
 import { circuitBreakers } from './connection-pool.ts';
+import { unknownHostsCache } from './dns-cache.ts';
 import { HTTP_PROTOCOL_OPTIONS } from './http-options.ts';
 
 export interface UnknownHostsInput {

@@ -225,14 +225,11 @@ test('trafficDistribution ranks endpoints by the place of the client', () => {
     rig.connect(client);
     return [...addresses(rig, client)].sort();
   };
-  deepStrictEqual(
-    ['', 'PreferSameZone', 'PreferSameNode'].map(ranked),
-    [
-      ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 0'],
-      ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 1'],
-      ['10.1.0.1 0', '10.1.0.2 1', '10.1.0.3 2'],
-    ],
-  );
+  deepStrictEqual(['', 'PreferSameZone', 'PreferSameNode'].map(ranked), [
+    ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 0'],
+    ['10.1.0.1 0', '10.1.0.2 0', '10.1.0.3 1'],
+    ['10.1.0.1 0', '10.1.0.2 1', '10.1.0.3 2'],
+  ]);
 });
 
 test('endpoints that are not ready are sent as such, unless panic may use them', () => {
