@@ -45,6 +45,8 @@ export interface FeedOptions {
   readonly spiffeId?: string;
   /** The CA of its certificate; one of its own by default. */
   readonly authority?: TestAuthority;
+  /** Group that Envoy runs as, for rules of the kernel that tell its traffic from others'; the test's own by default. */
+  readonly gid?: number;
 }
 
 interface Certificates {
@@ -220,7 +222,11 @@ export class EnvoyFeed implements AsyncDisposable {
       '-l',
       'warning',
     ];
-    this.#envoy = spawn(envoyPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const { gid } = this.#options;
+    this.#envoy = spawn(envoyPath, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...(gid === undefined ? {} : { gid }),
+    });
     this.#envoy.stderr?.on('data', (chunk: Buffer) => {
       this.#log = (this.#log + chunk.toString()).slice(-10_000);
     });
