@@ -26,7 +26,8 @@ export function parseClaimPath(headerName: string): readonly string[] | undefine
 }
 
 /**
- * Matches a claim that is the value itself or a list holding it.
+ * Matches a claim that is the value itself or a list holding it. A match that says nothing takes every claim that is
+ * there, where Istio sends a matcher that Envoy refuses.
  * Source: istio pilot/pkg/security/authz/model MetadataMatcherForJWTClaims.
  */
 export function buildClaimMatcher(
@@ -35,8 +36,10 @@ export function buildClaimMatcher(
   invert: boolean,
 ): MetadataMatcher {
   const text = buildStringMatcher(match);
-  const value: MessageInitShape<typeof ValueMatcherSchema> =
-    text === undefined ? {} : { matchPattern: { case: 'stringMatch', value: text } };
+  const value: MessageInitShape<typeof ValueMatcherSchema> = {
+    matchPattern:
+      text === undefined ? { case: 'presentMatch', value: true } : { case: 'stringMatch', value: text },
+  };
   const inList: MessageInitShape<typeof ValueMatcherSchema> = {
     matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value } } },
   };
