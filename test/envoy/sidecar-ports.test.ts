@@ -3,10 +3,12 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { waitFor } from './mesh-pair.ts';
 import { openSidecarRig, type SidecarRig } from './sidecar-rig.ts';
 import { callHttp } from './test-apps.ts';
 
@@ -70,6 +72,32 @@ spec:
     const bodies = [one, two].map(async (port) => (await callHttp({ address: rig.own, port })).body);
     deepStrictEqual(await Promise.all(bodies), ['at the port', 'at the socket']);
   });
+
+  test('has a pool of its own: requests beyond it are refused at once', async () => {
+    const waiting: (() => void)[] = [];
+    const slow = createServer((_incoming, answer) => void waiting.push(() => answer.end('slow')));
+    servers.push(slow);
+    slow.listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const behind = (slow.address() as AddressInfo).port;
+    const port = await rig.port();
+    await rig.serve(`
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: default}
+spec:
+  inboundConnectionPool: {http: {http2MaxRequests: 1}}
+  ingress:
+    - port: {number: ${port}, protocol: HTTP, name: http}
+      defaultEndpoint: 127.0.0.1:${behind}
+`);
+    const call = () => callHttp({ address: rig.own, port });
+    const first = call();
+    await waitFor('the first request', () => waiting.length === 1 || undefined);
+    strictEqual((await call()).status, 503);
+    waiting[0]?.();
+    strictEqual((await first).body, 'slow');
+  });
 });
 
 describe('egress of a Sidecar', () => {
@@ -126,5 +154,20 @@ spec:
     deepStrictEqual(await throughProxy(`${rig.own}:${port}`), [200, 'unknown']);
     // It would ask itself for ever.
     deepStrictEqual(await throughProxy(`${rig.own}:${rig.proxyPort}`), [502, '']);
+  });
+
+  test('may send what has no service to an egress proxy', async () => {
+    const proxy = await app('the egress proxy', { host: rig.own });
+    const port = await rig.port();
+    await rig.serve(`${entry('exit.test', port, proxy)}
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: default, namespace: default}
+spec:
+  outboundTrafficPolicy:
+    mode: ALLOW_ANY
+    egressProxy: {host: exit.test, port: {number: ${port}}}
+`);
+    deepStrictEqual(await throughProxy('nobody.test'), [200, 'the egress proxy']);
   });
 });
