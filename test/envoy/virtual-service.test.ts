@@ -219,6 +219,40 @@ spec:
   deepStrictEqual(got, ['cart', 'shop', 'root', 'root', 'root']);
 });
 
+test('of several VirtualServices a client obeys one: of those that it may see the one for the longest name, then the first', async () => {
+  const named = (name: string, host: string, more = '', namespace = 'default'): string => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  hosts: [${host}]
+  http: [{ directResponse: { status: 200, body: { string: ${name} } } }]
+  ${more}
+`;
+  const answers = async (...rules: readonly string[]): Promise<readonly string[]> => {
+    await rig.apply(rules.join('---'));
+    const hosts = ['far.test', 'mirror.test'].map((host) => rig.call('/', { host }));
+    return (await Promise.all(hosts)).map(({ body }) => body);
+  };
+  deepStrictEqual(
+    [
+      await answers(named('wide', '"*.test"'), named('exact', 'far.test')),
+      await answers(named('b', 'far.test'), named('a', 'far.test')),
+      await answers(
+        named('private', 'far.test', 'exportTo: [.]', 'shop'),
+        named('given', 'mirror.test', 'exportTo: [default]', 'shop'),
+      ),
+      await answers(named('of-gateway', 'far.test', 'gateways: [edge]')),
+    ],
+    [
+      ['exact', 'wide'],
+      ['a', 'mirror'],
+      ['far', 'given'],
+      ['far', 'mirror'],
+    ],
+  );
+});
+
 test("a route's statistics have the prefix that it asks for", async () => {
   await rig.apply(
     virtualService(
