@@ -19,6 +19,7 @@ import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
+import { localServiceOf } from '#model/local-service.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
 import {
@@ -141,7 +142,10 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     interner,
     scope,
     clusters,
-    endpoints: createEndpoints(shared),
+    endpoints: createEndpoints({
+      ...shared,
+      localServiceOf: (fetch, proxy) => localServiceOf(targetsOf(fetch, proxy)),
+    }),
     routes,
     outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
     inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),

@@ -38,19 +38,21 @@ export interface LiveOptions extends FeedOptions {
 export class LiveSidecar implements AsyncDisposable {
   readonly fixture: MeshFixture;
   readonly feed: EnvoyFeed;
-  readonly #address: string;
+  /** Of the sidecar, and so of its workload. */
+  readonly address: string;
   readonly #port: number;
 
   private constructor(fixture: MeshFixture, feed: EnvoyFeed, address: string, port: number) {
     this.fixture = fixture;
     this.feed = feed;
-    this.#address = address;
+    this.address = address;
     this.#port = port;
   }
 
   static async start(options: LiveOptions = {}): Promise<LiveSidecar> {
     const address = ownAddress();
     const port = await freePort(address);
+    const itself = options.discoversItselfIn;
     const fixture = meshFixture(options.flags === undefined ? {} : { flags: options.flags });
     fixture.connect({
       name: CLIENT,
@@ -59,6 +61,7 @@ export class LiveSidecar implements AsyncDisposable {
       outboundAddress: address,
       httpProxyPort: port,
       ...(options.locality === undefined ? {} : { locality: options.locality }),
+      ...(itself === undefined ? {} : { locality: itself, metadata: { ENABLE_SELF_DISCOVERY: 'true' } }),
     });
     const feed = await EnvoyFeed.start(await envoyPath(), options);
     return new LiveSidecar(fixture, feed, address, port);
@@ -73,7 +76,7 @@ export class LiveSidecar implements AsyncDisposable {
   /** One call to a host of the mesh on a connection of its own. */
   async call(host: string, { path = '/', headers = {}, from }: LiveCall = {}): Promise<LiveAnswer> {
     const outgoing = request({
-      host: this.#address,
+      host: this.address,
       port: this.#port,
       path,
       headers: { host, ...headers },
