@@ -27,6 +27,7 @@ import {
   type RequestAuthenticationModel,
 } from '#model/request-authentication.ts';
 import { createRouteModel } from '#model/route-model.ts';
+import type { ResolvedName } from '#model/resolved-name.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
@@ -73,6 +74,8 @@ export interface MeshGraphSources {
   readonly meshConfig: Collection<MeshConfigJson>;
   /** One value under MESH_KEY; nothing without. */
   readonly meshNetworks?: Collection<MeshNetworks>;
+  /** Addresses of `serviceModel.gatewayNames`, under the names; nothing without. */
+  readonly resolvedNames?: Collection<ResolvedName>;
   readonly proxies: SourceCollection<Proxy>;
   readonly localReplicas: Collection<LocalReplica>;
   /** Outcome of fetching `wantedKeySets`, under their keys. */
@@ -311,7 +314,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       sidecars,
       virtualServices,
     }),
-    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS),
+    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS, sources.meshNetworks),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     ...createPolicies(engine, sources, serviceModel),
@@ -349,8 +352,9 @@ function describedProxies(engine: Engine, sources: MeshGraphSources, { workloads
 
 /** Those of the options that were given: the others have defaults of their own. */
 function serviceOptions(sources: MeshGraphSources) {
-  const { clusterId, clusterDomain, flags, derivesAddresses, meshNetworks } = sources;
+  const { clusterId, clusterDomain, flags, derivesAddresses, meshNetworks, resolvedNames } = sources;
   return {
+    ...(resolvedNames === undefined ? {} : { resolvedNames }),
     ...(meshNetworks === undefined ? {} : { meshNetworks }),
     ...(clusterId === undefined ? {} : { clusterId }),
     ...(clusterDomain === undefined ? {} : { clusterDomain }),

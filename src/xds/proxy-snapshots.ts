@@ -131,16 +131,15 @@ function outboundListeners(
 /** The cluster that looks up hosts which no service has, where the policy for them asks for it. */
 function unknownHostsClusters(
   fetch: Fetch,
-  { outboundPolicy, ipFamilies }: ListenerFacts,
+  { outboundPolicy, ipFamilies, unknownHostsResolver, flags }: ListenerFacts,
   deps: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
   if (outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
   const meshFacts = meshFact(fetch, deps.clusterFacts, clusterFacts);
   const tls = fetch.get(deps.meshConfig, MESH_KEY)?.outboundTrafficPolicy?.tls;
-  return NOTHING.set(
-    UNKNOWN_HOSTS_CLUSTER,
-    unknownHostsCluster(deps.interner, { meshFacts, ipFamilies, tls }),
-  );
+  const { dualStack, unknownHostsLimit } = flags;
+  const lookup = { ipFamilies, unknownHostsResolver, flags: { dualStack, unknownHostsLimit } };
+  return NOTHING.set(UNKNOWN_HOSTS_CLUSTER, unknownHostsCluster(deps.interner, { meshFacts, lookup, tls }));
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {

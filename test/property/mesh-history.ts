@@ -9,6 +9,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
+import type { ResolvedName } from '#model/resolved-name.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -25,7 +26,7 @@ import { ENVOY_FILTER_KINDS } from './envoy-filter-arbitrary.ts';
 import { EXTENSION_KINDS } from './extension-arbitrary.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
-import { meshConfigPart, meshNetworks, POLICY_KINDS } from './policy-arbitrary.ts';
+import { meshConfigPart, meshNetworks, POLICY_KINDS, resolvedName } from './policy-arbitrary.ts';
 import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
 import { SECRET_KINDS, secretAccess } from './secret-arbitrary.ts';
@@ -50,6 +51,7 @@ export type Command =
   | { readonly do: 'review'; readonly key: string; readonly answer: SecretAccess | undefined }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'network'; readonly networks: MeshNetworks }
+  | { readonly do: 'resolve'; readonly name: string; readonly resolved: ResolvedName }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
   /** The mesh is compared with a fresh one, then goes on. */
@@ -114,6 +116,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
   { weight: 2, arbitrary: secretAccess.map(([key, answer]): Command => ({ do: 'review', key, answer })) },
   { weight: 2, arbitrary: meshNetworks.map((networks): Command => ({ do: 'network', networks })) },
+  {
+    weight: 2,
+    arbitrary: resolvedName.map(([name, resolved]): Command => ({ do: 'resolve', name, resolved })),
+  },
   { weight: 2, arbitrary: keySetOutcome.map(([key, state]): Command => ({ do: 'fetch', key, state })) },
   { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
@@ -151,6 +157,7 @@ export class LivingMesh {
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
   networks: MeshNetworks = NO_NETWORKS;
+  readonly names = new Map<string, ResolvedName>();
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
 
   /** `check` compares the mesh with a fresh one, where a history asks for it. */
@@ -172,6 +179,9 @@ export class LivingMesh {
       case 'network':
         this.networks = command.networks;
         return this.fixture.mesh.meshNetworks.set(MESH_KEY, command.networks);
+      case 'resolve':
+        this.names.set(command.name, command.resolved);
+        return this.fixture.mesh.resolvedNames.set(command.name, command.resolved);
       case 'fetch':
         this.keySets.set(command.key, command.state);
         return this.fixture.mesh.keySets.set(command.key, command.state);
@@ -232,6 +242,12 @@ export class LivingMesh {
             access.set(key, answer),
       ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
+      ...Array.from(
+        this.names,
+        ([name, resolved]) =>
+          () =>
+            to.mesh.resolvedNames.set(name, resolved),
+      ),
       () => meshConfig.set(MESH_KEY, this.config),
       () => meshNetworks.set(MESH_KEY, this.networks),
     ];

@@ -72,8 +72,8 @@ export function outboundManagerFilters(facts: ListenerFacts, input: OutboundMana
 const forwardFilters = identityMemo((facts: ListenerFacts) => {
   const known = new Map<string, readonly HttpFilter[]>();
   const build = (host: string): readonly HttpFilter[] => [
-    ...(host === '' ? [] : [forwardHttpFilter(host, facts.ipFamilies)]),
-    ...(facts.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? [forwardUnknownFilter(facts.ipFamilies)] : []),
+    ...(host === '' ? [] : [forwardHttpFilter(host, facts)]),
+    ...(facts.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? [forwardUnknownFilter(facts)] : []),
   ];
   return (host: string): readonly HttpFilter[] => {
     const filters = known.get(host) ?? build(host);
@@ -156,7 +156,7 @@ export function callerStreamFilters(
     settings,
   });
   return [
-    ...(dynamicHost === '' ? [] : [forwardSniFilter(dynamicHost, port, facts.ipFamilies)]),
+    ...(dynamicHost === '' ? [] : [forwardSniFilter(dynamicHost, port, facts)]),
     ...streamEndFilters({ protocol, flags: facts.flags, statPrefix, cluster, tcpProxy }),
   ];
 }
