@@ -60,6 +60,8 @@ export interface ListenerFacts {
   readonly httpProxyPort: number;
   /** Pattern for the names of inbound clusters in statistics; '' for their own names. */
   readonly inboundStatName: string;
+  /** Pattern for the names of byte streams to others in statistics; '' for those of their clusters. */
+  readonly outboundStatName: string;
   /** What becomes of a destination that the mesh does not know. */
   readonly outboundPolicy: UnknownHosts;
   /** Resolver `address:port` that is asked for such destinations by name; '' for the machine's own. */
@@ -115,6 +117,7 @@ export function meshListenerFacts(
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
     httpProxyPort: mesh.proxyHttpPort ?? 0,
     inboundStatName: mesh.inboundClusterStatName ?? '',
+    outboundStatName: mesh.outboundClusterStatName ?? '',
     outboundPolicy: mesh.outboundTrafficPolicy?.mode ?? 'ALLOW_ANY',
     unknownHostsResolver: '',
     egressProxy: undefined,
