@@ -157,7 +157,7 @@ PILOT_ENABLE_XDS_CACHE | true | no | everything generated is shared, always
 PILOT_ENABLE_XDS_IDENTITY_CHECK | true | never | callers never act for other namespaces than their own
 PILOT_ENDPOINT_TELEMETRY_LABEL | true | no | metrics need the labels
 PILOT_ENVOY_FILTER_STATS | false | no | there are no such metrics
-PILOT_FILTER_GATEWAY_CLUSTER_CONFIG | false | no | gateways see all clusters of their scope
+PILOT_FILTER_GATEWAY_CLUSTER_CONFIG | false | yes | gateways get the clusters only that they route to, and those of extension providers and of services that EnvoyFilters name
 PILOT_GATEWAY_API_CONTROLLER_NAME | istio.io/gateway-controller | no | Gateway API is not built yet
 PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME | istio | no | Gateway API is not built yet
 PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | yes | how long a TLS handshake at a gateway may take

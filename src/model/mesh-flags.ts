@@ -18,6 +18,8 @@ const DEFINITIONS = {
   http10: truth('PILOT_HTTP10', false),
   /** A gateway workload takes only Gateways of its own namespace. */
   scopeGatewayToNamespace: truth('PILOT_SCOPE_GATEWAY_TO_NAMESPACE', false),
+  /** Gateways get the clusters only that they route to. */
+  filtersGatewayClusters: truth('PILOT_FILTER_GATEWAY_CLUSTER_CONFIG', false),
   quicListeners: truth('PILOT_ENABLE_QUIC_LISTENERS', false),
   persistentSessions: truth('PILOT_ENABLE_PERSISTENT_SESSION_FILTER', false),
   persistentSessionLabel: word('PILOT_PERSISTENT_SESSION_LABEL', 'istio.io/persistent-session'),

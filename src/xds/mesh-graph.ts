@@ -128,7 +128,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const gateways = createGateways(engine, sources, models, { interner, targetsOf, dialects });
   const { forwarders } = gateways;
   const { demands } = sources;
-  const shared = { engine, interner, proxies, serviceModel, scope, forwarders, ...seen };
+  const shared = { engine, interner, proxies, serviceModel, scope, forwarders, gateways, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const { facts } = models;
@@ -200,7 +200,7 @@ function createScopes(engine: Engine, models: Models & ReturnType<typeof createL
 function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
-  { routeModel, proxies, scope, facts, policies, extensions }: Models,
+  { routeModel, proxies, scope, facts, policies, extensions, envoyFilters }: Models,
   more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf' | 'dialects'>,
 ) {
   return createGatewayResources({
@@ -212,6 +212,7 @@ function createGateways(
     facts,
     policies,
     extensions,
+    envoyFilters,
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
     ...more,

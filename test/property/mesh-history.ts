@@ -13,6 +13,7 @@ import type { ResolvedName } from '#model/resolved-name.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import {
   decodeAll,
@@ -146,7 +147,7 @@ export const history: fc.Arbitrary<readonly Command[]> = fc
 
 /** A mesh that lives through a history, and beside it, in plain maps, what it was fed with. */
 export class LivingMesh {
-  readonly fixture: MeshFixture = meshFixture();
+  readonly fixture: MeshFixture;
   readonly objects = new Map<string, MeshObject>();
   /** The objects as they were written. */
   readonly manifests = new Map<string, Manifest>();
@@ -159,10 +160,16 @@ export class LivingMesh {
   networks: MeshNetworks = NO_NETWORKS;
   readonly names = new Map<string, ResolvedName>();
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
+  readonly #flags: MeshFlags;
 
   /** `check` compares the mesh with a fresh one, where a history asks for it. */
-  constructor(check: (living: MeshFixture, fresh: MeshFixture) => void = () => {}) {
+  constructor(
+    check: (living: MeshFixture, fresh: MeshFixture) => void = () => {},
+    flags: MeshFlags = DEFAULT_MESH_FLAGS,
+  ) {
     this.#check = check;
+    this.#flags = flags;
+    this.fixture = meshFixture({ flags });
   }
 
   run(command: Command): void {
@@ -205,7 +212,7 @@ export class LivingMesh {
 
   /** A mesh that never knew anything but the outcome. `reversed`: fed in the opposite order. */
   #startAfresh(reversed: boolean): MeshFixture {
-    const fresh = meshFixture();
+    const fresh = meshFixture({ flags: this.#flags });
     this.feed(fresh, reversed);
     fresh.settle();
     return fresh;

@@ -11,6 +11,7 @@ import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { PersistentSession } from '#model/service.ts';
 import { isSubsetHost } from '#model/service-hostname.ts';
 import type { VirtualService } from '#model/virtual-service.ts';
+import { ruleDestinations } from '#model/virtual-service-destinations.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { type GatewayBinding, type GatewayScopes, tableKey } from '#scope/gateway-scope.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
@@ -108,9 +109,7 @@ function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> 
  * Source: istio gateway.go buildGatewayHTTPRouteConfig, buildNameToServiceMapForHTTPRoutes.
  */
 function hostSessions({ hosts, http }: VirtualService, lookup: HostLookup): GatewayRouteList['sessions'] {
-  const names = http.flatMap(({ route: { route = [], mirror, mirrors = [] } }) =>
-    [...route, ...mirrors].map(({ destination }) => destination?.host ?? '').concat(mirror?.host ?? ''),
-  );
+  const names = http.flatMap(({ route }) => ruleDestinations(route));
   return [...new Set(names)].sort(compareBytes).flatMap((name) => {
     if (!hosts.some((host) => isSubsetHost(name, host))) return [];
     const session = routedSession(lookup(name)?.service);
