@@ -138,3 +138,33 @@ test('blocks of networks stand in the order of their addresses and lengths, what
     ['9.0.0.0/8', '10.4.0.0/14', '10.4.0.0/16', '192.0.2.1/32', 'fd00::/8'],
   );
 });
+
+test('gateways of a Service of type NodePort stand on the nodes that its annotation selects', () => {
+  const rig = serviceModelRig();
+  const node = (name: string, address: string, zone: string, type = 'ExternalIP') =>
+    object('Node', name, { addresses: [{ type, address }] }, { namespace: '', labels: { zone } });
+  const door = (selector: string, externalIPs: readonly string[] = []) =>
+    kubernetesService(
+      'door',
+      { type: 'NodePort', externalIPs, ports: [port('tls', { port: 15443, nodePort: 31443 })] },
+      {
+        labels: { 'topology.istio.io/network': 'n1' },
+        annotations: { 'traffic.istio.io/nodeSelector': selector },
+      },
+    );
+  const gateways = () =>
+    rig.model.networkGateways.get('mesh')?.gateways.map(({ address, port: at }) => `${address}:${at}`);
+  rig.apply(
+    node('one', '192.0.2.1', 'a'),
+    node('two', '192.0.2.2', 'b'),
+    node('inner', '10.0.0.9', 'a', 'InternalIP'),
+    door('{"zone":"a"}'),
+  );
+  deepStrictEqual(gateways(), ['192.0.2.1:31443']);
+  rig.apply(node('two', '192.0.2.2', 'a'));
+  deepStrictEqual(gateways(), ['192.0.2.1:31443', '192.0.2.2:31443']);
+  rig.apply(node('one', '192.0.2.1', 'b'), door('not JSON'));
+  deepStrictEqual(gateways(), ['192.0.2.1:31443', '192.0.2.2:31443']);
+  rig.apply(door('{"zone":"a"}', ['198.51.100.1']));
+  deepStrictEqual(gateways(), ['198.51.100.1:31443']);
+});

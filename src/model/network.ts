@@ -6,11 +6,14 @@
  */
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { MeshNetworks } from '#api/mesh-networks.ts';
+import type { NodeSpec } from '#api/node.ts';
+import type { ServiceSpec } from '#api/service.ts';
 import type { NamespaceSpec } from '#api/namespace.ts';
 import { compareBytes, sortedBy } from '#base/bytes-order.ts';
 import { type Cidr, cidrContains, isIp, parseCidr, parseIp } from '#base/cidr.ts';
-import type { Collection, Engine, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { MESH_KEY, meshFact, type PolicyFacts } from './mesh-facts.ts';
+import { externalNode, isNodePortGateway, type NodePortDoor, nodePortDoor } from './node-port-gateway.ts';
 import type { ResolvedName } from './resolved-name.ts';
 import type { Service } from './service.ts';
 import { NETWORK_LABEL } from './workload-labels.ts';
@@ -137,6 +140,9 @@ export function networkOfAddress({ network, blocks }: NetworkFacts, address: str
 
 /** What gateways are made of. */
 export interface GatewaySources {
+  /** Kubernetes' own Services and Nodes, for gateways that stand on nodes. */
+  readonly serviceObjects: Collection<MeshObject<ServiceSpec>>;
+  readonly nodes: Collection<MeshObject<NodeSpec>>;
   /** What DNS has for host names. */
   readonly names: Collection<ResolvedName>;
   /** False where gateways with host names are left out. */
@@ -183,18 +189,27 @@ export function createNetworkGateways(sources: GatewaySources): NetworkGatewayMo
 /** The gateways as they are written, keyed 'mesh'. */
 function createNamedGateways(sources: GatewaySources): Collection<NetworkGateways> {
   const { engine, clusterId } = sources;
+  const nodes = engine.derive('model.externalNodes', sources.nodes, (_fetch, node) => externalNode(node));
+  const doorOf = (fetch: Fetch, { registry, namespace, name }: Service): NodePortDoor | undefined => {
+    const object =
+      registry === 'Kubernetes' ? fetch.get(sources.serviceObjects, `${namespace}/${name}`) : undefined;
+    if (object === undefined || !isNodePortGateway(object)) return undefined;
+    return nodePortDoor(object, fetch.all(nodes).values());
+  };
   const labelled = engine.index('model.labelledNetworkGateways', sources.services, (service) =>
     isLabelled(service) ? [MESH_KEY] : [],
   );
   return engine.derive('model.namedNetworkGateways', sources.policyFacts, (fetch) => {
     const facts = meshFact(fetch, sources.facts, () => ONE_NETWORK);
     const byLabel = [...fetch.bucket(labelled, MESH_KEY).values()].flatMap((service) =>
-      labelledGateways(service, clusterId),
+      labelledGateways(service, clusterId, doorOf(fetch, service)),
     );
     const byName = facts.gatewayServices.flatMap(({ hostname, network, port }) =>
       [...fetch.bucket(sources.servicesByHostname, hostname).values()].flatMap((service) =>
         // A label says it better.
-        isLabelled(service) ? [] : gatewaysAt(service, { network, cluster: clusterId, port }),
+        isLabelled(service)
+          ? []
+          : gatewaysAt(service, { network, cluster: clusterId, port }, doorOf(fetch, service)),
       ),
     );
     return { gateways: distinct([...facts.gateways, ...byLabel, ...byName]) };
@@ -205,15 +220,26 @@ function isLabelled({ labels }: Service): boolean {
   return (labels[NETWORK_LABEL] ?? '') !== '';
 }
 
-function labelledGateways(service: Service, cluster: string): readonly NetworkGateway[] {
+function labelledGateways(
+  service: Service,
+  cluster: string,
+  door: NodePortDoor | undefined,
+): readonly NetworkGateway[] {
   const wanted = Number(service.labels[GATEWAY_PORT_LABEL]);
   const port = Number.isInteger(wanted) && wanted > 0 ? wanted : DEFAULT_GATEWAY_PORT;
   if (!service.ports.some(({ number }) => number === port)) return [];
-  return gatewaysAt(service, { network: service.labels[NETWORK_LABEL] ?? '', cluster, port });
+  return gatewaysAt(service, { network: service.labels[NETWORK_LABEL] ?? '', cluster, port }, door);
 }
 
-function gatewaysAt(service: Service, gateway: Omit<NetworkGateway, 'address'>): readonly NetworkGateway[] {
-  return service.externalAddresses.map((address) => ({ ...gateway, address }));
+/** Addresses of the Service itself go before those of nodes. */
+function gatewaysAt(
+  { externalAddresses }: Service,
+  gateway: Omit<NetworkGateway, 'address'>,
+  door: NodePortDoor | undefined,
+): readonly NetworkGateway[] {
+  const addresses = externalAddresses.length > 0 ? externalAddresses : (door?.addresses ?? []);
+  const port = door?.nodePorts[gateway.port] || gateway.port;
+  return addresses.map((address) => ({ ...gateway, address, port }));
 }
 
 function distinct(gateways: readonly NetworkGateway[]): readonly NetworkGateway[] {

@@ -140,6 +140,8 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
       engine,
       facts: networkFacts,
       services,
+      serviceObjects: sources.services,
+      nodes: sources.nodes,
       servicesByHostname,
       policyFacts,
       clusterId,
