@@ -8,7 +8,7 @@ import { canonicalJson } from '#base/canonical-json.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { hashHex } from '#base/hash.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import { emptyMap, equalMaps, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { mayReadKeys, type SecretAccess } from '#model/secret-access.ts';
