@@ -29,6 +29,8 @@ export interface LiveCall {
 }
 
 export interface LiveOptions extends FeedOptions {
+  /** Where its agent would answer DNS, `address:port`. */
+  readonly agentDns?: string;
   readonly flags?: MeshFlags;
   /** `region/zone/subzone` of the client. */
   readonly locality?: { readonly region: string; readonly zone: string };
@@ -52,7 +54,7 @@ export class LiveSidecar implements AsyncDisposable {
   static async start(options: LiveOptions = {}): Promise<LiveSidecar> {
     const address = ownAddress();
     const port = await freePort(address);
-    const itself = options.discoversItselfIn;
+    const { agentDns, discoversItselfIn: itself } = options;
     const fixture = meshFixture(options.flags === undefined ? {} : { flags: options.flags });
     fixture.connect({
       name: CLIENT,
@@ -61,6 +63,7 @@ export class LiveSidecar implements AsyncDisposable {
       outboundAddress: address,
       httpProxyPort: port,
       ...(options.locality === undefined ? {} : { locality: options.locality }),
+      ...(agentDns === undefined ? {} : { dnsCapture: true, metadata: { DNS_PROXY_ADDR: agentDns } }),
       ...(itself === undefined ? {} : { locality: itself, metadata: { ENABLE_SELF_DISCOVERY: 'true' } }),
     });
     const feed = await EnvoyFeed.start(await envoyPath(), options);
