@@ -156,7 +156,7 @@ export class Agent {
   }
 
   async #writeBootstrap(): Promise<ProxyNode> {
-    const { envoy, status, workload, proxyConfig, readiness } = this.#options;
+    const { envoy, status, workload, proxyConfig, readiness, dns } = this.#options;
     const facts: NodeFacts = {
       ...workload,
       environment: this.#options.environment,
@@ -167,6 +167,7 @@ export class Agent {
       labelsFile: await readIfThere(`${podInfoFolder}/labels`),
       annotationsFile: await readIfThere(`${podInfoFolder}/annotations`),
       outlierLogPath: this.#options.outlierLogPath,
+      ...(dns === undefined ? {} : { dnsAddress: addressText(dns.listen) }),
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
@@ -192,6 +193,10 @@ export class Agent {
     await writeFile(envoy.configPath, JSON.stringify(bootstrap, null, 2), { mode: 0o600 });
     return node;
   }
+}
+
+function addressText({ address, port }: SocketAddress): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Where a neighbour reaches a server that listens on every address. */

@@ -76,6 +76,23 @@ describe('the bootstrap', () => {
     });
   });
 
+  it('knows its own cluster where it is asked to discover itself', () => {
+    const names = (value: string | undefined) => {
+      const metadata = value === undefined ? {} : { ENABLE_SELF_DISCOVERY: value };
+      const change = { node: { ...settings.node, metadata } };
+      const clusters = at('static_resources.clusters', change) as readonly { readonly name: string }[];
+      return [clusters.at(-1)?.name, at('cluster_manager.local_cluster_name', change)];
+    };
+    assert.deepEqual(names('true'), ['local_cluster', 'local_cluster']);
+    assert.deepEqual(
+      [undefined, 'false'].map((value) => names(value)),
+      [
+        ['xds-grpc', undefined],
+        ['xds-grpc', undefined],
+      ],
+    );
+  });
+
   it("keeps the statistics that Istio keeps, ours and the user's", () => {
     const stats = {
       ...defaultStats,

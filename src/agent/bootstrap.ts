@@ -4,7 +4,7 @@
  * istioctl, Kiali and users' EnvoyFilters know them. Pure: the same settings give the same JSON.
  * Differs from Istio: no listener on 15090 (the agent serves it itself, to print Istio's metric names).
  */
-import { buildStaticClusters } from './bootstrap-clusters.ts';
+import { buildStaticClusters, discoversItself, LOCAL_CLUSTER } from './bootstrap-clusters.ts';
 import type { BootstrapSettings, SocketAddress } from './bootstrap-settings.ts';
 import { buildStatsConfig } from './bootstrap-stats.ts';
 import type { JsonObject, JsonValue } from './json-value.ts';
@@ -145,6 +145,7 @@ function buildReadinessListener(address: SocketAddress): JsonObject {
 function buildClusterManager(settings: BootstrapSettings): JsonObject {
   const source = settings.upstreamSourceAddress;
   const manager = {
+    ...(discoversItself(settings.node) ? { local_cluster_name: LOCAL_CLUSTER } : {}),
     ...(source === undefined
       ? {}
       : { upstream_bind_config: { source_address: { address: source, port_value: 0 } } }),

@@ -41,6 +41,8 @@ export interface NodeFacts {
   readonly labelsFile: string | undefined;
   readonly annotationsFile: string | undefined;
   readonly outlierLogPath: string | undefined;
+  /** Where the agent answers DNS, `address:port`; undefined: nowhere. */
+  readonly dnsAddress?: string;
 }
 
 const metaPrefix = 'ISTIO_META_';
@@ -64,6 +66,7 @@ export function buildProxyNode(facts: NodeFacts): ProxyNode {
   metadata.set('PILOT_SAN', [facts.proxyConfig.discoveryAddress.replace(/:\d+$/, '')]);
   if (!metadata.has('ISTIO_VERSION')) metadata.set('ISTIO_VERSION', facts.version);
   if (facts.outlierLogPath !== undefined) metadata.set('OUTLIER_LOG_PATH', facts.outlierLogPath);
+  if (facts.dnsAddress !== undefined) metadata.set('DNS_PROXY_ADDR', facts.dnsAddress);
   const address = facts.addresses[0] ?? '127.0.0.1';
   return {
     id: `${facts.kind}~${address}~${facts.name}.${facts.namespace}~${facts.domain}`,

@@ -49,7 +49,7 @@ ENABLE_DEBUG_ON_HTTP | true | yes | whether there are debug pages
 ENABLE_ENHANCED_DESTINATIONRULE_MERGE | true | yes | DestinationRules merge with regard to exportTo
 ENABLE_GATEWAY_API_INFERENCE_EXTENSION | false | no | Gateway API is not built yet
 ENABLE_GATEWAY_API_MANUAL_DEPLOYMENT | true | no | Gateway API is not built yet
-ENABLE_HCM_INTERNAL_NETWORKS | false | no | several networks are not built yet
+ENABLE_HCM_INTERNAL_NETWORKS | false | yes | all connection managers count the mesh's networks as internal callers; without it those of gateways do
 ENABLE_INGRESS_WAYPOINT_ROUTING | true | no | ambient is not built yet
 ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES | false | no | ambient is not built yet
 ENABLE_LAZY_SIDECAR_EVALUATION | true | no | scopes are made for connected proxies only, always
@@ -101,7 +101,7 @@ MCS_API_VERSION | v1alpha1 | no | multi-cluster services are not built
 METRICS_LOCALHOST_ACCESS_ONLY | false | no | --monitoringAddr says who can ask for metrics
 MUTEX_PROFILE_FRACTION | 1000 | no | Go's profiler
 PILOT_AGENT_MERGE_ENVOY_STATS | true | no | decided by the agent
-PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | no | always 1024
+PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | yes | names in the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS
 PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE | false | yes | ports of services are served beside a Sidecar's ingress listeners
 PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet
@@ -157,7 +157,7 @@ PILOT_ENABLE_XDS_CACHE | true | no | everything generated is shared, always
 PILOT_ENABLE_XDS_IDENTITY_CHECK | true | never | callers never act for other namespaces than their own
 PILOT_ENDPOINT_TELEMETRY_LABEL | true | no | metrics need the labels
 PILOT_ENVOY_FILTER_STATS | false | no | there are no such metrics
-PILOT_FILTER_GATEWAY_CLUSTER_CONFIG | false | no | gateways see all clusters of their scope
+PILOT_FILTER_GATEWAY_CLUSTER_CONFIG | false | yes | gateways get the clusters only that they route to, and those of extension providers and of services that EnvoyFilters name
 PILOT_GATEWAY_API_CONTROLLER_NAME | istio.io/gateway-controller | no | Gateway API is not built yet
 PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME | istio | no | Gateway API is not built yet
 PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | yes | how long a TLS handshake at a gateway may take
@@ -197,7 +197,7 @@ PLATFORM | | no | nothing depends on the platform yet
 POD_NAME | | yes | name of this control plane in the Lease of the leader
 POD_NAMESPACE | istio-system | yes | the control plane's own namespace, where --namespace does not say it
 PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | no | always so
-RESOLVE_HOSTNAME_GATEWAYS | true | no | several networks are not built yet
+RESOLVE_HOSTNAME_GATEWAYS | true | yes | gateways of networks that are named by host are looked up; else they are left out
 REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
 SHARED_MESH_CONFIG | | yes | a ConfigMap under the mesh's own config

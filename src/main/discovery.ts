@@ -11,7 +11,6 @@ import { hashHex } from '#base/hash.ts';
 import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
-import type { KeySetController } from '#controllers/key-sets.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
@@ -23,6 +22,7 @@ import { openDiscoveryDoors } from './discovery-doors.ts';
 import { openHeldBack } from './held-back.ts';
 import { type KubeAccess, openKubeAccess } from './kube-access.ts';
 import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
+import { openGatewayNames } from './gateway-names.ts';
 import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
@@ -36,7 +36,7 @@ import { openWebhookDoor } from './webhook-door.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
 
 /** How long the first try of token issuers' key sets may hold up readiness. */
-const FIRST_KEYS_MS = 5_000;
+const FIRST_LOOK_UPS_MS = 5_000;
 
 /** A running control plane. */
 export interface Discovery {
@@ -99,11 +99,12 @@ async function openAll(
   );
   const metrics = scope.add(createMeshMetrics(mesh, clock));
   const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
+  const gatewayNames = scope.add(openGatewayNames(mesh, clock, log.scope('networks')));
   const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
   const door = await openDoors(parts, scope);
   const cluster = await openSources(parts, scope);
   const secured = openSecureDoor(parts, door, cluster, scope).then(() => openWebhookDoor(parts, door, scope));
-  const computed = computeFirst(mesh, cluster, keySets).then(() => {
+  const computed = computeFirst(mesh, cluster, [keySets, gatewayNames]).then(() => {
     state.isComputed = true;
   });
   const ready = Promise.all([computed, secured]).then(() =>
@@ -198,11 +199,11 @@ function meshOptionsOf(
 async function computeFirst(
   mesh: Mesh,
   cluster: KubeFeed | undefined,
-  keySets: KeySetController,
+  lookUps: readonly { tried(limitMs: number): Promise<void> }[],
 ): Promise<void> {
   await cluster?.source.synced;
   await mesh.driver.settled();
-  await keySets.tried(FIRST_KEYS_MS);
+  await Promise.all(lookUps.map((one) => one.tried(FIRST_LOOK_UPS_MS)));
   await mesh.driver.settled();
 }
 

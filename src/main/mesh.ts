@@ -14,6 +14,7 @@ import type { KeySetState } from '#model/jwt-key-set.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
+import type { ResolvedName } from '#model/resolved-name.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
@@ -40,6 +41,8 @@ export interface Mesh {
   readonly meshConfig: SourceCollection<MeshConfigJson>;
   /** One value under MESH_KEY, as mesh config. */
   readonly meshNetworks: SourceCollection<MeshNetworks>;
+  /** Addresses of names that the model wants to know, under the names. */
+  readonly resolvedNames: SourceCollection<ResolvedName>;
   readonly proxies: SourceCollection<Proxy>;
   readonly replicas: SourceCollection<LocalReplica>;
   readonly keySets: SourceCollection<KeySetState>;
@@ -57,6 +60,7 @@ export function createMesh(options: MeshOptions): Mesh {
   const heldBack = engine.source<HeldBack>('heldBack');
   const meshConfig = engine.source<MeshConfigJson>('meshConfig', { equals: deepEqual });
   const meshNetworks = engine.source<MeshNetworks>('meshNetworks', { equals: deepEqual });
+  const resolvedNames = engine.source<ResolvedName>('resolvedNames', { equals: deepEqual });
   const proxies = engine.source<Proxy>('proxies');
   const replicas = engine.source<LocalReplica>('localReplicas');
   const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
@@ -67,6 +71,7 @@ export function createMesh(options: MeshOptions): Mesh {
     heldBack,
     meshConfig,
     meshNetworks,
+    resolvedNames,
     proxies,
     localReplicas: replicas,
     keySets,
@@ -82,6 +87,6 @@ export function createMesh(options: MeshOptions): Mesh {
   secretAccess.set(EVERYBODY, { isAllowed: true });
   meshNetworks.set(MESH_KEY, NO_NETWORKS);
   const driver = new EngineDriver(engine);
-  const values = { meshConfig, meshNetworks, keySets, secretAccess, demands };
+  const values = { meshConfig, meshNetworks, resolvedNames, keySets, secretAccess, demands };
   return { engine, driver, objects, heldBack, proxies, replicas, ...values, graph };
 }

@@ -39,6 +39,7 @@ export function openScratchMesh(mesh: Mesh, options: MeshOptions, proxyId: strin
   for (const [key, answer] of mesh.secretAccess.all()) scratch.secretAccess.set(key, answer);
   if (mesh.secretAccess.get(EVERYBODY) === undefined) scratch.secretAccess.delete(EVERYBODY);
   for (const [key, networks] of mesh.meshNetworks.all()) scratch.meshNetworks.set(key, networks);
+  for (const [name, resolved] of mesh.resolvedNames.all()) scratch.resolvedNames.set(name, resolved);
   scratch.proxies.set(proxyId, proxy);
   const demand = mesh.demands.get(proxyId);
   if (demand !== undefined) scratch.demands.set(proxyId, demand);

@@ -66,6 +66,8 @@ export interface EnvoyFilter {
   readonly labels: Readonly<Record<string, string>>;
   readonly targetRefs: NonNullable<EnvoyFilterSpec['targetRefs']>;
   readonly patches: readonly PlacedPatch[];
+  /** Services that the patches use, `host` or `namespace/host`, as its author says. */
+  readonly referencedServices: readonly string[];
   /** Hash of the object that it was made of. */
   readonly hash: string;
 }
@@ -120,8 +122,15 @@ export function compileEnvoyFilter(object: MeshObject<EnvoyFilterSpec>): EnvoyFi
       const cause = { kind: object.kind, namespace, name, path: `spec.configPatches[${index}]` };
       return patch === undefined ? [] : [{ patch, proxy: proxyMatch(item), cause }];
     }),
+    referencedServices: referencedServices(object),
     hash,
   };
+}
+
+/** Source: istio pilot/pkg/model/envoyfilter.go convertToEnvoyFilterWrapper. */
+function referencedServices({ annotations }: MeshObject<EnvoyFilterSpec>): readonly string[] {
+  const text = annotations['envoyfilter.istio.io/referenced-services'] ?? '';
+  return text.split(',').filter((name) => name !== '');
 }
 
 /** Undefined for a patch that does nothing, or has a value that is no such message, of which validation has told. */

@@ -18,6 +18,8 @@ const DEFINITIONS = {
   http10: truth('PILOT_HTTP10', false),
   /** A gateway workload takes only Gateways of its own namespace. */
   scopeGatewayToNamespace: truth('PILOT_SCOPE_GATEWAY_TO_NAMESPACE', false),
+  /** Gateways get the clusters only that they route to. */
+  filtersGatewayClusters: truth('PILOT_FILTER_GATEWAY_CLUSTER_CONFIG', false),
   quicListeners: truth('PILOT_ENABLE_QUIC_LISTENERS', false),
   persistentSessions: truth('PILOT_ENABLE_PERSISTENT_SESSION_FILTER', false),
   persistentSessionLabel: word('PILOT_PERSISTENT_SESSION_LABEL', 'istio.io/persistent-session'),
@@ -52,6 +54,12 @@ const DEFINITIONS = {
   noRemainingMetrics: truth('DISABLE_TRACK_REMAINING_CB_METRICS', true),
   connectionsPerSocketEvent: count('MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', 1),
   gatewayHandshakeTimeoutMs: duration('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
+  /** How many names the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS holds. */
+  unknownHostsLimit: count('PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS', 1_024),
+  /** Gateways of networks that are named by host are looked up; else they are left out. */
+  resolvesGatewayNames: truth('RESOLVE_HOSTNAME_GATEWAYS', true),
+  /** All connection managers count the mesh's networks as internal, not only those that look at the caller's address. */
+  internalNetworks: truth('ENABLE_HCM_INTERNAL_NETWORKS', false),
   dnsJitterMs: duration('PILOT_DNS_JITTER_DURATION', 100),
 };
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { MeshNetworks } from '#api/mesh-networks.ts';
-import { networkFacts, networkOfAddress } from './network.ts';
+import { networkBlocks, networkFacts, networkOfAddress } from './network.ts';
 import {
   kubernetesService,
   object,
@@ -78,4 +78,93 @@ test('gateways are Services with the label that listen on the port, at their add
     rig.model.networkGateways.get('mesh')?.gateways.map(({ address, port: at }) => `${address}:${at}`),
     ['192.0.2.43:443', '192.0.2.43:15443'],
   );
+});
+
+test('a gateway that is named by host stands at each address of the name, once DNS has answered', () => {
+  const rig = serviceModelRig();
+  const gateways = () =>
+    rig.model.networkGateways.get('mesh')?.gateways.map(({ address, network }) => `${network} ${address}`);
+  rig.meshNetworks.set('mesh', {
+    networks: {
+      n1: { gateways: [{ address: 'door.example.com', port: 15443 }] },
+      n2: {
+        gateways: [
+          { address: '192.0.2.1', port: 15443 },
+          { address: 'door.example.com', port: 1 },
+        ],
+      },
+    },
+  });
+  rig.apply();
+  deepStrictEqual([...rig.model.gatewayNames.all().keys()], ['door.example.com']);
+  deepStrictEqual(gateways(), ['n2 192.0.2.1']);
+  rig.resolvedNames.set('door.example.com', { addresses: ['192.0.2.9', '2001:db8::1'] });
+  rig.apply();
+  deepStrictEqual(gateways(), [
+    'n2 192.0.2.1',
+    'n2 192.0.2.9',
+    'n1 192.0.2.9',
+    'n2 2001:db8::1',
+    'n1 2001:db8::1',
+  ]);
+  rig.meshNetworks.set('mesh', {});
+  rig.apply();
+  deepStrictEqual([...rig.model.gatewayNames.all().keys()], []);
+  deepStrictEqual(gateways(), []);
+});
+
+test('of a Service that mesh networks name and that has a label, the label counts', () => {
+  const rig = serviceModelRig();
+  rig.meshNetworks.set('mesh', NETWORKS);
+  const ports = [port('tls', { port: 15443 })];
+  const door = { type: 'LoadBalancer' as const, ports, loadBalancerIngress: [{ ip: '192.0.2.5' }] };
+  const networks = () => rig.model.networkGateways.get('mesh')?.gateways.map(({ network }) => network);
+  rig.apply(kubernetesService('door', door));
+  deepStrictEqual(networks(), ['far', 'near']);
+  rig.apply(kubernetesService('door', door, { labels: { 'topology.istio.io/network': 'labelled' } }));
+  deepStrictEqual(networks(), ['far', 'labelled']);
+});
+
+test('blocks of networks stand in the order of their addresses and lengths, whatever network they are of', () => {
+  const endpoints = (...blocks: readonly string[]) => ({
+    endpoints: [...blocks.map((fromCidr) => ({ fromCidr })), { fromRegistry: 'x' }],
+  });
+  const networks = {
+    b: endpoints('10.4.0.0/16', 'fd00::/8', 'nonsense'),
+    a: endpoints('9.0.0.0/8', '10.4.0.0/14', '192.0.2.1'),
+  };
+  deepStrictEqual(
+    networkBlocks({ networks }).map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    ['9.0.0.0/8', '10.4.0.0/14', '10.4.0.0/16', '192.0.2.1/32', 'fd00::/8'],
+  );
+});
+
+test('gateways of a Service of type NodePort stand on the nodes that its annotation selects', () => {
+  const rig = serviceModelRig();
+  const node = (name: string, address: string, zone: string, type = 'ExternalIP') =>
+    object('Node', name, { addresses: [{ type, address }] }, { namespace: '', labels: { zone } });
+  const door = (selector: string, externalIPs: readonly string[] = []) =>
+    kubernetesService(
+      'door',
+      { type: 'NodePort', externalIPs, ports: [port('tls', { port: 15443, nodePort: 31443 })] },
+      {
+        labels: { 'topology.istio.io/network': 'n1' },
+        annotations: { 'traffic.istio.io/nodeSelector': selector },
+      },
+    );
+  const gateways = () =>
+    rig.model.networkGateways.get('mesh')?.gateways.map(({ address, port: at }) => `${address}:${at}`);
+  rig.apply(
+    node('one', '192.0.2.1', 'a'),
+    node('two', '192.0.2.2', 'b'),
+    node('inner', '10.0.0.9', 'a', 'InternalIP'),
+    door('{"zone":"a"}'),
+  );
+  deepStrictEqual(gateways(), ['192.0.2.1:31443']);
+  rig.apply(node('two', '192.0.2.2', 'a'));
+  deepStrictEqual(gateways(), ['192.0.2.1:31443', '192.0.2.2:31443']);
+  rig.apply(node('one', '192.0.2.1', 'b'), door('not JSON'));
+  deepStrictEqual(gateways(), ['192.0.2.1:31443', '192.0.2.2:31443']);
+  rig.apply(door('{"zone":"a"}', ['198.51.100.1']));
+  deepStrictEqual(gateways(), ['198.51.100.1:31443']);
 });

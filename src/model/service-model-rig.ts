@@ -4,6 +4,7 @@
  */
 import type { EndpointSliceSpec, SliceEndpoint } from '#api/endpoint-slice.ts';
 import type { LocalWorkloadSpec } from '#api/local-workload.ts';
+import type { MeshNetworks } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { PodSpec } from '#api/pod.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
@@ -16,6 +17,7 @@ import type { LocalReplica } from './endpoint.ts';
 import { MESH_KEY } from './mesh-facts.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 import { PLAIN_TRAITS, type Proxy } from './proxy.ts';
+import type { ResolvedName } from './resolved-name.ts';
 import { createServiceModel, type ServiceModel } from './service-model.ts';
 
 type Meta = Partial<Pick<MeshObject, 'namespace' | 'labels' | 'annotations' | 'createdAtMs'>>;
@@ -209,6 +211,8 @@ export interface ServiceModelRig {
   readonly engine: Engine;
   readonly model: ServiceModel;
   readonly meshConfig: SourceCollection<MeshConfigJson>;
+  readonly meshNetworks: SourceCollection<MeshNetworks>;
+  readonly resolvedNames: SourceCollection<ResolvedName>;
   readonly localReplicas: SourceCollection<LocalReplica>;
   of<S>(kind: (typeof KINDS)[number]): SourceCollection<MeshObject<S>>;
   /** Puts objects in and settles. */
@@ -226,6 +230,8 @@ export function serviceModelRig(flags: MeshFlags = DEFAULT_MESH_FLAGS): ServiceM
   const of = <S>(kind: (typeof KINDS)[number]): SourceCollection<MeshObject<S>> =>
     sources.get(kind) as SourceCollection<MeshObject<S>>;
   const meshConfig = engine.source<MeshConfigJson>('meshConfig');
+  const meshNetworks = engine.source<MeshNetworks>('meshNetworks');
+  const resolvedNames = engine.source<ResolvedName>('resolvedNames');
   const localReplicas = engine.source<LocalReplica>('localReplicas');
   const model = createServiceModel({
     engine,
@@ -239,6 +245,8 @@ export function serviceModelRig(flags: MeshFlags = DEFAULT_MESH_FLAGS): ServiceM
     localWorkloads: of('LocalWorkload'),
     localReplicas,
     meshConfig,
+    meshNetworks,
+    resolvedNames,
     flags,
   });
   meshConfig.set(MESH_KEY, {});
@@ -246,6 +254,8 @@ export function serviceModelRig(flags: MeshFlags = DEFAULT_MESH_FLAGS): ServiceM
     engine,
     model,
     meshConfig,
+    meshNetworks,
+    resolvedNames,
     localReplicas,
     of,
     apply(...objects) {

@@ -7,6 +7,7 @@ import type { EndpointSliceSpec } from '#api/endpoint-slice.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { MeshNetworks } from '#api/mesh-networks.ts';
 import type { NamespaceSpec } from '#api/namespace.ts';
+import type { ResolvedName } from './resolved-name.ts';
 import type { ServiceEntrySpec } from '#api/service-entry.ts';
 import type { ServiceSpec } from '#api/service.ts';
 import { compareBytes } from '#base/bytes-order.ts';
@@ -49,6 +50,8 @@ export interface ServiceModelSources
   readonly meshConfig: Collection<MeshConfigJson>;
   /** One value under 'mesh', in a mesh of several networks. */
   readonly meshNetworks?: Collection<MeshNetworks>;
+  /** What DNS has for names that the model wants; nothing without. */
+  readonly resolvedNames?: Collection<ResolvedName>;
   /** Name of the cluster that these objects are in. */
   readonly clusterId?: string;
   /** DNS domain of Kubernetes services. */
@@ -74,6 +77,8 @@ export interface ServiceModel extends WorkloadModel {
   readonly endpointSummaries: Collection<EndpointSummary>;
   /** The ways between networks, keyed 'mesh'. */
   readonly networkGateways: Collection<NetworkGateways>;
+  /** Host names of such gateways that somebody has to look up; key and value are the name. */
+  readonly gatewayNames: Collection<string>;
   readonly clusterId: string;
   readonly clusterDomain: string;
 }
@@ -131,13 +136,17 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
     ),
     endpoints,
     endpointSummaries,
-    networkGateways: createNetworkGateways({
+    ...createNetworkGateways({
       engine,
       facts: networkFacts,
       services,
+      serviceObjects: sources.services,
+      nodes: sources.nodes,
       servicesByHostname,
       policyFacts,
       clusterId,
+      names: sources.resolvedNames ?? engine.source<ResolvedName>('model.noNames'),
+      resolvesNames: flags.resolvesGatewayNames,
     }),
     clusterId,
     clusterDomain,

@@ -5,7 +5,7 @@
  * Source: istio pilot/pkg/model/push_context.go EnvoyFilters, envoyfilter.go proxyMatch, policyattachment.go.
  */
 import type { Cause } from '#base/cause.ts';
-import type { Collection, Engine } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import {
   compareEnvoyFilters,
@@ -44,15 +44,25 @@ export function createEnvoyFilterScope(engine: Engine, deps: EnvoyFilterDeps): C
     deps.proxies,
     (fetch, proxy) => {
       const rootNamespace = fetch.get(deps.facts, MESH_KEY)?.rootNamespace ?? '';
-      const filters = [...new Set([rootNamespace, proxy.namespace])]
-        .flatMap((namespace) => [...fetch.bucket(deps.model.byNamespace, namespace).values()])
-        .filter((filter) => isFor(filter, proxy))
-        .sort(compareEnvoyFilters(rootNamespace));
+      const filters = envoyFiltersFor(fetch, deps.model, rootNamespace, proxy);
       const met = filters.flatMap(({ patches }) => patches.filter((placed) => meets(placed.proxy, proxy)));
       return met.length === 0 ? undefined : internSet(deps.interner, met);
     },
     { equals: (a, b) => a === b },
   );
+}
+
+/** The EnvoyFilters of the root namespace and the proxy's own that select the proxy, in the order in which they apply. */
+export function envoyFiltersFor(
+  fetch: Fetch,
+  model: EnvoyFilterModel,
+  rootNamespace: string,
+  proxy: Pick<Proxy, 'namespace' | 'labels'>,
+): readonly EnvoyFilter[] {
+  return [...new Set([rootNamespace, proxy.namespace])]
+    .flatMap((namespace) => [...fetch.bucket(model.byNamespace, namespace).values()])
+    .filter((filter) => isFor(filter, proxy))
+    .sort(compareEnvoyFilters(rootNamespace));
 }
 
 function internSet(interner: Interner, met: readonly PlacedPatch[]): PatchSet {
@@ -67,7 +77,10 @@ function placeOf({ namespace, name, path }: Cause): string {
 }
 
 /** An EnvoyFilter with targets is for the gateways that it names, and for nothing else. */
-function isFor({ namespace, labels, targetRefs }: EnvoyFilter, proxy: Proxy): boolean {
+function isFor(
+  { namespace, labels, targetRefs }: EnvoyFilter,
+  proxy: Pick<Proxy, 'namespace' | 'labels'>,
+): boolean {
   if (targetRefs.length === 0) {
     return Object.entries(labels).every(
       ([label, value]) => Object.hasOwn(proxy.labels, label) && proxy.labels[label] === value,

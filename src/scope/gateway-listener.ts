@@ -26,6 +26,7 @@ import {
 import type { ClusterTarget } from './listener-facts.ts';
 import type { DestinationPolicy, OutboundHost } from './outbound-host.ts';
 import { type HostLookup, resolveDestination } from './route-destination.ts';
+import { streamName } from './stream-name.ts';
 import { type StreamSettings, streamSettings } from './stream-settings.ts';
 
 /** One listener: all chains of one bind and port. */
@@ -61,8 +62,10 @@ export interface GatewayHttpTarget {
 
 export interface GatewayStreamTarget {
   readonly kind: 'stream';
-  /** Name for statistics; '' for that of the only cluster. */
+  /** Name for statistics; '' for that of the first cluster. */
   readonly label: string;
+  /** A rule names several destinations, also where only one of them has a weight. */
+  readonly isWeighted: boolean;
   readonly destinations: readonly StreamDestination[];
   readonly settings: StreamSettings;
   readonly protocol: Protocol;
@@ -90,6 +93,8 @@ export interface GatewayListenerScope {
   readonly anyAddress: string;
   /** Ports below 1024 cannot be bound. */
   readonly unprivileged: boolean;
+  /** Pattern for the names of byte streams in statistics; '' for those of their clusters. */
+  readonly statName: string;
 }
 
 const FIRST_UNPRIVILEGED_PORT = 1_024;
@@ -261,7 +266,7 @@ function streamTarget(
   routes: readonly RouteDestination[],
   server: GatewayServer,
   object: VirtualService,
-  { lookup }: GatewayListenerScope,
+  { lookup, statName }: GatewayListenerScope,
 ): GatewayStreamTarget | undefined {
   const isSingle = routes.length === 1;
   const resolution = { lookup, listenerPort: server.port, inference: 'single-port' as const };
@@ -274,9 +279,12 @@ function streamTarget(
   const [first] = routes;
   if (destinations.length === 0 || first === undefined) return undefined;
   const { host = '', subset = '' } = first.destination ?? {};
+  const port = { number: server.port, name: server.portName };
+  const named = { hostname: host, subset, port };
   return {
     kind: 'stream',
-    label: isSingle ? '' : `${object.name}.${object.namespace}`,
+    label: isSingle ? streamName(statName, lookup, named) : `${object.name}.${object.namespace}`,
+    isWeighted: !isSingle,
     destinations,
     settings: streamSettings(lookup(host)?.policy, isSingle ? subset : ''),
     protocol: server.protocol,
@@ -295,17 +303,20 @@ function forwardedMeshChains(server: GatewayServer, scope: GatewayListenerScope)
     const subsets = ['', ...(policy?.subsets ?? []).map((subset) => subset.name ?? '')];
     return service.ports
       .filter((port) => port.protocol !== 'UDP')
-      .flatMap(({ number: port, protocol }) =>
-        subsets.map((subset) =>
-          forwardedChain({ hostname: service.hostname, port, subset }, protocol, policy),
-        ),
+      .flatMap((port) =>
+        subsets.map((subset) => {
+          const { hostname } = service;
+          const label = streamName(scope.statName, () => ({ service, policy }), { hostname, subset, port });
+          const target = { hostname, port: port.number, subset, label };
+          return forwardedChain(target, port.protocol, policy);
+        }),
       );
   });
 }
 
 /** The stream is TLS already, and goes to a proxy that expects just that: it is not tunnelled. */
 function forwardedChain(
-  { hostname, port, subset }: ClusterTarget,
+  { hostname, port, subset, label }: ClusterTarget & { readonly label: string },
   protocol: Protocol,
   policy: DestinationPolicy | undefined,
 ): GatewayChain {
@@ -315,7 +326,8 @@ function forwardedChain(
     tls: undefined,
     target: {
       kind: 'stream',
-      label: '',
+      label,
+      isWeighted: false,
       destinations: [{ cluster: { hostname, port, subset, form: 'sni' }, weight: 0 }],
       settings: { ...streamSettings(policy, subset), tunnel: undefined },
       // The Redis filter stands in the place of the one that forwards bytes, and could not read these.

@@ -4,6 +4,7 @@
  * Source: istio pilot/pkg/networking/util/proxy_headers.go, core/connection_settings.go, core/listener_builder.go.
  */
 import type { MeshFlags } from '#model/mesh-flags.ts';
+import type { AddressBlock } from '#model/network.ts';
 import type { NodeTraits, ProxyType } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type {
@@ -51,11 +52,17 @@ export interface HttpSettings {
     readonly chain: boolean;
   };
   readonly connections: ConnectionSettings;
+  /** Callers from there are internal, where the connection manager looks at their address. */
+  readonly internalBlocks: readonly AddressBlock[];
+  /** They are in all connection managers. */
+  readonly alwaysInternal: boolean;
 }
 
 /** What the settings come from. */
 export interface HttpSettingsSources {
   readonly mesh: MeshConfigJson;
+  /** Blocks of the mesh's networks. */
+  readonly internalBlocks: readonly AddressBlock[];
   readonly flags: MeshFlags;
   readonly traits: NodeTraits;
   readonly type: ProxyType;
@@ -90,6 +97,8 @@ export function httpSettings(sources: HttpSettingsSources): HttpSettings {
       cert: cert ?? false,
       chain: chain ?? false,
     },
+    internalBlocks: sources.internalBlocks,
+    alwaysInternal: flags.internalNetworks,
     connections: connectionSettings(
       config.connectionSettings ?? mesh.defaultConfig?.connectionSettings,
       sources.type,

@@ -3,7 +3,7 @@
  * A proxy that differs in nothing has the mesh's own record, by identity; equal records of others are one object too.
  */
 import { canonicalJson } from '#base/canonical-json.ts';
-import { isIpv6 } from '#base/cidr.ts';
+import { isIp, isIpv6 } from '#base/cidr.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import { hashHex } from '#base/hash.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
@@ -39,7 +39,7 @@ export function createListenerDialects(
   return engine.derive('scope.listenerDialects', deps.proxies, (fetch, proxy) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
     if (facts === undefined) return undefined;
-    const own = ownFacts(fetch.get(deps.meshConfig, MESH_KEY) ?? {}, deps.flags, proxy);
+    const own = ownFacts(fetch.get(deps.meshConfig, MESH_KEY) ?? {}, deps.flags, proxy, facts);
     const differs = (Object.keys(own) as (keyof OwnFacts)[]).filter(
       (name) => !deepEqual(own[name], facts[name]),
     );
@@ -58,6 +58,7 @@ type OwnFacts = Pick<
   | 'http'
   | 'accessLog'
   | 'ipFamilies'
+  | 'unknownHostsResolver'
   | 'exactBalanceInbound'
   | 'exactBalanceOutbound'
   | 'unprivileged'
@@ -65,19 +66,37 @@ type OwnFacts = Pick<
   | 'onOneMachine'
 >;
 
-function ownFacts(mesh: MeshConfigJson, flags: MeshFlags, proxy: Proxy): OwnFacts {
+function ownFacts(
+  mesh: MeshConfigJson,
+  flags: MeshFlags,
+  proxy: Proxy,
+  { http: { internalBlocks } }: ListenerFacts,
+): OwnFacts {
   const { traits, type } = proxy;
   const config = proxyConfigOf(proxy, mesh);
   return {
-    http: httpSettings({ mesh, flags, traits, type, config }),
+    http: httpSettings({ mesh, internalBlocks, flags, traits, type, config }),
     accessLog: accessLogFacts(mesh, config),
     ipFamilies: ipFamiliesOf(proxy.addresses),
+    unknownHostsResolver: proxy.dnsCapture ? agentResolver(proxy.metadata['DNS_PROXY_ADDR'] ?? '') : '',
     exactBalanceInbound: traits.exactBalanceInbound,
     exactBalanceOutbound: traits.exactBalanceOutbound,
     unprivileged: traits.unprivileged,
     reservedPorts: traits.reservedPorts,
     onOneMachine: isOnOneMachine(proxy),
   };
+}
+
+const AGENT_RESOLVER = '127.0.0.1:15053';
+
+/**
+ * Where the agent answers DNS: it knows names of the mesh that the machine's resolver does not. Envoy wants an address, not a name.
+ * Source: istio core/networkfilter.go buildAllowAnyDynamicDNSDNSCacheConfig.
+ */
+function agentResolver(text: string): string {
+  const [, v6, v4 = v6 ?? '', port = ''] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+  if (!isIp(v4) || Number(port) < 1 || Number(port) > 65_535) return AGENT_RESOLVER;
+  return text;
 }
 
 /** The config that the proxy says it was started with, else the mesh's. Source: istio NodeMetadata.ProxyConfigOrDefault. */

@@ -3,8 +3,11 @@
  * change without touching a listener. Most proxies have the mesh's own record; those that differ have one that says how.
  */
 import { durationMs } from '#api/duration.ts';
+import { type MeshNetworks, NO_NETWORKS } from '#api/mesh-networks.ts';
 import type { Collection, Engine } from '#collections/collection.ts';
+import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
+import { networkBlocks } from '#model/network.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { PLAIN_TRAITS } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -22,6 +25,7 @@ export type ListenerFlags = Pick<
   | 'mergeSidecarIngress'
   | 'dualStack'
   | 'connectionsPerSocketEvent'
+  | 'unknownHostsLimit'
 >;
 
 /** Which addresses a proxy has; with both, IPv4 comes first. */
@@ -56,8 +60,12 @@ export interface ListenerFacts {
   readonly httpProxyPort: number;
   /** Pattern for the names of inbound clusters in statistics; '' for their own names. */
   readonly inboundStatName: string;
+  /** Pattern for the names of byte streams to others in statistics; '' for those of their clusters. */
+  readonly outboundStatName: string;
   /** What becomes of a destination that the mesh does not know. */
   readonly outboundPolicy: UnknownHosts;
+  /** Resolver `address:port` that is asked for such destinations by name; '' for the machine's own. */
+  readonly unknownHostsResolver: string;
   /** Where unknown destinations are sent instead of where they were going; undefined as a rule. */
   readonly egressProxy: ClusterTarget | undefined;
   /** The application is reached at localhost instead of where the connection was going. */
@@ -88,14 +96,19 @@ export function createListenerFacts(
   engine: Engine,
   meshConfig: Collection<MeshConfigJson>,
   flags: MeshFlags,
+  meshNetworks?: Collection<MeshNetworks>,
 ): Collection<ListenerFacts> {
-  return engine.derive('scope.listenerFacts', meshConfig, (_fetch, config) =>
-    meshListenerFacts(config, flags),
+  return engine.derive('scope.listenerFacts', meshConfig, (fetch, config) =>
+    meshListenerFacts(config, flags, meshNetworks && fetch.get(meshNetworks, MESH_KEY)),
   );
 }
 
 /** The facts of a sidecar that says nothing of its own. */
-export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): ListenerFacts {
+export function meshListenerFacts(
+  mesh: MeshConfigJson,
+  flags: MeshFlags,
+  networks: MeshNetworks = NO_NETWORKS,
+): ListenerFacts {
   const config = mesh.defaultConfig ?? {};
   return {
     trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
@@ -104,7 +117,9 @@ export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): Liste
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
     httpProxyPort: mesh.proxyHttpPort ?? 0,
     inboundStatName: mesh.inboundClusterStatName ?? '',
+    outboundStatName: mesh.outboundClusterStatName ?? '',
     outboundPolicy: mesh.outboundTrafficPolicy?.mode ?? 'ALLOW_ANY',
+    unknownHostsResolver: '',
     egressProxy: undefined,
     inboundLocalhost: mesh.inboundTrafficPolicy?.mode === 'LOCALHOST',
     inboundRetries: mesh.defaultInboundHttpRetryPolicy,
@@ -112,7 +127,14 @@ export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): Liste
     minimumTlsVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
     cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
     detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
-    http: httpSettings({ mesh, flags, traits: PLAIN_TRAITS, type: 'sidecar', config }),
+    http: httpSettings({
+      mesh,
+      internalBlocks: networkBlocks(networks),
+      flags,
+      traits: PLAIN_TRAITS,
+      type: 'sidecar',
+      config,
+    }),
     ipFamilies: 'v4',
     exactBalanceInbound: false,
     exactBalanceOutbound: false,
@@ -137,7 +159,7 @@ export function accessLogFacts(mesh: MeshConfigJson, config: ProxyConfigJson): A
 
 function listenerFlags(flags: MeshFlags): ListenerFlags {
   const { http10, mongoFilter, redisFilter, tlsOnSidecarIngress, mergeSidecarIngress } = flags;
-  const { dualStack, connectionsPerSocketEvent } = flags;
+  const { dualStack, connectionsPerSocketEvent, unknownHostsLimit } = flags;
   return {
     http10,
     mongoFilter,
@@ -146,5 +168,6 @@ function listenerFlags(flags: MeshFlags): ListenerFlags {
     mergeSidecarIngress,
     dualStack,
     connectionsPerSocketEvent,
+    unknownHostsLimit,
   };
 }

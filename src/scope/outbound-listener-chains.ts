@@ -12,6 +12,7 @@ import type { ClusterTarget } from './listener-facts.ts';
 import type { OutboundClaim } from './outbound-listener.ts';
 import type { ListenerView } from './outbound-listener-view.ts';
 import { type HostLookup, resolveDestination } from './route-destination.ts';
+import { streamName } from './stream-name.ts';
 import { type StreamSettings, streamSettings } from './stream-settings.ts';
 
 /** One chain: what a connection must look like, and what becomes of it. */
@@ -36,8 +37,10 @@ export interface HttpTarget {
 export interface StreamTarget {
   readonly kind: 'stream';
   readonly destinations: readonly StreamDestination[];
-  /** Name for statistics; '' for that of the only cluster. */
+  /** Name for statistics; '' for that of the first cluster. */
   readonly label: string;
+  /** A rule names several destinations, also where only one of them has a weight. */
+  readonly isWeighted: boolean;
   readonly settings: StreamSettings;
   readonly protocol: Protocol;
   /** Wildcard host whose connections are looked up by server name; '' as a rule. */
@@ -99,7 +102,7 @@ function tlsChains(claim: OutboundClaim, scope: ChainScope): ClaimedChains {
         if (seen.has(key)) continue;
         seen.add(key);
         const cidrs = subnetsOf(match, claim);
-        const target = routedTarget(routes, object, claim, scope.lookup);
+        const target = routedTarget(routes, object, claim, scope);
         if (target === undefined) continue;
         chains.push({ sniHosts, cidrs: cidrs.length > 0 ? cidrs : ownCidrs(claim), onlyHttp: false, target });
         causes.push(virtualServiceCause(object, `spec.tls[${i}]`));
@@ -108,7 +111,9 @@ function tlsChains(claim: OutboundClaim, scope: ChainScope): ClaimedChains {
   }
   if (chains.length > 0) return { chains, causes };
   return {
-    chains: [{ ...plainChain(claim), sniHosts: needsServerName(claim, scope.view) ? [claim.hostname] : [] }],
+    chains: [
+      { ...plainChain(claim, scope), sniHosts: needsServerName(claim, scope.view) ? [claim.hostname] : [] },
+    ],
     causes,
   };
 }
@@ -125,7 +130,7 @@ function tcpChains(claim: OutboundClaim, scope: ChainScope): ClaimedChains {
   for (const { object, index, routes, matches } of tcpRules(scope.routes)) {
     const fitting = matches.filter((match) => appliesTo(match, claim, scope.view));
     if (matches.length > 0 && fitting.length === 0) continue;
-    const target = routedTarget(routes, object, claim, scope.lookup);
+    const target = routedTarget(routes, object, claim, scope);
     if (target === undefined) continue;
     const takesAll = fitting.length === 0 || fitting.some((match) => subnetsOf(match, claim).length === 0);
     const subnets = takesAll ? own : fitting.flatMap((match) => subnetsOf(match, claim));
@@ -134,7 +139,7 @@ function tcpChains(claim: OutboundClaim, scope: ChainScope): ClaimedChains {
     if (takesAll || sameSet(subnets, own)) isComplete = true;
     if (takesAll) break;
   }
-  return { chains: isComplete ? chains : [...chains, plainChain(claim)], causes };
+  return { chains: isComplete ? chains : [...chains, plainChain(claim, scope)], causes };
 }
 
 interface TcpRule {
@@ -181,8 +186,9 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** To the service itself. */
-function plainChain(claim: OutboundClaim): OutboundChain {
+function plainChain(claim: OutboundClaim, { view, lookup }: ChainScope): OutboundChain {
   const { hostname, clusterPort, protocol, stream, isDynamic } = claim;
+  const port = { number: clusterPort, name: '' };
   return {
     sniHosts: [],
     cidrs: ownCidrs(claim),
@@ -190,7 +196,8 @@ function plainChain(claim: OutboundClaim): OutboundChain {
     target: {
       kind: 'stream',
       destinations: [{ hostname, port: clusterPort, subset: '', weight: 0 }],
-      label: '',
+      label: streamName(view.facts.outboundStatName, lookup, { hostname, subset: '', port }),
+      isWeighted: false,
       settings: stream,
       protocol,
       dynamicHost: isDynamic ? hostname : '',
@@ -214,7 +221,7 @@ function routedTarget(
   routes: readonly RouteDestination[],
   object: VirtualService,
   claim: OutboundClaim,
-  lookup: HostLookup,
+  { view, lookup }: ChainScope,
 ): StreamTarget | undefined {
   const isSingle = routes.length === 1;
   const scope = { lookup, listenerPort: claim.port, inference: 'single-port' as const };
@@ -226,12 +233,23 @@ function routedTarget(
   const [first] = routes;
   if (destinations.length === 0 || first === undefined) return undefined;
   const { host = '', subset = '' } = first.destination ?? {};
+  const pattern = view.facts.outboundStatName;
+  const port = { number: claim.port, name: pattern === '' ? '' : portName(claim, lookup) };
   return {
     kind: 'stream',
     destinations,
-    label: isSingle ? '' : `${object.name}.${object.namespace}`,
+    label: isSingle
+      ? streamName(pattern, lookup, { hostname: host, subset, port })
+      : `${object.name}.${object.namespace}`,
+    isWeighted: !isSingle,
     settings: streamSettings(lookup(host)?.policy, isSingle ? subset : ''),
     protocol: claim.protocol,
     dynamicHost: '',
   };
+}
+
+/** Of the service's port that the listener is for. */
+function portName({ hostname, clusterPort }: OutboundClaim, lookup: HostLookup): string {
+  const ports = lookup(hostname)?.service.ports ?? [];
+  return ports.find(({ number }) => number === clusterPort)?.name ?? '';
 }

@@ -57,6 +57,7 @@ function merged(...claims: readonly OutboundClaim[]): string {
         kind: 'stream',
         destinations: [{ hostname, port: 80, subset: '', weight: 0 }],
         label: '',
+        isWeighted: false,
         settings: PLAIN_STREAM,
         protocol: 'TCP',
         dynamicHost: '',

@@ -44,6 +44,11 @@ export function viewerKey(viewer: string, name: string): string {
   return `${viewer}|${name}`;
 }
 
+/** True for the key of a viewer of gateways. */
+export function isGatewayViewer(key: string): boolean {
+  return key.split('~', 2)[1] === 'router';
+}
+
 /** What viewers are made of. */
 export interface ViewerSources {
   readonly engine: Engine;

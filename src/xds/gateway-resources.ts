@@ -9,6 +9,7 @@ import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
 import { type RequestPolicyModel, requestPolicyFor } from '#model/request-policy.ts';
+import type { EnvoyFilterModel } from '#model/envoy-filter.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -18,6 +19,7 @@ import type { RouteModel } from '#model/route-model.ts';
 import type { ServiceTarget } from '#model/service-target.ts';
 import type { TrafficExtensionModel } from '#model/traffic-extension.ts';
 import { extensionsOnSide, workloadExtensions } from '#scope/extension.ts';
+import { createGatewayDestinations, type GatewayDestination } from '#scope/gateway-destinations.ts';
 import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import type { RouteTableServers } from '#scope/gateway-merge.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
@@ -46,6 +48,7 @@ export interface GatewayResourceDeps {
   readonly dialects: Collection<ListenerDialect>;
   readonly policies: RequestPolicyModel;
   readonly extensions: TrafficExtensionModel;
+  readonly envoyFilters: EnvoyFilterModel;
   readonly targetsOf: (fetch: Fetch, proxy: Proxy) => readonly ServiceTarget[];
   readonly referenceGrants: Collection<MeshObject<ReferenceGrantSpec>>;
   readonly flags: MeshFlags;
@@ -64,6 +67,8 @@ export interface GatewayResources {
   /** Conflicts among Gateways, by view. */
   readonly diagnostics: Collection<readonly Diagnostic[]>;
   readonly forwarders: MeshTlsForwarders;
+  /** The hosts that gateways need clusters for; undefined where they get those of all hosts. */
+  readonly destinations: Collection<GatewayDestination> | undefined;
 }
 
 /** Istio's Gateways count as those of Gateway API here, from which they may be made. */
@@ -101,6 +106,9 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
     },
     diagnostics,
     forwarders: createMeshTlsForwarders(engine, scopes.scopes, viewOf),
+    destinations: flags.filtersGatewayClusters
+      ? createGatewayDestinations({ ...deps, scopes: scopes.scopes })
+      : undefined,
   };
 }
 

@@ -19,6 +19,7 @@ import { createDescribedProxies } from '#model/described-proxy.ts';
 import { admittedObjects, type HeldBack } from '#model/held-back.ts';
 import { createWantedKeySets, type KeySetState, type WantedKeySets } from '#model/jwt-key-set.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
+import { localServiceOf } from '#model/local-service.ts';
 import { createPeerAuthenticationModel } from '#model/peer-authentication.ts';
 import type { Proxy } from '#model/proxy.ts';
 import {
@@ -26,6 +27,7 @@ import {
   type RequestAuthenticationModel,
 } from '#model/request-authentication.ts';
 import { createRouteModel } from '#model/route-model.ts';
+import type { ResolvedName } from '#model/resolved-name.ts';
 import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
@@ -72,6 +74,8 @@ export interface MeshGraphSources {
   readonly meshConfig: Collection<MeshConfigJson>;
   /** One value under MESH_KEY; nothing without. */
   readonly meshNetworks?: Collection<MeshNetworks>;
+  /** Addresses of `serviceModel.gatewayNames`, under the names; nothing without. */
+  readonly resolvedNames?: Collection<ResolvedName>;
   readonly proxies: SourceCollection<Proxy>;
   readonly localReplicas: Collection<LocalReplica>;
   /** Outcome of fetching `wantedKeySets`, under their keys. */
@@ -124,7 +128,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const gateways = createGateways(engine, sources, models, { interner, targetsOf, dialects });
   const { forwarders } = gateways;
   const { demands } = sources;
-  const shared = { engine, interner, proxies, serviceModel, scope, forwarders, ...seen };
+  const shared = { engine, interner, proxies, serviceModel, scope, forwarders, gateways, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
   const { facts } = models;
@@ -141,7 +145,10 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     interner,
     scope,
     clusters,
-    endpoints: createEndpoints(shared),
+    endpoints: createEndpoints({
+      ...shared,
+      localServiceOf: (fetch, proxy) => localServiceOf(targetsOf(fetch, proxy)),
+    }),
     routes,
     outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
     inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),
@@ -193,7 +200,7 @@ function createScopes(engine: Engine, models: Models & ReturnType<typeof createL
 function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
-  { routeModel, proxies, scope, facts, policies, extensions }: Models,
+  { routeModel, proxies, scope, facts, policies, extensions, envoyFilters }: Models,
   more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf' | 'dialects'>,
 ) {
   return createGatewayResources({
@@ -205,6 +212,7 @@ function createGateways(
     facts,
     policies,
     extensions,
+    envoyFilters,
     referenceGrants: sources.objects('ReferenceGrant'),
     flags: sources.flags ?? DEFAULT_MESH_FLAGS,
     ...more,
@@ -307,7 +315,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       sidecars,
       virtualServices,
     }),
-    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS),
+    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS, sources.meshNetworks),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     ...createPolicies(engine, sources, serviceModel),
@@ -345,8 +353,9 @@ function describedProxies(engine: Engine, sources: MeshGraphSources, { workloads
 
 /** Those of the options that were given: the others have defaults of their own. */
 function serviceOptions(sources: MeshGraphSources) {
-  const { clusterId, clusterDomain, flags, derivesAddresses, meshNetworks } = sources;
+  const { clusterId, clusterDomain, flags, derivesAddresses, meshNetworks, resolvedNames } = sources;
   return {
+    ...(resolvedNames === undefined ? {} : { resolvedNames }),
     ...(meshNetworks === undefined ? {} : { meshNetworks }),
     ...(clusterId === undefined ? {} : { clusterId }),
     ...(clusterDomain === undefined ? {} : { clusterDomain }),

@@ -18,7 +18,6 @@ import type { OutboundEndpoints } from './endpoints/outbound-endpoints.ts';
 import type { GatewayResources } from './gateway-resources.ts';
 import { type GrpcResources, partKey } from './grpc/grpc-resources.ts';
 import type { InboundResources } from './inbound.ts';
-import { lookedUpFamilies } from './filters/dynamic-forward.ts';
 import { UNKNOWN_HOSTS_CLUSTER } from './names.ts';
 import type { NameTables } from './nametable/name-tables.ts';
 import type { OutboundListeners } from './outbound-listeners.ts';
@@ -132,16 +131,15 @@ function outboundListeners(
 /** The cluster that looks up hosts which no service has, where the policy for them asks for it. */
 function unknownHostsClusters(
   fetch: Fetch,
-  facts: ListenerFacts,
+  { outboundPolicy, ipFamilies, unknownHostsResolver, flags }: ListenerFacts,
   deps: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
-  if (facts.outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
+  if (outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
   const meshFacts = meshFact(fetch, deps.clusterFacts, clusterFacts);
   const tls = fetch.get(deps.meshConfig, MESH_KEY)?.outboundTrafficPolicy?.tls;
-  return NOTHING.set(
-    UNKNOWN_HOSTS_CLUSTER,
-    unknownHostsCluster(deps.interner, { meshFacts, ipFamilies: lookedUpFamilies(facts), tls }),
-  );
+  const { dualStack, unknownHostsLimit } = flags;
+  const lookup = { ipFamilies, unknownHostsResolver, flags: { dualStack, unknownHostsLimit } };
+  return NOTHING.set(UNKNOWN_HOSTS_CLUSTER, unknownHostsCluster(deps.interner, { meshFacts, lookup, tls }));
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {

@@ -57,7 +57,11 @@ const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
   [
     'everything at once',
     {
-      node: { ...sidecar.node, locality: { region: 'r', zone: 'z', sub_zone: '' } },
+      node: {
+        ...sidecar.node,
+        metadata: { ENABLE_SELF_DISCOVERY: 'true' },
+        locality: { region: 'r', zone: 'z', sub_zone: '' },
+      },
       upstreamSourceAddress: '127.0.1.1',
       outlierLogPath: '/dev/null',
       runtimeValues: new Map([['envoy.reloadable_features.http_reject_path_with_fragment', 'true']]),

@@ -30,6 +30,8 @@ export interface LiveCall {
 }
 
 export interface LiveOptions extends FeedOptions {
+  /** Where its agent would answer DNS, `address:port`. */
+  readonly agentDns?: string;
   readonly flags?: MeshFlags;
   /** `region/zone/subzone` of the client. */
   readonly locality?: { readonly region: string; readonly zone: string };
@@ -55,6 +57,7 @@ export class LiveSidecar implements AsyncDisposable {
   static async start(options: LiveOptions = {}): Promise<LiveSidecar> {
     const address = ownAddress();
     const port = await freePort(address);
+    const { agentDns, discoversItselfIn: itself } = options;
     const fixture = meshFixture(options.flags === undefined ? {} : { flags: options.flags });
     fixture.connect({
       name: CLIENT,
@@ -64,6 +67,8 @@ export class LiveSidecar implements AsyncDisposable {
       httpProxyPort: port,
       ...(options.locality === undefined ? {} : { locality: options.locality }),
       ...options.facts,
+      ...(agentDns === undefined ? {} : { dnsCapture: true, metadata: { DNS_PROXY_ADDR: agentDns } }),
+      ...(itself === undefined ? {} : { locality: itself, metadata: { ENABLE_SELF_DISCOVERY: 'true' } }),
     });
     const feed = await EnvoyFeed.start(await envoyPath(), options);
     return new LiveSidecar(fixture, feed, address, port);

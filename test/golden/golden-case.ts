@@ -24,6 +24,8 @@ export interface GoldenHeader {
   readonly proxies: readonly ProxyFacts[];
   readonly meshConfig?: object;
   readonly meshNetworks?: MeshNetworks;
+  /** What DNS has for gateways' names. */
+  readonly resolvedNames?: Readonly<Record<string, readonly string[]>>;
   /** Flags of the control plane by their variables. */
   readonly flags?: Readonly<Record<string, string>>;
   /** Resources that the case is about, by part: names, `*` in them stands for anything. */
@@ -51,6 +53,7 @@ const HEADER_FIELDS: readonly string[] = [
   'proxies',
   'meshConfig',
   'meshNetworks',
+  'resolvedNames',
   'flags',
   'show',
   'chains',
@@ -99,6 +102,8 @@ function startCase(header: GoldenHeader, documents: readonly unknown[]): MeshFix
   fixture.set(...documents.flatMap(decodeAll));
   fixture.configure(header.meshConfig ?? {});
   fixture.mesh.meshNetworks.set(MESH_KEY, header.meshNetworks ?? NO_NETWORKS);
+  for (const [name, addresses] of Object.entries(header.resolvedNames ?? {}))
+    fixture.mesh.resolvedNames.set(name, { addresses });
   for (const facts of header.replicas ?? []) {
     const replica = { namespace: 'default', replica: 0, appAddress: facts.address, ready: true, ...facts };
     fixture.mesh.replicas.set(`${replica.namespace}/${replica.workload}-${replica.replica}`, replica);

@@ -9,9 +9,11 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
 import type { LocalReplica } from '#model/endpoint.ts';
 import type { HeldBack } from '#model/held-back.ts';
+import type { ResolvedName } from '#model/resolved-name.ts';
 import type { KeySetState } from '#model/jwt-key-set.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
+import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import {
   decodeAll,
@@ -25,7 +27,7 @@ import { ENVOY_FILTER_KINDS } from './envoy-filter-arbitrary.ts';
 import { EXTENSION_KINDS } from './extension-arbitrary.ts';
 import { labels, type Manifest } from './mesh-names.ts';
 import { PROXIES } from './mesh-proxies.ts';
-import { meshConfigPart, meshNetworks, POLICY_KINDS } from './policy-arbitrary.ts';
+import { meshConfigPart, meshNetworks, POLICY_KINDS, resolvedName } from './policy-arbitrary.ts';
 import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
 import { SECRET_KINDS, secretAccess } from './secret-arbitrary.ts';
@@ -50,6 +52,7 @@ export type Command =
   | { readonly do: 'review'; readonly key: string; readonly answer: SecretAccess | undefined }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'network'; readonly networks: MeshNetworks }
+  | { readonly do: 'resolve'; readonly name: string; readonly resolved: ResolvedName }
   | { readonly do: 'connect'; readonly proxy: ProxyFacts }
   | { readonly do: 'settle' }
   /** The mesh is compared with a fresh one, then goes on. */
@@ -114,6 +117,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
   { weight: 2, arbitrary: secretAccess.map(([key, answer]): Command => ({ do: 'review', key, answer })) },
   { weight: 2, arbitrary: meshNetworks.map((networks): Command => ({ do: 'network', networks })) },
+  {
+    weight: 2,
+    arbitrary: resolvedName.map(([name, resolved]): Command => ({ do: 'resolve', name, resolved })),
+  },
   { weight: 2, arbitrary: keySetOutcome.map(([key, state]): Command => ({ do: 'fetch', key, state })) },
   { weight: 5, arbitrary: proxy.map((facts): Command => ({ do: 'connect', proxy: facts })) },
   { weight: 3, arbitrary: fc.constant<Command>({ do: 'settle' }) },
@@ -140,7 +147,7 @@ export const history: fc.Arbitrary<readonly Command[]> = fc
 
 /** A mesh that lives through a history, and beside it, in plain maps, what it was fed with. */
 export class LivingMesh {
-  readonly fixture: MeshFixture = meshFixture();
+  readonly fixture: MeshFixture;
   readonly objects = new Map<string, MeshObject>();
   /** The objects as they were written. */
   readonly manifests = new Map<string, Manifest>();
@@ -151,11 +158,18 @@ export class LivingMesh {
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
   networks: MeshNetworks = NO_NETWORKS;
+  readonly names = new Map<string, ResolvedName>();
   readonly #check: (living: MeshFixture, fresh: MeshFixture) => void;
+  readonly #flags: MeshFlags;
 
   /** `check` compares the mesh with a fresh one, where a history asks for it. */
-  constructor(check: (living: MeshFixture, fresh: MeshFixture) => void = () => {}) {
+  constructor(
+    check: (living: MeshFixture, fresh: MeshFixture) => void = () => {},
+    flags: MeshFlags = DEFAULT_MESH_FLAGS,
+  ) {
     this.#check = check;
+    this.#flags = flags;
+    this.fixture = meshFixture({ flags });
   }
 
   run(command: Command): void {
@@ -172,6 +186,9 @@ export class LivingMesh {
       case 'network':
         this.networks = command.networks;
         return this.fixture.mesh.meshNetworks.set(MESH_KEY, command.networks);
+      case 'resolve':
+        this.names.set(command.name, command.resolved);
+        return this.fixture.mesh.resolvedNames.set(command.name, command.resolved);
       case 'fetch':
         this.keySets.set(command.key, command.state);
         return this.fixture.mesh.keySets.set(command.key, command.state);
@@ -195,7 +212,7 @@ export class LivingMesh {
 
   /** A mesh that never knew anything but the outcome. `reversed`: fed in the opposite order. */
   #startAfresh(reversed: boolean): MeshFixture {
-    const fresh = meshFixture();
+    const fresh = meshFixture({ flags: this.#flags });
     this.feed(fresh, reversed);
     fresh.settle();
     return fresh;
@@ -232,6 +249,12 @@ export class LivingMesh {
             access.set(key, answer),
       ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
+      ...Array.from(
+        this.names,
+        ([name, resolved]) =>
+          () =>
+            to.mesh.resolvedNames.set(name, resolved),
+      ),
       () => meshConfig.set(MESH_KEY, this.config),
       () => meshNetworks.set(MESH_KEY, this.networks),
     ];

@@ -33,6 +33,7 @@ const ALL: readonly ProxyFacts[] = [
     ip: '10.9.0.1',
     labels: { app: 'a', version: 'v1' },
     locality: { region: 'r1', zone: 'z1' },
+    metadata: { ENABLE_SELF_DISCOVERY: 'true' },
     dnsCapture: true,
     asks: { nameTable: true },
   },
@@ -81,6 +82,8 @@ const ALL: readonly ProxyFacts[] = [
     ip: '10.9.0.3',
     namespace: 'istio-system',
     labels: gatewayLabels,
+    workloadName: 'b',
+    metadata: { ENABLE_SELF_DISCOVERY: 'true' },
   },
   {
     name: 'in-2',

@@ -1,4 +1,5 @@
 /** Random settings and policies: DestinationRules, Sidecars, PeerAuthentications, AuthorizationPolicies, mesh config. */
+import type { ResolvedName } from '#model/resolved-name.ts';
 import fc from 'fast-check';
 import type { MeshNetworks } from '#api/mesh-networks.ts';
 import {
@@ -288,7 +289,12 @@ export const meshNetworks: fc.Arbitrary<MeshNetworks> = fc.constantFrom<MeshNetw
   {},
   {
     networks: {
-      n1: { gateways: [{ address: '192.0.2.1', port: 15443 }] },
+      n1: {
+        gateways: [
+          { address: '192.0.2.1', port: 15443 },
+          { address: 'door.example.com', port: 443 },
+        ],
+      },
       n2: { endpoints: [{ fromRegistry: 'Kubernetes' }] },
     },
   },
@@ -301,6 +307,11 @@ export const meshNetworks: fc.Arbitrary<MeshNetworks> = fc.constantFrom<MeshNetw
     },
   },
 );
+
+/** What DNS has for the gateway with a name. */
+export const resolvedName: fc.Arbitrary<readonly [string, ResolvedName]> = fc
+  .subarray(['192.0.2.7', '192.0.2.8', '2001:db8::1'])
+  .map((addresses) => ['door.example.com', { addresses }]);
 
 /** A user's part of mesh config: one field mostly, so that what depends on it stands out. */
 export const meshConfigPart: fc.Arbitrary<object> = fc.oneof(

@@ -71,6 +71,19 @@ const externalName = servicePorts.map((ports) => ({
   ports,
 }));
 
+/** The gateway of a network on the nodes that an annotation selects. */
+const networkDoor = manifests(
+  'v1',
+  'Service',
+  fc.constantFrom(31443, 31444).map((nodePort) => ({
+    spec: { type: 'NodePort', ports: [{ name: 'tls', port: 15443, nodePort }] },
+  })),
+  fc.constantFrom('z1', 'z2').map((zone) => ({
+    labels: { 'topology.istio.io/network': 'n1' },
+    annotations: { 'traffic.istio.io/nodeSelector': `{"topology.kubernetes.io/zone":"${zone}"}` },
+  })),
+);
+
 const service = manifests(
   'v1',
   'Service',
@@ -208,7 +221,9 @@ const slice = fc.tuple(name, servicePorts, few(sliceEndpoint)).chain(([of, ports
 const node = manifests(
   'v1',
   'Node',
-  fc.constant({ status: { addresses: [{ type: 'InternalIP', address: '10.3.0.1' }] } }),
+  fc
+    .constantFrom('InternalIP', 'ExternalIP')
+    .map((type) => ({ status: { addresses: [{ type, address: '10.3.0.1' }] } })),
   fc.constantFrom({ region: 'r1', zone: 'z1' }, { region: 'r1', zone: 'z2' }).map(({ region, zone }) => ({
     labels: { 'topology.kubernetes.io/region': region, 'topology.kubernetes.io/zone': zone },
   })),
@@ -253,6 +268,7 @@ const localWorkload = manifests(
 /** Objects of one kind each, with how often they are drawn. */
 export const WORKLOAD_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[] = [
   [6, service],
+  [1, networkDoor],
   [5, withStatus(istioManifests('networking', 'ServiceEntry', serviceEntrySpec, entryMetadata), entryStatus)],
   [
     3,

@@ -1,4 +1,5 @@
 /** What the Envoy of an EnvoyFeed begins with. */
+import { buildLocalCluster, LOCAL_CLUSTER } from '#agent/bootstrap-clusters.ts';
 
 export const NODE_ID = 'sidecar~127.0.0.1~app.default~default.svc.cluster.local';
 /** The flags of the agent's bootstrap that requests can tell. */
@@ -10,8 +11,12 @@ const RUNTIME = {
 /** Nobody answers there: host names of cases must not leave the machine. */
 export const NO_DNS_PORT = 1;
 
-/** Where to ask for everything: ADS and the agent's secrets on one port. */
-export function feedBootstrap(port: number, dnsPort: number): unknown {
+/** Where to ask for everything: ADS and the agent's secrets on one port. With a zone Envoy discovers its own cluster. */
+export function feedBootstrap(
+  port: number,
+  dnsPort: number,
+  zone?: { readonly region: string; readonly zone: string },
+): unknown {
   const loopback = { socket_address: { address: '127.0.0.1', port_value: port } };
   const ads = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
   const cluster = (name: string) => ({
@@ -30,7 +35,8 @@ export function feedBootstrap(port: number, dnsPort: number): unknown {
     },
   });
   return {
-    node: { id: NODE_ID, cluster: 'app.default' },
+    node: { id: NODE_ID, cluster: 'app.default', ...(zone && { locality: zone }) },
+    ...(zone && { cluster_manager: { local_cluster_name: LOCAL_CLUSTER } }),
     layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
     typed_dns_resolver_config: {
@@ -52,6 +58,8 @@ export function feedBootstrap(port: number, dnsPort: number): unknown {
       cds_config: ads,
       lds_config: ads,
     },
-    static_resources: { clusters: [cluster('xds-grpc'), cluster('sds-grpc')] },
+    static_resources: {
+      clusters: [cluster('xds-grpc'), cluster('sds-grpc'), ...(zone ? [buildLocalCluster()] : [])],
+    },
   };
 }

@@ -41,6 +41,8 @@ export type ListenerPreparation = (listener: Listener) => void;
 export interface FeedOptions {
   /** Port of a DNS server on 127.0.0.1; by default names are not looked up. */
   readonly dnsPort?: number;
+  /** Where it is, if it is to know its own cluster. */
+  readonly discoversItselfIn?: { readonly region: string; readonly zone: string };
   /** Who it is. */
   readonly spiffeId?: string;
   /** The CA of its certificate; one of its own by default. */
@@ -206,7 +208,12 @@ export class EnvoyFeed implements AsyncDisposable {
     const config = join(this.#folder, 'envoy.json');
     writeFileSync(join(this.#folder, 'module.wasm'), wasmModule());
     const adminFile = join(this.#folder, 'admin');
-    writeFileSync(config, JSON.stringify(feedBootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT)));
+    writeFileSync(
+      config,
+      JSON.stringify(
+        feedBootstrap(port, this.#options.dnsPort ?? NO_DNS_PORT, this.#options.discoversItselfIn),
+      ),
+    );
     const args = [
       '-c',
       config,

@@ -16,11 +16,29 @@ import {
   type DnsCacheConfig,
   DnsCacheConfigSchema,
 } from '#proto/envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache_pb.ts';
+import { CaresDnsResolverConfigSchema } from '#proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.ts';
+import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { Viewer } from '#scope/viewer.ts';
+import { socketAddress } from '#xds/address.ts';
 import { packAny } from '#xds/encode.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
 type IpFamilies = Viewer['ipFamilies'];
+
+/** What decides how the hosts are looked up that no service has. */
+export type UnknownHostsLookup = Pick<ListenerFacts, 'ipFamilies' | 'unknownHostsResolver'> & {
+  readonly flags: Pick<ListenerFacts['flags'], 'dualStack' | 'unknownHostsLimit'>;
+};
+
+/** The families that a sidecar's look-ups are for: both only where the control plane is told to use both. */
+export function usedFamilies({
+  ipFamilies,
+  flags,
+}: Pick<UnknownHostsLookup, 'ipFamilies'> & {
+  readonly flags: Pick<ListenerFacts['flags'], 'dualStack'>;
+}): IpFamilies {
+  return ipFamilies === 'dual' && !flags.dualStack ? 'v4' : ipFamilies;
+}
 
 /** Which addresses of a name a proxy with these addresses can use. */
 export function dnsLookupFamily(families: IpFamilies): DnsLookupFamily {
@@ -54,14 +72,25 @@ export function wildcardDnsCache(host: string, families: IpFamilies): DnsCacheCo
   });
 }
 
-/** How many names the cache of unknown hosts holds. Source: PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
-const MAX_UNKNOWN_HOSTS = 1_024;
-
-/** The cache of hosts that no service of the mesh has. */
-export function unknownHostsCache(families: IpFamilies): DnsCacheConfig {
+/** The cache of the hosts that no service has. Source: istio buildAllowAnyDynamicDNSDNSCacheConfig. */
+export function unknownHostsCache(lookup: UnknownHostsLookup): DnsCacheConfig {
+  const resolver = lookup.unknownHostsResolver;
   return create(DnsCacheConfigSchema, {
     name: 'allow_any_dfp_dns_cache',
-    dnsLookupFamily: dnsLookupFamily(families),
-    maxHosts: MAX_UNKNOWN_HOSTS,
+    dnsLookupFamily: dnsLookupFamily(usedFamilies(lookup)),
+    maxHosts: lookup.flags.unknownHostsLimit,
+    ...(resolver === '' ? {} : { typedDnsResolverConfig: resolverAt(resolver) }),
   });
+}
+
+function resolverAt(resolver: string) {
+  const colon = resolver.lastIndexOf(':');
+  const address = resolver.slice(0, colon).replace(/^\[|\]$/g, '');
+  const config = create(CaresDnsResolverConfigSchema, {
+    resolvers: [socketAddress(address, Number(resolver.slice(colon + 1)))],
+  });
+  return {
+    name: 'envoy.network.dns_resolver.cares',
+    typedConfig: packAny(CaresDnsResolverConfigSchema, config),
+  };
 }

@@ -33,8 +33,6 @@ import { buildHttpOptions, HTTP_PROTOCOL_OPTIONS, httpVersion, requestNames } fr
 import { commonLoadBalancing, loadBalancer } from './load-balancer.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
-export { dnsCacheName } from './dns-cache.ts';
-
 type ClusterInit = InitOf<typeof ClusterSchema>;
 
 /** Builds and encodes the cluster, and notes which secrets it asks the control plane for. */

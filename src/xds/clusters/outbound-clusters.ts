@@ -3,7 +3,7 @@
  * endpoints or a mesh fact changes; for DNS services also when their endpoints do. What does not depend on the viewer is
  * remembered by the identity of its inputs and shared by all viewers; equal inputs share one encoded cluster.
  */
-import type { Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
@@ -12,6 +12,7 @@ import type { Proxy } from '#model/proxy.ts';
 import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { ServiceModel } from '#model/service-model.ts';
+import type { GatewayDestination } from '#scope/gateway-destinations.ts';
 import type { MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import { FIRST_SHARD, type HostShard, type OutboundScope } from '#scope/outbound-host-model.ts';
 import { type Viewer, viewerKey } from '#scope/viewer.ts';
@@ -24,6 +25,7 @@ import { clusterInput } from './cluster-assembly.ts';
 import { type ClientTraits, type HostPolicy, NO_POLICY, planClusters, traitsOf } from './cluster-plan.ts';
 import { createDestinations, type Destination } from './destination.ts';
 import { encodeCluster } from './outbound-cluster.ts';
+import { createGatewayClusters } from './gateway-clusters.ts';
 import { createSniClusters } from './sni-clusters.ts';
 import { createPlacedClusters } from './placed-clusters.ts';
 import { buildBlackHoleCluster, buildPassthroughCluster, type PassthroughInput } from './special-clusters.ts';
@@ -33,21 +35,26 @@ export interface ClusterSources {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly serviceModel: Pick<ServiceModel, 'services' | 'endpoints' | 'endpointSummaries' | 'meshFacts'>;
-  readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf'>;
+  readonly scope: Pick<OutboundScope, 'hosts' | 'hostShards' | 'viewerOf'>;
   /** Where clients are, so that inline endpoints can be ordered by distance; without it they are not. */
   readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
   readonly serverMutualTls?: ServerMutualTls;
   /** Gateways that forward mesh TLS; without it, none does. */
   readonly forwarders?: MeshTlsForwarders;
+  /** Gateways that get only the clusters which they route to; without it, all get those of all hosts. */
+  readonly gateways?: {
+    readonly destinations: Collection<GatewayDestination> | undefined;
+    viewOf(fetch: Fetch, proxy: Proxy): string;
+  };
 }
 
 /** The clusters. */
 export interface OutboundClusters {
   /** By viewer; inner key is the cluster's name. */
   readonly clusters: Index<ResourceEntry>;
-  /** By viewer: those clusters that use secrets over ADS (`resource.secrets`); empty as a rule. */
-  readonly clustersWithSecrets: Index<ResourceEntry>;
+  /** Those clusters of a viewer, and of the gateways of a view ('' for others), that use secrets over ADS (`resource.secrets`). */
+  clustersWithSecrets(fetch: Fetch, viewer: string, gatewayView: string): readonly ResourceEntry[];
   /** All clusters of a proxy: its viewer's, some of them in the form for the proxy's place (placed-clusters.ts). */
   clustersFor(fetch: Fetch, proxy: Proxy): PersistentMap<ResourceEntry>;
 }
@@ -67,26 +74,54 @@ export function createClusters(sources: ClusterSources): OutboundClusters {
   const viewerOf = (key: string): string => key.slice(0, key.indexOf('|'));
   const nameOf = (entry: ResourceEntry): string => entry.resource.name;
   const clusters = engine.index('xds.clustersByViewer', all, (_entry, key) => [viewerOf(key)], nameOf);
-  const { endpointViews, forwarders } = sources;
+  const withSecrets = engine.index(
+    'xds.clustersWithSecrets',
+    all,
+    (entry, key) => (entry.resource.secrets === undefined ? [] : [viewerOf(key)]),
+    nameOf,
+  );
+  const { endpointViews, forwarders, gateways } = sources;
+  const destinationsOfGateways = gateways?.destinations;
+  const ofGateways =
+    destinationsOfGateways &&
+    createGatewayClusters({
+      engine,
+      destinations: destinationsOfGateways,
+      clusters: all,
+      hosts: sources.scope.hosts,
+    });
   const forwarding = forwarders && createSniClusters({ ...sources, forwarders, destinations });
   const placed = endpointViews && createPlacedClusters({ ...sources, endpointViews, destinations });
   return {
     clusters,
     clustersFor(fetch, proxy) {
       const viewer = sources.scope.viewerOf(fetch, proxy);
-      const plain = fetch.bucket(clusters, viewer);
+      const chosen =
+        proxy.type === 'router' && ofGateways && gateways
+          ? fetch.bucket(ofGateways, gateways.viewOf(fetch, proxy))
+          : undefined;
+      const plain = chosen ?? fetch.bucket(clusters, viewer);
       const isForwarder = forwarders?.isForwarder(fetch, proxy) === true && forwarding !== undefined;
       const ofViewer = isForwarder ? plain.patch(fetch.bucket(forwarding, viewer)) : plain;
       if (endpointViews === undefined || placed === undefined) return ofViewer;
-      return ofViewer.patch(fetch.bucket(placed, endpointViews.viewOf(fetch, proxy)));
+      const ofPlace = fetch.bucket(placed, endpointViews.viewOf(fetch, proxy));
+      return ofViewer.patch(chosen === undefined ? ofPlace : amongNames(ofPlace, chosen));
     },
-    clustersWithSecrets: engine.index(
-      'xds.clustersWithSecrets',
-      all,
-      (entry, key) => (entry.resource.secrets === undefined ? [] : [viewerOf(key)]),
-      nameOf,
-    ),
+    clustersWithSecrets(fetch, viewer, gatewayView) {
+      const entries = [...fetch.bucket(withSecrets, viewer).values()];
+      if (ofGateways === undefined || gatewayView === '') return entries;
+      const chosen = fetch.bucket(ofGateways, gatewayView);
+      return entries.filter((entry) => chosen.has(nameOf(entry)));
+    },
   };
+}
+
+/** The entries whose names are in another map. */
+function* amongNames(
+  entries: PersistentMap<ResourceEntry>,
+  names: PersistentMap<ResourceEntry>,
+): Generator<readonly [string, ResourceEntry]> {
+  for (const [name, entry] of entries) if (names.has(name)) yield [name, entry];
 }
 
 type Build = (

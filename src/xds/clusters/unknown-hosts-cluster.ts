@@ -13,7 +13,6 @@ import {
 } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterConfigSchema } from '#proto/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts';
 import { HttpProtocolOptionsSchema } from '#proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import type { IpFamilies } from '#scope/listener-facts.ts';
 import { durationFromMs } from '#xds/duration.ts';
 import { encodeResource, packAny } from '#xds/encode.ts';
 import { UNKNOWN_HOSTS_CLUSTER } from '#xds/names.ts';
@@ -22,12 +21,12 @@ import { parseDuration } from '#xds/routes/duration.ts';
 import { upstreamTls } from '#xds/tls/upstream-settings.ts';
 import { buildUpstreamTls } from '#xds/tls/upstream-tls.ts';
 import { circuitBreakers } from './connection-pool.ts';
-import { unknownHostsCache } from './dns-cache.ts';
+import { dynamicCluster, unknownHostsCache, type UnknownHostsLookup } from './dns-cache.ts';
 import { HTTP_PROTOCOL_OPTIONS } from './http-options.ts';
 
 export interface UnknownHostsInput {
   readonly meshFacts: ClusterFacts;
-  readonly ipFamilies: IpFamilies;
+  readonly lookup: UnknownHostsLookup;
   /** TLS towards these hosts, outboundTrafficPolicy.tls of mesh config. */
   readonly tls: ClientTlsSettings | undefined;
 }
@@ -48,11 +47,7 @@ function encode(input: UnknownHostsInput): Resource {
 }
 
 /** Builds `AllowAnyDynamicDNSCluster`. */
-export function buildUnknownHostsCluster({
-  meshFacts,
-  ipFamilies,
-  tls: settings,
-}: UnknownHostsInput): Cluster {
+export function buildUnknownHostsCluster({ meshFacts, lookup, tls: settings }: UnknownHostsInput): Cluster {
   const tls = upstreamTls({
     settings,
     autoMtls: false,
@@ -64,7 +59,7 @@ export function buildUnknownHostsCluster({
     mayUseCredentials: false,
   });
   const config = create(ClusterConfigSchema, {
-    clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: unknownHostsCache(ipFamilies) },
+    clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: unknownHostsCache(lookup) },
     // Without TLS there is no certificate whose name could be checked.
     allowInsecureClusterOptions: tls === undefined,
   });
@@ -81,13 +76,7 @@ export function buildUnknownHostsCluster({
     name: UNKNOWN_HOSTS_CLUSTER,
     altStatName: `${UNKNOWN_HOSTS_CLUSTER};`,
     lbPolicy: LbPolicy.CLUSTER_PROVIDED,
-    clusterDiscoveryType: {
-      case: 'clusterType',
-      value: {
-        name: 'envoy.clusters.dynamic_forward_proxy',
-        typedConfig: packAny(ClusterConfigSchema, config),
-      },
-    },
+    clusterDiscoveryType: dynamicCluster(config),
     connectTimeout: parseDuration(meshFacts.connectTimeout),
     circuitBreakers: circuitBreakers({}),
     typedExtensionProtocolOptions: { [HTTP_PROTOCOL_OPTIONS]: packAny(HttpProtocolOptionsSchema, options) },

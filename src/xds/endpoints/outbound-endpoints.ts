@@ -7,6 +7,7 @@ import type { Collection, Engine, Fetch, Index } from '#collections/collection.t
 import { identityMemo } from '#collections/identity-memo.ts';
 import type { Interner } from '#collections/interner.ts';
 import type { PersistentMap } from '#collections/persistent-map.ts';
+import type { LocalService } from '#model/local-service.ts';
 import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
 import { type NetworkGateways, NO_GATEWAYS } from '#model/network.ts';
 import type { Proxy } from '#model/proxy.ts';
@@ -32,6 +33,7 @@ import {
   type EndpointView,
   type EndpointViews,
 } from './endpoint-view.ts';
+import { createLocalClusters, LOCAL_CLUSTER } from './local-cluster.ts';
 import { createSniEndpoints } from './sni-endpoints.ts';
 import { createServedEndpoints, NOT_SERVED, type ServedEndpoints } from './served-endpoints.ts';
 
@@ -41,7 +43,9 @@ export interface EndpointSources {
   readonly interner: Interner;
   readonly proxies: Collection<Proxy>;
   readonly serviceModel: Pick<ServiceModel, 'endpoints' | 'meshFacts' | 'services' | 'networkGateways'>;
-  readonly scope: Pick<OutboundScope, 'hostShards' | 'viewerOf' | 'destinationRules'>;
+  readonly scope: Pick<OutboundScope, 'hostShards' | 'hosts' | 'viewers' | 'viewerOf' | 'destinationRules'>;
+  /** The service that a proxy is a part of; without it, none discovers itself. */
+  readonly localServiceOf?: (fetch: Fetch, proxy: Proxy) => LocalService | undefined;
   /** The views of connected proxies, where they have been made already (`createEndpointViews`). */
   readonly endpointViews?: EndpointViews;
   /** What servers demand; without it, what they demand without PeerAuthentications. */
@@ -64,7 +68,7 @@ export interface OutboundEndpoints {
 export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
   const { engine, interner, scope, serviceModel, serverMutualTls = PERMISSIVE_SERVERS } = sources;
   const views = sources.endpointViews ?? createEndpointViews(sources);
-  const servedByShard = createServedEndpoints(engine, serviceModel, serverMutualTls);
+  const { served, servedByShard } = createServedEndpoints(engine, serviceModel, serverMutualTls);
   const build = assignmentBuilder(interner);
   const all = engine.deriveMany('xds.endpoints', scope.hostShards, (fetch, shard) => {
     const ofViewer = [...fetch.bucket(views.viewsByViewer, shard.viewer.key).values()];
@@ -84,7 +88,8 @@ export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
     (_entry, key) => [key.slice(0, key.indexOf('|'))],
     (entry) => entry.resource.name,
   );
-  const { forwarders } = sources;
+  const { forwarders, localServiceOf } = sources;
+  const local = localServiceOf && createLocalClusters({ ...sources, served, localServiceOf });
   const forwarding = forwarders && createSniEndpoints({ ...sources, forwarders, views, servedByShard });
   return {
     endpoints,
@@ -92,8 +97,10 @@ export function createEndpoints(sources: EndpointSources): OutboundEndpoints {
     endpointsFor(fetch, proxy) {
       const view = views.viewOf(fetch, proxy);
       const plain = fetch.bucket(endpoints, view);
-      if (forwarding === undefined || forwarders?.isForwarder(fetch, proxy) !== true) return plain;
-      return plain.patch(fetch.bucket(forwarding, view));
+      const isForwarder = forwarding !== undefined && forwarders?.isForwarder(fetch, proxy) === true;
+      const all = isForwarder ? plain.patch(fetch.bucket(forwarding, view)) : plain;
+      const ofItself = local && fetch.get(local, proxy.id);
+      return ofItself === undefined ? all : all.set(LOCAL_CLUSTER, ofItself);
     },
   };
 }

@@ -2,7 +2,7 @@
  * Endpoints of services together with what PeerAuthentication makes of them: one value per service for all viewers,
  * indexed by shard, so that a shard of hosts costs one dependency.
  */
-import type { Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
 import type { ServiceModel } from '#model/service-model.ts';
 import { shardOf } from '#scope/outbound-host-model.ts';
@@ -39,16 +39,17 @@ export function serverMutualCheck({
   return (endpoint) => !plain.has(endpoint);
 }
 
-/** All services' endpoints by shard of their host; inner key `namespace/hostname`. */
+/** All services' endpoints, keyed `namespace/hostname`, and the same by shard of their host. */
 export function createServedEndpoints(
   engine: Engine,
   serviceModel: Pick<ServiceModel, 'endpoints'>,
   servers: ServerMutualTls,
-): Index<ServedEndpoints> {
+): { readonly served: Collection<ServedEndpoints>; readonly servedByShard: Index<ServedEndpoints> } {
   const served = engine.derive('xds.servedEndpoints', serviceModel.endpoints, (fetch, endpoints) =>
     serveEndpoints(fetch, endpoints, servers),
   );
-  return engine.index('xds.servedEndpointsByShard', served, (_served, key) => [
+  const servedByShard = engine.index('xds.servedEndpointsByShard', served, (_served, key) => [
     shardOf(key.slice(key.indexOf('/') + 1)),
   ]);
+  return { served, servedByShard };
 }

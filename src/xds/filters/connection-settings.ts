@@ -40,6 +40,19 @@ export function setPaths({ pathNormalization: mode, connections }: HttpSettings,
     manager.pathWithEscapedSlashesAction = EscapedSlashes[action as keyof typeof EscapedSlashes];
 }
 
+/**
+ * Callers in the mesh's networks are internal: headers that only such may set are believed. Without blocks nobody is.
+ * Source: istio networking/util MeshNetworksToEnvoyInternalAddressConfig.
+ */
+export function setInternalCallers({ internalBlocks }: HttpSettings, manager: Manager): void {
+  if (internalBlocks.length === 0) return;
+  const cidrRanges = internalBlocks.map(({ address, prefixLength }) => ({
+    addressPrefix: address,
+    prefixLen: prefixLength,
+  }));
+  manager.internalAddressConfig = { cidrRanges };
+}
+
 /** Headers that the proxy adds by itself, or leaves alone. */
 export function setHeaders(settings: HttpSettings, manager: Manager): void {
   if (settings.keepServerHeader) manager.serverHeaderTransformation = ServerHeader.PASS_THROUGH;

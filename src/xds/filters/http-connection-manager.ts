@@ -37,6 +37,7 @@ import {
   setClientCertificate,
   setConnections,
   setHeaders,
+  setInternalCallers,
   setPaths,
 } from './connection-settings.ts';
 
@@ -129,11 +130,12 @@ const sharedParts = identityMemo(
 
 function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
   const { settings } = input;
+  const useRemoteAddress =
+    input.direction === 'gateway' || (input.direction === 'outbound' && settings.useRemoteAddress);
   const manager: Manager = {
     accessLog: [...input.accessLog],
     proxy100Continue: settings.proxy100Continue,
-    useRemoteAddress:
-      input.direction === 'gateway' || (input.direction === 'outbound' && settings.useRemoteAddress),
+    useRemoteAddress,
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     requestIdExtension: {
       typedConfig: packAny(
@@ -144,6 +146,7 @@ function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
     httpFilters: httpFilters(input),
   };
   setPaths(settings, manager);
+  if (useRemoteAddress || settings.alwaysInternal) setInternalCallers(settings, manager);
   setHeaders(settings, manager);
   setConnections(settings, manager);
   setPeer(input, manager);

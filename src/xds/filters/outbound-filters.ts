@@ -121,8 +121,10 @@ export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = ident
 
 /** Where bytes go, and how. */
 export interface OutboundStream {
-  /** Name for statistics; '' for that of the only cluster. */
+  /** Name for statistics; '' for that of the first cluster. */
   readonly label: string;
+  /** A rule names several destinations, also where only one of them has a weight. */
+  readonly isWeighted: boolean;
   readonly clusters: readonly WeightedCluster[];
   readonly settings: StreamSettings;
   readonly protocol: Protocol;
@@ -149,7 +151,7 @@ export function callerStreamFilters(
   const tcpProxy = buildTcpProxy({
     statPrefix,
     clusters,
-    weighted: stream.label !== '',
+    weighted: stream.isWeighted,
     idleTimeoutMs: settings.idleTimeoutMs || facts.http.idleTimeoutMs,
     logIntervalMs: 0,
     accessLog: callerTcpLogs(facts),

@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
-import { kubernetesService, proxy } from '#model/service-model-rig.ts';
+import { kubernetesService, object, proxy } from '#model/service-model-rig.ts';
 import { type RouteRig, routeRig, sendTo, virtualService } from '#xds/routes/route-rig.ts';
 
 const COOKIE = { 'istio.io/persistent-session': 'sid:/shop' };
@@ -58,6 +58,29 @@ test('a route keeps the sessions of the service that it leads to', () => {
     virtualService('vs', { hosts: ['plain'], http: [sendTo('cookie')] }),
   );
   deepStrictEqual(sessionsOf(rig, 'plain'), [undefined, { cookie: { name: 'sid', path: '/' } }]);
+});
+
+test('a gateway host that is the name of a service keeps its sessions, if a rule leads there', () => {
+  const gateway = proxy('gw', { id: 'gw', type: 'router', labels: { istio: 'ingressgateway' } });
+  const full = (name: string): string => `${name}.default.svc.cluster.local`;
+  const rig = rigWith(
+    true,
+    kubernetesService('cookie', {}, { labels: COOKIE }),
+    kubernetesService('other', { clusterIP: '10.0.0.2', clusterIPs: ['10.0.0.2'] }, { labels: HEADER }),
+    virtualService('own', { hosts: ['cookie'], gateways: ['g'], http: [sendTo('cookie')] }),
+    virtualService('elsewhere', { hosts: ['other'], gateways: ['g'], http: [sendTo('cookie')] }),
+  );
+  const server = { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['*'] };
+  rig.gateways.set('default/g', object('Gateway', 'g', { selector: {}, servers: [server] }));
+  rig.connect(gateway);
+  const sessions = (rig.table(gateway, 'http.80').virtualHosts ?? []).map((host) => [
+    host.domains,
+    session(host as WithSettings),
+  ]);
+  deepStrictEqual(sessions, [
+    [[full('cookie')], { cookie: { name: 'sid', path: '/shop' } }],
+    [[full('other')], undefined],
+  ]);
 });
 
 test('without the flag no route keeps sessions', () => {

@@ -30,6 +30,16 @@ export function emptySessionFilter(): HttpFilter {
   });
 }
 
+/** The filter of a gRPC library that calls one service. Libraries that do not know it pass it over. */
+export function grpcSessionFilter(session: PersistentSession): HttpFilter {
+  const settings = create(StatefulSessionSchema, { sessionState: sessionState(session) });
+  return create(HttpFilterSchema, {
+    name: SESSION_FILTER,
+    configType: { case: 'typedConfig', value: packAny(StatefulSessionSchema, settings) },
+    isOptional: true,
+  });
+}
+
 /** The settings of a route to a service with sessions. */
 export function sessionSettings(session: PersistentSession): Any {
   const settings = create(StatefulSessionPerRouteSchema, {

@@ -7,6 +7,7 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { AuthorizationFacet } from '#model/authorization.ts';
 import type { MutualTlsMode } from '#model/peer-authentication.ts';
+import type { PersistentSession } from '#model/service.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { NonForwardingActionSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
@@ -22,6 +23,7 @@ import { adsConfigSource } from '#xds/config-source.ts';
 import { encodeResource, packAny } from '#xds/encode.ts';
 import { buildHttpAuthorization, buildHttpCustomAuthorization } from '#xds/filters/authorization.ts';
 import { httpFilter } from '#xds/filters/http-connection-manager.ts';
+import { grpcSessionFilter } from '#xds/filters/stateful-session.ts';
 import { type Resource, TYPE_LISTENER } from '#xds/resource.ts';
 import { serverTransportSocket } from './grpc-tls.ts';
 
@@ -31,6 +33,8 @@ export interface GrpcClientListenerInput {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly routeName: string;
+  /** Calls stay with an endpoint. */
+  readonly session?: PersistentSession;
 }
 
 export interface GrpcServerListenerInput {
@@ -43,9 +47,13 @@ export interface GrpcServerListenerInput {
 
 /** What a client gets for a name that it dials. */
 export function encodeGrpcClientListener(input: GrpcClientListenerInput): Resource {
-  const { name, addresses, port, routeName } = input;
+  const { name, addresses, port, routeName, session } = input;
   const manager = create(HttpConnectionManagerSchema, {
-    httpFilters: [pass('envoy.filters.http.fault', HTTPFaultSchema), router()],
+    httpFilters: [
+      ...(session === undefined ? [] : [grpcSessionFilter(session)]),
+      pass('envoy.filters.http.fault', HTTPFaultSchema),
+      router(),
+    ],
     routeSpecifier: {
       case: 'rds',
       value: { configSource: adsConfigSource(), routeConfigName: routeName },

@@ -16,6 +16,7 @@ import type { ServiceModel } from '#model/service-model.ts';
 import { TLS_MODE_LABEL } from '#model/workload-labels.ts';
 import type { InboundScope } from '#scope/inbound.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
+import { routedSession } from '#scope/route-destination.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
 import { virtualHostName } from '#scope/route-domains.ts';
 import { viewerKey } from '#scope/viewer.ts';
@@ -118,7 +119,9 @@ class GrpcBuilder {
     const service = found.find((host) => host?.service.ports.some(({ number }) => number === port))?.service;
     if (service === undefined) return undefined;
     const routeName = outboundClusterName(port, '', service.hostname);
-    const input = { name, addresses: service.addresses, port, routeName };
+    const session = routedSession(service);
+    const { addresses } = service;
+    const input = { name, addresses, port, routeName, ...(session === undefined ? {} : { session }) };
     return this.#entry('grpcClientListener', input, encodeGrpcClientListener, [service.cause]);
   }
 

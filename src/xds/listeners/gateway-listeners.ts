@@ -126,6 +126,7 @@ function listenerScope(fetch: Fetch, deps: GatewayListenerDeps, view: GatewayVie
     hosts: () => [...fetch.bucket(deps.hostsByViewer, view.viewer).values()],
     anyAddress: anyAddresses(view.ipFamilies)[0],
     unprivileged: view.unprivileged,
+    statName: fetch.get(deps.facts, view.key)?.outboundStatName ?? '',
   };
 }
 

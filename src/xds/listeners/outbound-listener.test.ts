@@ -57,6 +57,7 @@ const STREAM_TARGET: StreamTarget = {
   kind: 'stream',
   destinations: [{ hostname: 'db.example.com', port: 80, subset: '', weight: 0 }],
   label: '',
+  isWeighted: false,
   settings: PLAIN_STREAM,
   protocol: 'TCP',
   dynamicHost: '',

@@ -4,13 +4,18 @@
  * Source: istio pilot/pkg/networking/core/gateway.go buildGatewayHTTPRouteConfig.
  */
 import type { Cause } from '#base/cause.ts';
+import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { PersistentSession } from '#model/service.ts';
+import { isSubsetHost } from '#model/service-hostname.ts';
+import type { VirtualService } from '#model/virtual-service.ts';
+import { ruleDestinations } from '#model/virtual-service-destinations.ts';
 import type { RouteModel } from '#model/route-model.ts';
 import { type GatewayBinding, type GatewayScopes, tableKey } from '#scope/gateway-scope.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
-import type { HostFacts } from '#scope/route-destination.ts';
+import { type HostFacts, type HostLookup, routedSession } from '#scope/route-destination.ts';
 import { routeFacts } from '#model/route-facts.ts';
 import { selectRules } from '#scope/route-selection.ts';
 import { viewerKey } from '#scope/viewer.ts';
@@ -25,6 +30,8 @@ import { buildRouteList, routeListInput } from './virtual-host-routes.ts';
 export interface GatewayRouteList {
   readonly binding: GatewayBinding;
   readonly routes: readonly EncodedRoute[];
+  /** Hosts that are services, to which the VirtualService itself sends, with the sessions that they keep; empty as a rule. */
+  readonly sessions: readonly (readonly [host: string, session: PersistentSession])[];
   readonly causes: readonly Cause[];
 }
 
@@ -92,6 +99,20 @@ function createRouteLists(deps: GatewayRouteDeps): Collection<GatewayRouteList> 
     const built = deps.interner.intern('gatewayRouteList', input, (frozen) => ({
       routes: buildRouteList(frozen),
     }));
-    return { binding, routes: built.routes, causes: ruleCauses(rules) };
+    const sessions = hostSessions(virtualService, lookup);
+    return { binding, routes: built.routes, sessions, causes: ruleCauses(rules) };
+  });
+}
+
+/**
+ * A host that is the name of a service keeps that service's sessions for all its routes, if one of them leads there.
+ * Source: istio gateway.go buildGatewayHTTPRouteConfig, buildNameToServiceMapForHTTPRoutes.
+ */
+function hostSessions({ hosts, http }: VirtualService, lookup: HostLookup): GatewayRouteList['sessions'] {
+  const names = http.flatMap(({ route }) => ruleDestinations(route));
+  return [...new Set(names)].sort(compareBytes).flatMap((name) => {
+    if (!hosts.some((host) => isSubsetHost(name, host))) return [];
+    const session = routedSession(lookup(name)?.service);
+    return session === undefined ? [] : [[name, session] as const];
   });
 }

@@ -123,6 +123,8 @@ function gatewayHost(host: string, state: HostState, view: GatewayView): Gateway
     routes: [...routes.filter((route) => !route.catchAll), ...routes.filter((route) => route.catchAll)],
     requireTls: state.requireTls,
     includeAttemptCount: view.includesAttemptCount,
+    // The first VirtualService that has the host says what it is.
+    session: state.lists[0]?.sessions.find(([name]) => name === host)?.[1],
   };
 }
 

@@ -8,7 +8,7 @@ import { canonicalJson } from '#base/canonical-json.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import { hashHex } from '#base/hash.ts';
-import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
+import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import { emptyMap, equalMaps, type PersistentMap } from '#collections/persistent-map.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { mayReadKeys, type SecretAccess } from '#model/secret-access.ts';
@@ -37,8 +37,8 @@ export interface ProxySecretSources {
   readonly credentials: Credentials;
   readonly access: Collection<SecretAccess>;
   viewerOf(fetch: Fetch, proxy: Proxy): string;
-  /** By viewer: clusters that use secrets over ADS. */
-  readonly clustersWithSecrets: Index<ResourceEntry>;
+  /** Clusters that use secrets over ADS, of a viewer and of the gateways of a view ('' for others). */
+  clustersWithSecrets(fetch: Fetch, viewer: string, gatewayView: string): readonly ResourceEntry[];
   readonly gateways: {
     /** Key of a gateway proxy's view. */
     viewOf(fetch: Fetch, proxy: Proxy): string;
@@ -139,8 +139,8 @@ function askerKey({ identity = '' }: Proxy, { viewer, gatewayView, patched }: Se
 function wishOf(fetch: Fetch, asker: SecretAsker, sources: ProxySecretSources): SecretWish | undefined {
   const { viewer, gatewayView, patched, ...identity } = asker;
   const ofGateway = gatewayView === '' ? NO_USES : sources.gateways.secretUses(fetch, gatewayView);
-  const clusters = fetch.bucket(sources.clustersWithSecrets, viewer).values();
-  const uses = [...ofGateway.uses, ...Array.from(clusters, usesOfCluster).flat(), ...patched];
+  const clusters = sources.clustersWithSecrets(fetch, viewer, gatewayView);
+  const uses = [...ofGateway.uses, ...clusters.flatMap(usesOfCluster), ...patched];
   return uses.length === 0 ? undefined : { ...identity, uses, granted: ofGateway.granted };
 }
 
