@@ -37,12 +37,10 @@ import type { EntryStore, HealthCondition, StoredEntry } from './entry-store.ts'
 import { type AdmissionRules, type AdmittedEntry, RegistrationAdmission } from './registration-admission.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** Source: PILOT_WORKLOAD_ENTRY_GRACE_PERIOD, --keepaliveMaxServerConnectionAge. */
+/** Source: PILOT_WORKLOAD_ENTRY_GRACE_PERIOD. */
 export interface RegistrationSettings extends AdmissionRules {
   /** How long an entry outlives the last connection of its proxy. */
   readonly graceMs: number;
-  /** Longer than this no connection lasts; infinite where nobody says. */
-  readonly maxConnectedMs: number;
 }
 
 /** Istio's defaults. */
@@ -51,7 +49,6 @@ export const DEFAULT_REGISTRATION: RegistrationSettings = {
   checksHealth: true,
   validatesIdentity: true,
   graceMs: 10_000,
-  maxConnectedMs: Number.POSITIVE_INFINITY,
 };
 
 export interface WorkloadRegistrationOptions {
@@ -281,7 +278,11 @@ export class WorkloadRegistration implements AsyncDisposable {
     const entry = await store.read(key);
     if (entry === undefined || this.#held.has(key)) return entry === undefined;
     const { annotations, health } = entry;
-    const verdict = cleanup({ annotations, hasHealth: health !== undefined }, clock.nowMs(), settings);
+    const verdict = cleanup(
+      { annotations, hasHealth: health !== undefined },
+      clock.nowMs(),
+      settings.graceMs,
+    );
     if (verdict === 'remove') {
       if (!(await store.remove(key, entry))) return false;
       this.counters.deletes += 1;
@@ -298,7 +299,7 @@ export class WorkloadRegistration implements AsyncDisposable {
     for (const [key, { annotations, status }] of entries.all()) {
       if (this.#held.has(key)) continue;
       const remains = { annotations, hasHealth: status?.healthy !== undefined };
-      const isOver = cleanup(remains, clock.nowMs(), settings) !== 'keep';
+      const isOver = cleanup(remains, clock.nowMs(), settings.graceMs) !== 'keep';
       if (isOver || isLeftBehind(annotations, controller)) this.#queue.add(key);
     }
     this.#after(settings.graceMs * SWEEP_GRACES, () => this.#sweep());

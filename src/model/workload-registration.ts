@@ -178,34 +178,25 @@ export function lacksDisconnection(presence: EntryPresence, controller: string, 
   return presence.controller === controller && connectedAtMs !== undefined && connectedAtMs <= atMs;
 }
 
-/** When entries without a proxy are cleaned up. */
-export interface EntryAges {
-  /** After the proxy has gone. */
-  readonly graceMs: number;
-  /** Longer than this no connection lasts: what says that it does was left by a control plane that ended. */
-  readonly maxConnectedMs: number;
-}
-
 /** An entry as far as its clean-up is concerned. */
 export interface EntryRemains {
   readonly annotations: Texts;
   readonly hasHealth: boolean;
 }
 
-/** What is to become of an entry: nothing, it goes, or what was known of its health goes (a user made it). */
+/**
+ * What is to become of an entry: nothing, it goes, or what was known of its health goes (a user made it). `graceMs`: how long it
+ * outlives the connection of its proxy.
+ */
 export function cleanup(
-  entry: EntryRemains,
+  { annotations, hasHealth }: EntryRemains,
   nowMs: number,
-  ages: EntryAges,
+  graceMs: number,
 ): 'keep' | 'remove' | 'forgetHealth' {
-  const { annotations, hasHealth } = entry;
   const isRegistered = (annotations[GROUP_ANNOTATION] ?? '') !== '';
   const { controller, connectedAtMs, disconnectedAtMs } = readPresence(annotations);
   if (!isRegistered && (controller === '' || !hasHealth)) return 'keep';
-  const isGone =
-    connectedAtMs === undefined
-      ? disconnectedAtMs !== undefined && nowMs - disconnectedAtMs >= ages.graceMs
-      : nowMs - connectedAtMs > ages.maxConnectedMs;
-  if (!isGone) return 'keep';
+  if (connectedAtMs !== undefined || disconnectedAtMs === undefined) return 'keep';
+  if (nowMs - disconnectedAtMs < graceMs) return 'keep';
   return isRegistered ? 'remove' : 'forgetHealth';
 }
