@@ -12,11 +12,13 @@ import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.t
 import { systemRng } from '#base/rng.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import type { Leadership } from '#kube/leader-election.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
 import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
+import { recordAddresses } from './address-records.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
@@ -117,6 +119,7 @@ async function openAll(
   const door = await openDoors(parts, scope);
   const cluster = await openSources(parts, scope);
   const doorParts = { ...parts, leadership: openLeadership(parts, cluster, scope) };
+  if (cluster !== undefined) void openRecords(doorParts, cluster, scope);
   const secured = openSecureDoor(doorParts, door, cluster, scope).then(() =>
     openWebhookDoor(doorParts, door, scope),
   );
@@ -142,6 +145,17 @@ function openEntries(
     log: log.scope('wle'),
     client: flags.configDir === '' ? kube?.registrar : undefined,
   });
+}
+
+/** ServiceEntries of a folder have no status. */
+async function openRecords(
+  { flags, environment, mesh, kube, leadership, clock, log }: Parts & { readonly leadership: Leadership },
+  cluster: KubeFeed,
+  scope: AsyncScope,
+): Promise<void> {
+  if (kube === undefined || flags.configDir !== '' || !environment.flags.ipAutoallocate) return;
+  const parts = { mesh, client: kube.client, leadership, clock, log: log.scope('ip-autoallocate') };
+  await recordAddresses(parts, cluster, scope);
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
