@@ -136,6 +136,8 @@ export class XdsProxy implements Disposable {
     up.on('response', takeStatus);
     up.on('trailers', takeStatus);
     up.on('error', (error) => log.debug('stream to the control plane failed', { error }));
+    // After its last word the control plane waits for us to end as well.
+    up.on('end', () => up.close());
     up.on('data', (chunk: Buffer) => {
       if (!hasAnswered) this.#backoff.reset();
       hasAnswered = true;
