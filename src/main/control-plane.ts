@@ -140,7 +140,7 @@ interface Parts {
 }
 
 function controlPlane(parts: Parts): ControlPlane {
-  const { mesh, clock, door, doors, authority, heldBack, keySets, registration } = parts;
+  const { mesh, clock, door, doors, authority, heldBack, registration } = parts;
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -192,15 +192,18 @@ function controlPlane(parts: Parts): ControlPlane {
       heldBack.list().map(({ kind, namespace, name, reason, since, lastGood }) => {
         return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
       }),
-    close: async () => {
-      keySets[Symbol.dispose]();
-      await doors[Symbol.asyncDispose]();
-      await door.close();
-      await registration[Symbol.asyncDispose]();
-      await heldBack[Symbol.asyncDispose]();
-      authority[Symbol.dispose]();
-    },
+    close: () => closeAll(parts),
   };
+}
+
+/** The other way round than it was opened. */
+async function closeAll({ door, doors, authority, heldBack, keySets, registration }: Parts): Promise<void> {
+  keySets[Symbol.dispose]();
+  await doors[Symbol.asyncDispose]();
+  await door.close();
+  await registration[Symbol.asyncDispose]();
+  await heldBack[Symbol.asyncDispose]();
+  authority[Symbol.dispose]();
 }
 
 /** What is found out when somebody asks. */
