@@ -85,7 +85,7 @@ extraStatTags | yes |
 gatewayTopology | yes |
 terminationDrainDuration | yes |
 meshId | no | several meshes are not built yet
-readinessProbe | no | probes of workloads outside of Kubernetes are not built yet
+readinessProbe | yes | the agent asks the application, and the control plane writes the answer into its WorkloadEntry
 proxyStatsMatcher | yes |
 holdApplicationUntilProxyStarts | no | on one machine it is always so; injection will heed it
 caCertificatesPem | no | roots of others are not distributed yet

@@ -16,8 +16,10 @@ import { decodeNode } from './node-decoder.ts';
 import { nodeToProxy } from './node-to-proxy.ts';
 import type { Peer, ProxyAdmission } from './peer.ts';
 import { DEFAULT_PUSH_QUEUE, PushQueue, type PushQueueOptions } from './push-queue.ts';
+import type { RegisteredProxy, Registrar } from './registrar.ts';
 import { BodyCache } from './response-body.ts';
 import { DiffCache } from './snapshot-diff.ts';
+import type { Proxy } from '#model/proxy.ts';
 import type { Epoch, ProxySession, SessionHost } from './session-host.ts';
 import type { ProxyLease, SnapshotSource } from './snapshot-source.ts';
 import { SOTW } from './sotw-stream.ts';
@@ -31,6 +33,7 @@ export interface AdsServerOptions {
   readonly metrics: AdsMetrics;
   /** ControlPlane.identifier of every response; Istio's is a JSON text with component, ID and version. */
   readonly controlPlane: string;
+  readonly registrar?: Registrar;
   /** Called for each refused response. */
   readonly onNack?: (event: NackEvent) => void;
   readonly queue?: PushQueueOptions;
@@ -50,6 +53,7 @@ export class AdsServer implements Disposable {
   readonly #sessions: Map<string, Set<ProxySession>> = new Map();
   readonly #open: Set<ProxySession> = new Set();
   readonly #leases: Map<ProxySession, ProxyLease> = new Map();
+  readonly #registered: Map<ProxySession, RegisteredProxy> = new Map();
   /** When each waiting proxy's oldest unanswered change was finished, monotonic milliseconds. */
   readonly #changedAtMs: Map<string, number> = new Map();
   readonly #scope: Scope = new Scope();
@@ -124,6 +128,7 @@ export class AdsServer implements Disposable {
       snapshot: (proxyId) => source.snapshot(proxyId),
       demand: (proxyId) => source.demand(proxyId),
       ask: (session, demand) => this.#leases.get(session)?.ask(demand),
+      reported: (session, health) => this.#registered.get(session)?.report(health),
       settled: (record, epoch) => this.#settled(record, epoch),
       nacked: (event) => {
         log.warn('a proxy refused configuration', {
@@ -150,6 +155,8 @@ export class AdsServer implements Disposable {
       return admitted;
     }
     const proxy = admitted.value;
+    const registered = this.#register(session, proxy);
+    if (!registered.ok) return registered;
     const record = new ConnectionRecord({
       id: `${proxy.name}.${proxy.namespace}-${++this.#connectionCount}`,
       node: { ...read.value, proxy },
@@ -167,8 +174,27 @@ export class AdsServer implements Disposable {
     return ok(record);
   }
 
+  #register(session: ProxySession, proxy: Proxy): Result<undefined, GrpcStatus> {
+    const { registrar, clock, metrics, log } = this.#options;
+    const registered = registrar?.register({
+      proxy,
+      remoteAddress: session.peer.connection.remoteAddress,
+      connectedAtMs: clock.nowMs(),
+      end: (status) => session.close(status),
+    });
+    if (registered?.ok === false) {
+      metrics.refused('not-registered');
+      log.warn('a proxy was refused', { proxy: proxy.id, reason: registered.error.message });
+      return registered;
+    }
+    if (registered?.value !== undefined) this.#registered.set(session, registered.value);
+    return ok(undefined);
+  }
+
   #leave(session: ProxySession): void {
     this.#open.delete(session);
+    this.#registered.get(session)?.[Symbol.dispose]();
+    this.#registered.delete(session);
     const { record } = session;
     if (record === undefined) return;
     const { id } = record.node.proxy;

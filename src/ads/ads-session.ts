@@ -21,6 +21,7 @@ import type { Dialect, DiscoveryRequest } from './dialect.ts';
 import { LingeringListeners } from './lingering-listeners.ts';
 import type { Peer } from './peer.ts';
 import { type OrderedStream, PushOrder } from './push-order.ts';
+import { healthOf, TYPE_HEALTH } from './registrar.ts';
 import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
 import type { ResourceMap } from './snapshot-diff.ts';
@@ -183,6 +184,7 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
   }
 
   #handle(request: R): void {
+    if (request.typeUrl === TYPE_HEALTH) return this.#host.reported(this, healthOf(request));
     let state = this.#states.get(request.typeUrl);
     const isFirst = state === undefined;
     if (state === undefined) {

@@ -12,6 +12,7 @@ import type { AdsMetrics } from './ads-metrics.ts';
 import type { ConnectionRecord } from './connections.ts';
 import type { NackEvent } from './nack-event.ts';
 import type { Peer } from './peer.ts';
+import type { HealthReport } from './registrar.ts';
 import type { DiffCache } from './snapshot-diff.ts';
 
 /** A finished epoch: its number, and the text that stands in version_info. */
@@ -38,6 +39,8 @@ export interface SessionHost {
   ask(session: ProxySession, demand: Demand): void;
   settled(record: ConnectionRecord, epoch: number): void;
   nacked(event: NackEvent): void;
+  /** The proxy says how its application is. */
+  reported(session: ProxySession, health: HealthReport): void;
 }
 
 /** The part of a session that does not depend on the variant of the protocol. */

@@ -12,6 +12,7 @@ import type { SocketAddress } from './bootstrap-settings.ts';
 import type { ControlPlaneSettings } from './control-plane.ts';
 import { type DnsSettings, readDnsSettings } from './dns-options.ts';
 import type { EnvoySettings } from './envoy-process.ts';
+import { type HealthCheckSettings, readHealthCheck } from './health-options.ts';
 import type { GrpcSettings } from './grpc-bootstrap.ts';
 import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
@@ -66,6 +67,8 @@ export interface AgentOptions {
   readonly grpc: GrpcSettings;
   /** False where the application's gRPC library is the proxy (DISABLE_ENVOY). */
   readonly hasEnvoy: boolean;
+  /** Undefined: nobody is told how the application is. */
+  readonly healthCheck: HealthCheckSettings | undefined;
   /** Undefined: no DNS server. */
   readonly dns: DnsSettings | undefined;
   readonly xdsSocketPath: string;
@@ -111,6 +114,7 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     grpc: reader.grpc(),
     hasEnvoy: reader.text('DISABLE_ENVOY') !== 'true',
     dns: reader.dns(workload),
+    healthCheck: reader.healthCheck(workload),
     xdsSocketPath: join(reader.config.configPath, 'XDS'),
     sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
     upstreamSourceAddress: reader.text('LATEEN_UPSTREAM_SOURCE_ADDRESS'),
@@ -275,6 +279,15 @@ class OptionReader {
       domain,
       isRoot: this.#around.isRoot,
       text: (name) => this.text(name) ?? this.config.proxyMetadata.get(name),
+      problem: (name) => this.problems.push(name),
+    });
+  }
+
+  healthCheck({ addresses }: WorkloadNames): HealthCheckSettings | undefined {
+    return readHealthCheck({
+      probe: this.config.raw['readinessProbe'],
+      addresses,
+      text: (name) => this.text(name),
       problem: (name) => this.problems.push(name),
     });
   }

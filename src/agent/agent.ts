@@ -18,9 +18,14 @@ import { type AgentDns, startDns } from './dns-service.ts';
 import { EnvoyProcess } from './envoy-process.ts';
 import { buildGrpcBootstrap, CertificateFiles, writeGrpcBootstrap } from './grpc-bootstrap.ts';
 import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
+import { HealthCheck } from './health-check.ts';
+import { HealthFeed } from './health-feed.ts';
+import { probe } from './health-probe.ts';
+import { checkReadiness } from './readiness.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
 import { StatusServer } from './status-server.ts';
+import type { StreamTap } from './stream-tap.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
 import { WasmCache } from './wasm-cache.ts';
 import { WasmResponses } from './wasm-responses.ts';
@@ -46,6 +51,8 @@ export class Agent {
   #startupSeconds: number | undefined;
   readonly #files: CertificateFiles | undefined;
   #dns: AgentDns | undefined;
+  readonly #health = new HealthFeed();
+  #healthCheck: HealthCheck | undefined;
 
   constructor(options: AgentOptions, parts: AgentParts) {
     const { clock, log } = parts;
@@ -65,7 +72,7 @@ export class Agent {
     this.#xds = new XdsProxy(
       new ControlPlane(options.xds, clock),
       { ...parts, log: log.scope('xdsproxy') },
-      { tap: (isDelta) => this.#dns?.tap(isDelta), wasm: rewriting },
+      { taps: (isDelta) => this.#taps(isDelta), wasm: rewriting },
     );
     const { xdsSocketPath, grpc } = options;
     // Without Envoy the application connects, whoever runs it.
@@ -111,6 +118,7 @@ export class Agent {
     if (dns !== undefined) this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
     const node = await this.#writeBootstrap();
     this.#certificate.run();
+    this.#checkHealth();
     if (this.#options.hasEnvoy)
       this.#envoy.start(
         buildEnvoyEnvironment(this.#options.environment, node, this.#options.workload.namespace),
@@ -123,6 +131,7 @@ export class Agent {
 
   /** Ends everything; also what a failed start left. */
   async stop(): Promise<void> {
+    this.#healthCheck?.[Symbol.dispose]();
     await this.#envoy.stop();
     this.#dns?.server.close();
     this.#xds[Symbol.dispose]();
@@ -133,6 +142,25 @@ export class Agent {
     await this.#files?.remove();
     for (const path of [this.#options.envoy.configPath, this.#options.grpc.bootstrapPath])
       await rm(path, { force: true });
+  }
+
+  #taps(isDelta: boolean): readonly StreamTap[] {
+    const names = this.#dns?.tap(isDelta);
+    const health = this.#options.healthCheck === undefined ? undefined : this.#health.open(isDelta);
+    return [names, health].filter((tap) => tap !== undefined);
+  }
+
+  #checkHealth(): void {
+    const { healthCheck, hasEnvoy, status } = this.#options;
+    const { clock, log } = this.#parts;
+    if (healthCheck === undefined) return;
+    this.#healthCheck = new HealthCheck(healthCheck, {
+      probe,
+      envoyProblem: async () => (hasEnvoy ? (await checkReadiness(status.admin)).reason : ''),
+      changed: (health) => this.#health.tell(health),
+      clock,
+      log: log.scope('healthcheck'),
+    });
   }
 
   /** DNS is captured from the first moment on, so a workload without names would not find its peers. */

@@ -53,7 +53,7 @@ export class DnsNameFeed {
   }
 
   /** Joins a stream that Envoy opens. */
-  open(isDelta: boolean): StreamTap {
+  open(isDelta: boolean): Required<StreamTap> {
     const dialect = isDelta ? DELTA : SOTW;
     const requests = new RequestInjector();
     requests.inject(new WireWriter().string(dialect.requestType, NAME_TABLE_TYPE).finish());

@@ -7,10 +7,10 @@ import { grpcFrame } from '#base/grpc-frame.ts';
 import { FrameCounter } from './frame-counter.ts';
 import { FrameFilter } from './frame-filter.ts';
 
-/** Both directions of one stream; each stands between where it is piped from and to. */
+/** One stream; what there is stands between where it is piped from and to. */
 export interface StreamTap {
   readonly requests: Transform;
-  readonly responses: Transform;
+  readonly responses?: Transform;
 }
 
 /** Passes requests on, and puts messages of its own between them. */

@@ -218,6 +218,21 @@ describe('the xDS proxy', () => {
       assert.ok((times[2] ?? 0) > (times[0] ?? 0) + 80, times.join(' '));
     });
 
+    it('ends when the control plane has had its last word, though Envoy has not', async () => {
+      upstream.handle = (stream) => {
+        stream.resume();
+        stream.respond({ ':status': 200 }, { waitForTrailers: true });
+        stream.on('wantTrailers', () =>
+          stream.sendTrailers({ 'grpc-status': '9', 'grpc-message': 'no%20such%20group' }),
+        );
+        stream.once('data', () => stream.end());
+      };
+      const stream = openStream();
+      stream.write(grpcFrame(Buffer.from('x')));
+      assert.equal(await readStatus(stream), '9 no such group');
+      await untilCount('istio_agent_istiod_connection_terminations', 1);
+    });
+
     it('ends upstream when Envoy ends it', async () => {
       const closed = Promise.withResolvers<void>();
       upstream.handle = (stream) => {

@@ -17,13 +17,10 @@ import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './
 import type { WasmResponses } from './wasm-responses.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
-/** What the agent does itself on a stream of Envoy's; undefined: nothing. */
-export type TapStream = (isDelta: boolean) => StreamTap | undefined;
-
 /** What an agent does with streams beside carrying them. */
 export interface StreamDuties {
-  /** Asked for each stream that Envoy opens. */
-  readonly tap?: TapStream;
+  /** What the agent says and takes itself; asked for each stream that Envoy opens. */
+  readonly taps?: (isDelta: boolean) => readonly StreamTap[];
   /** Rewrites what Envoy cannot fetch itself. */
   readonly wasm?: WasmResponses | undefined;
 }
@@ -33,7 +30,7 @@ interface Spliced {
   readonly down: ServerHttp2Stream;
   readonly up: ClientHttp2Stream;
   readonly session: ClientHttp2Session;
-  readonly tap: StreamTap | undefined;
+  readonly taps: readonly StreamTap[];
   /** What responses pass on their way to Envoy, in order. */
   readonly stages: readonly Transform[];
 }
@@ -78,10 +75,12 @@ export class XdsProxy implements Disposable {
     down.on('close', () => session.destroy());
     try {
       const up = session.request(await this.#controlPlane.callHeaders(headers[':path'] ?? ''));
-      const tap = this.#duties.tap?.(isDelta);
+      const taps = this.#duties.taps?.(isDelta) ?? [];
       const rewriter = this.#duties.wasm?.rewriter(isDelta ? 'delta' : 'sotw');
-      const stages = [tap?.responses, rewriter].filter((stage) => stage !== undefined);
-      this.#splice({ down, up, session, tap, stages });
+      const stages = [...taps.map(({ responses }) => responses), rewriter].filter(
+        (stage) => stage !== undefined,
+      );
+      this.#splice({ down, up, session, taps, stages });
     } catch (error) {
       endGrpcReply(down, grpcStatus(GRPC_UNAVAILABLE, String(error)));
     }
@@ -123,7 +122,7 @@ export class XdsProxy implements Disposable {
   }
 
   /** Joins both streams. A control plane that answers with nothing but an error counts as a failure: the next attempt waits. */
-  #splice({ down, up, session, tap, stages }: Spliced): void {
+  #splice({ down, up, session, taps, stages }: Spliced): void {
     const { log, metrics } = this.#parts;
     const requests = new FrameCounter();
     const responses = new FrameCounter();
@@ -137,18 +136,23 @@ export class XdsProxy implements Disposable {
     up.on('response', takeStatus);
     up.on('trailers', takeStatus);
     up.on('error', (error) => log.debug('stream to the control plane failed', { error }));
+    // After its last word the control plane waits for us to end as well.
+    up.on('end', () => up.close());
     up.on('data', (chunk: Buffer) => {
       if (!hasAnswered) this.#backoff.reset();
       hasAnswered = true;
       metrics.add('istio_agent_xds_proxy_responses', responses.push(chunk));
     });
     down.on('data', (chunk: Buffer) => metrics.add('istio_agent_xds_proxy_requests', requests.push(chunk)));
-    (tap === undefined ? down : down.pipe(tap.requests)).pipe(up);
+    let asking: Readable = down;
+    for (const { requests: stage } of taps) asking = asking.pipe(stage);
+    asking.pipe(up);
     let passing: Readable = up;
     for (const stage of stages) passing = passing.pipe(stage.on('error', (error) => up.destroy(error)));
     passing.pipe(down, { end: false });
     up.on('close', () => {
       session.destroy();
+      for (const { requests: stage } of taps) stage.destroy();
       const isEnvoyGone = down.destroyed;
       metrics.add(
         isEnvoyGone

@@ -24,6 +24,15 @@ export function readStatus(kind: string, root: JsonObject): ObjectStatus | undef
   return kind === 'WorkloadEntry' ? readHealth(status) : undefined;
 }
 
+/** The same in the form that an API server gives it. */
+export function printStatus({ addresses, healthy }: ObjectStatus): JsonObject {
+  const conditions = healthy === undefined ? [] : [{ type: 'Healthy', status: healthy ? 'True' : 'False' }];
+  return {
+    ...(addresses === undefined ? {} : { addresses: addresses.map(({ host, value }) => ({ host, value })) }),
+    ...(conditions.length === 0 ? {} : { conditions }),
+  };
+}
+
 function readAddresses(status: JsonObject): ObjectStatus | undefined {
   const addresses = objectsIn(status['addresses']).flatMap(({ host, value }) =>
     typeof host === 'string' && typeof value === 'string' && isIp(value) ? [{ host, value }] : [],

@@ -67,3 +67,13 @@ test('several objects are a List', () => {
     'apiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: n1\nkind: List\nmetadata:\n  resourceVersion: ""\n',
   );
 });
+
+test('what the mesh reads of a status is printed, and read again', () => {
+  for (const yaml of [
+    'apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: w}\nspec: {address: 10.0.0.1}\nstatus: {conditions: [{type: Healthy, status: "False"}]}',
+    'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: s}\nspec: {hosts: [a.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}\nstatus: {addresses: [{host: a.com, value: 240.240.0.1}]}',
+  ]) {
+    const object = decodeYaml(yaml);
+    deepStrictEqual(decodeYaml(printObject(object, 'yaml')).status, object.status);
+  }
+});

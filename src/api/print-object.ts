@@ -6,6 +6,7 @@ import { dump } from 'js-yaml';
 import { isJsonObject, type JsonObject } from './json-scalar.ts';
 import { kindInfo } from './kind-registry.ts';
 import type { MeshObject } from './mesh-object.ts';
+import { printStatus } from './object-status.ts';
 import { inKeyOrder } from './well-known-decode.ts';
 
 /** Output formats of printObject. */
@@ -29,7 +30,9 @@ export function toKubernetesForm(object: MeshObject): JsonObject {
   const fields = info === undefined ? { spec: object.spec } : info.encode(redact(object));
   const isProjection = info !== undefined && !info.group.endsWith('istio.io');
   const body = isProjection ? (withoutEmpty(fields) as JsonObject) : fields;
-  return sortKeys({ apiVersion: object.apiVersion, kind: object.kind, metadata, ...body }) as JsonObject;
+  const status = object.status === undefined ? {} : { status: printStatus(object.status) };
+  const { apiVersion, kind } = object;
+  return sortKeys({ apiVersion, kind, metadata, ...body, ...status }) as JsonObject;
 }
 
 /** One object as YAML or JSON text, ending in a newline. */

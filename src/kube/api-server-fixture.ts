@@ -11,6 +11,15 @@ import {
 import { constants, createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { type ApiResource, type KubeObject, nameKey, resourceName } from './api-resource.ts';
+import {
+  hasOwnStatus,
+  readPath,
+  refuse,
+  reply,
+  selection,
+  withStatusOf,
+  writeLine,
+} from './api-server-fixture-wire.ts';
 import type { KubeTarget } from './kube-target.ts';
 
 /** HTTP/2's compatible classes differ in what the fixture does not use, but for `stream`. */
@@ -219,10 +228,12 @@ export class ApiServerFixture implements AsyncDisposable {
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
       refuse(response, 401, 'Unauthorized', 'Unauthorized');
     } else {
-      const { resource, namespace, name, version } = readPath(url.pathname);
+      const { resource, namespace, name, version, part } = readPath(url.pathname);
       if (resource.plural === '') this.#discover(resource.group, version, response);
       else if (resource.plural.endsWith('reviews')) void this.#review(request, response);
-      else if (request.method !== 'GET') void this.#write(request, response, resource);
+      else if (request.method === 'DELETE')
+        void this.#delete(request, response, resource, `${namespace}/${name}`);
+      else if (request.method !== 'GET') void this.#write(request, response, resource, part === 'status');
       else if (name === '') this.#serve(resource, namespace, url.searchParams, response);
       else this.#serveOne(resource, `${namespace}/${name}`, response);
     }
@@ -259,11 +270,33 @@ export class ApiServerFixture implements AsyncDisposable {
     return this.#objects.get(resourceName(resource))?.get(key);
   }
 
-  /** POST creates, PUT replaces what has the version that it names. */
+  /** DELETE takes away what has the version that it names. */
+  async #delete(
+    request: IncomingMessage,
+    response: Response,
+    resource: Pick<ApiResource, 'group' | 'plural'>,
+    key: string,
+  ): Promise<void> {
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    const { preconditions } = JSON.parse(text) as { readonly preconditions: KubeObject['metadata'] };
+    const old = this.get(resource, key);
+    if (old === undefined) refuse(response, 404, 'NotFound', 'not found');
+    else if (preconditions.resourceVersion !== old.metadata.resourceVersion) {
+      refuse(response, 409, 'Conflict', 'the object has been modified');
+    } else {
+      this.remove(resource, key);
+      reply(response, 200, { kind: 'Status', status: 'Success' });
+    }
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** POST creates, PUT replaces what has the version that it names; a status is replaced by itself only. */
   async #write(
     request: IncomingMessage,
     response: Response,
     resource: Pick<ApiResource, 'group' | 'plural'>,
+    isStatus: boolean,
   ): Promise<void> {
     let text = '';
     for await (const chunk of request) text += String(chunk);
@@ -278,7 +311,7 @@ export class ApiServerFixture implements AsyncDisposable {
     } else if (resourceVersion !== undefined && resourceVersion !== old?.metadata.resourceVersion) {
       refuse(response, 409, 'Conflict', 'the object has been modified');
     } else {
-      this.put(resource, object);
+      this.put(resource, hasOwnStatus(resource) ? withStatusOf(object, old, isStatus) : object);
       reply(response, request.method === 'POST' ? 201 : 200, this.get(resource, nameKey(object)));
     }
     for (const wake of this.#waiting.splice(0)) wake();
@@ -353,38 +386,3 @@ export class ApiServerFixture implements AsyncDisposable {
 }
 
 const CRDS = { group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' };
-
-/** The parts of a path; '' for what it does not have. */
-function readPath(path: string): {
-  readonly resource: { readonly group: string; readonly plural: string };
-  readonly namespace: string;
-  readonly name: string;
-  readonly version: string;
-} {
-  const [, root = '', ...rest] = path.split('/');
-  const [group = '', version = '', ...parts] = root === 'api' ? ['', ...rest] : rest;
-  const isNamespaced = parts[0] === 'namespaces' && parts.length > 2;
-  const [plural = '', name = ''] = isNamespaced ? parts.slice(2) : parts;
-  return { resource: { group, plural }, namespace: isNamespaced ? (parts[1] ?? '') : '', name, version };
-}
-
-/** Of field selectors only metadata.name=… is heeded. */
-function selection(namespace: string, fieldSelector: string): Watcher['wants'] {
-  const [, wanted] = /^metadata\.name=([^,]+)$/.exec(fieldSelector) ?? [];
-  return ({ metadata }) =>
-    (namespace === '' || metadata.namespace === namespace) &&
-    (wanted === undefined || metadata.name === wanted);
-}
-
-function writeLine(response: Response, value: unknown): void {
-  response.write(`${JSON.stringify(value)}\n`);
-}
-
-function reply(response: Response, status: number, value: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(value));
-}
-
-function refuse(response: Response, code: number, reason: string, message: string): void {
-  reply(response, code, { kind: 'Status', status: 'Failure', code, reason, message });
-}

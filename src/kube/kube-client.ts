@@ -47,8 +47,14 @@ export interface KubeSend {
   readonly signal?: AbortSignal;
 }
 
+/** What to delete, and in which state only. */
+export interface KubeDelete {
+  readonly path: string;
+  readonly preconditions: { readonly uid: string | undefined; readonly resourceVersion: string | undefined };
+}
+
 interface KubeCall extends KubeGet {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly body?: string;
 }
 
@@ -85,6 +91,12 @@ export class KubeClient implements Disposable {
   /** Puts a JSON value in the place of the one that is there: with its resourceVersion only if nobody else did so since. */
   putJson({ path, value, signal }: KubeSend): Promise<unknown> {
     return this.#json({ path, method: 'PUT', body: JSON.stringify(value) }, signal);
+  }
+
+  /** Deletes an object if it is still the one that was read. */
+  deleteJson({ path, preconditions }: KubeDelete): Promise<unknown> {
+    const options = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions };
+    return this.#json({ path, method: 'DELETE', body: JSON.stringify(options) }, undefined);
   }
 
   /** The body as it comes, once the server has accepted; it lives until destroyed or until the signal aborts. */

@@ -110,7 +110,14 @@ export class Transport implements Disposable {
 
   #sendHttp1({ method, path, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
-    const options: RequestOptions = { method, headers: { ...headers }, agent: this.#agent, signal };
+    // Node frames a body of DELETE by its length only, and only when told.
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    const options: RequestOptions = {
+      method,
+      headers: { ...headers, ...length },
+      agent: this.#agent,
+      signal,
+    };
     const send = this.#isTls ? httpsRequest : httpRequest;
     const request = send(`${this.#origin}${path}`, options, (response: IncomingMessage) => {
       const retryAfter = response.headers['retry-after'] ?? '';

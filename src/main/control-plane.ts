@@ -19,6 +19,7 @@ import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-a
 import { defaultSignerOptions } from '#ca/signer.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
 import type { KeySetController } from '#controllers/key-sets.ts';
+import { DEFAULT_REGISTRATION } from '#controllers/workload-registration.ts';
 import { mutualTlsOfWorkloads } from '#explain/mutual-tls-readiness.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -36,6 +37,7 @@ import { createMeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
+import { openRegistration, type Registration } from './registration.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { VERSION } from './version.ts';
 import { openXdsDoor, type XdsDoor } from './xds-door.ts';
@@ -67,6 +69,16 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   });
   const metrics = createMeshMetrics(mesh, clock);
   registerAuthorityMetrics(metrics.registry, authority, clock);
+  const registration = openRegistration({
+    mesh,
+    heldBack,
+    metrics,
+    settings: { ...DEFAULT_REGISTRATION, ...options.registration },
+    controller: 'lateen',
+    clock,
+    log: log.scope('wle'),
+    client: undefined,
+  });
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -77,6 +89,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     version: VERSION,
     plain: LOOPBACK,
     onNack: (event) => heldBack.refused(event),
+    registrar: registration,
   });
   await door.listenSecurely(authority, LOOPBACK);
   const doors = await openDiscoveryDoors({
@@ -91,7 +104,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     debugAccess: STRICT_DEBUG_ACCESS,
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets });
+  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets, registration });
 }
 
 /** The CA, with its root in the state folder. Errors: throws a text for people. */
@@ -123,9 +136,11 @@ interface Parts {
   readonly authority: LocalAuthority;
   readonly heldBack: HeldBackController;
   readonly keySets: KeySetController;
+  readonly registration: Registration;
 }
 
-function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }: Parts): ControlPlane {
+function controlPlane(parts: Parts): ControlPlane {
+  const { mesh, clock, door, doors, authority, heldBack, registration } = parts;
   const { driver, objects, replicas } = mesh;
   const replicaKey = (namespace: string, workload: string, replica: number): string =>
     `${namespace}/${workload}-${replica}`;
@@ -136,7 +151,8 @@ function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }
       http: `127.0.0.1:${doors.httpPort}`,
     },
     version: VERSION,
-    async apply(batch) {
+    async apply(given) {
+      const batch = registration.weave(given);
       heldBack.applying(batch);
       objects.apply(batch);
       await driver.settled();
@@ -176,14 +192,18 @@ function controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets }
       heldBack.list().map(({ kind, namespace, name, reason, since, lastGood }) => {
         return { kind, namespace, name, reason, since, lastGood: lastGood !== undefined };
       }),
-    close: async () => {
-      keySets[Symbol.dispose]();
-      await doors[Symbol.asyncDispose]();
-      await door.close();
-      await heldBack[Symbol.asyncDispose]();
-      authority[Symbol.dispose]();
-    },
+    close: () => closeAll(parts),
   };
+}
+
+/** The other way round than it was opened. */
+async function closeAll({ door, doors, authority, heldBack, keySets, registration }: Parts): Promise<void> {
+  keySets[Symbol.dispose]();
+  await doors[Symbol.asyncDispose]();
+  await door.close();
+  await registration[Symbol.asyncDispose]();
+  await heldBack[Symbol.asyncDispose]();
+  authority[Symbol.dispose]();
 }
 
 /** What is found out when somebody asks. */

@@ -4,6 +4,7 @@
  */
 import { parseDurationMs } from '#base/duration.ts';
 import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
+import { DEFAULT_REGISTRATION, type RegistrationSettings } from '#controllers/workload-registration.ts';
 import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
 import type { DebugAccessSettings } from './discovery-doors.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
@@ -32,6 +33,7 @@ export interface DiscoveryEnvironment {
   readonly electsLeader: boolean;
   /** `namespace/service account` of node proxies that may ask for certificates of workloads on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly registration: RegistrationSettings;
   /** Name of the ConfigMaps with the mesh's roots. */
   readonly rootsConfigMap: string;
   /** For whom tokens of service accounts have to be. */
@@ -78,6 +80,12 @@ export function readDiscoveryEnvironment(
     podName: environment['POD_NAME'] ?? '',
     electsLeader: environment['ENABLE_LEADER_ELECTION'] !== 'false',
     trustedNodeAccounts: new Set(nodeAccounts.filter(isAccount)),
+    registration: {
+      autoRegisters: environment['PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION'] !== 'false',
+      checksHealth: mesh.flags.workloadEntryHealthChecks,
+      validatesIdentity: environment['ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY'] !== 'false',
+      graceMs: duration('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD') ?? DEFAULT_REGISTRATION.graceMs,
+    },
     rootsConfigMap: environment['PILOT_CA_CERT_CONFIGMAP'] || 'istio-ca-root-cert',
     tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
   };

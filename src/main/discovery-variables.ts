@@ -85,7 +85,7 @@ ISTIO_KUBE_CLIENT_CONTENT_TYPE | protobuf | no | the API server is read as JSON
 ISTIO_MULTIROOT_MESH | false | no | all roots in the bundle are trusted, always
 ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
 ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
-ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | no | nothing registers itself yet
+ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
 JWT_RULE | | never | tokens of other issuers are not taken for identities yet
 K8S_INGRESS_NS | istio-system | no | Ingress is not built yet
@@ -151,8 +151,8 @@ PILOT_ENABLE_SENDING_HBONE | false | no | ambient is not built yet
 PILOT_ENABLE_SERVICEENTRY_SELECT_PODS | true | yes | selectors of ServiceEntries select pods too
 PILOT_ENABLE_SIDECAR_LISTENING_HBONE | false | no | ambient is not built yet
 PILOT_ENABLE_TELEMETRY_LABEL | true | no | metrics need the labels
-PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION | true | no | nothing registers itself yet
-PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS | true | no | nothing registers itself yet
+PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION | true | yes | proxies of a WorkloadGroup get a WorkloadEntry
+PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS | true | yes | what proxies report of their applications decides whether a WorkloadEntry is an endpoint
 PILOT_ENABLE_XDS_CACHE | true | no | everything generated is shared, always
 PILOT_ENABLE_XDS_IDENTITY_CHECK | true | never | callers never act for other namespaces than their own
 PILOT_ENDPOINT_TELEMETRY_LABEL | true | no | metrics need the labels
@@ -189,7 +189,7 @@ PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | no | peers of other trust domains are
 PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
 PILOT_TRACE_SAMPLING | 1 | no | tracing is not built yet
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
-PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | no | nothing registers itself yet
+PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | yes | how long a registered WorkloadEntry outlives its proxy's connection
 PILOT_XDS_CACHE_INDEX_CLEAR_INTERVAL | 5s | no | there is no such cache
 PILOT_XDS_CACHE_SIZE | 60000 | no | there is no such cache
 PILOT_XDS_CACHE_STATS | false | no | there is no such cache

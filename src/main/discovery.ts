@@ -11,11 +11,13 @@ import { hashHex } from '#base/hash.ts';
 import { createLogger, isLogLevel, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
 import type { HeldBackController } from '#controllers/held-back.ts';
+import type { Leadership } from '#kube/leader-election.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { Readiness } from '#doors/health.ts';
 import { FilesSource } from '#sources/files.ts';
 import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
+import { recordAddresses } from './address-records.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import { openDiscoveryDoors } from './discovery-doors.ts';
@@ -26,6 +28,8 @@ import { openGatewayNames } from './gateway-names.ts';
 import { openKeySets } from './key-sets.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
+import { openLeadership, replicaName } from './leadership.ts';
+import { openRegistration, type Registration } from './registration.ts';
 import { openSecureDoor } from './secure-door.ts';
 import { serviceNames } from './server-names.ts';
 import { stateFolder } from './state-folder.ts';
@@ -53,6 +57,7 @@ interface Parts {
   readonly metrics: MeshMetrics;
   readonly readiness: Readiness;
   readonly kube: KubeAccess | undefined;
+  readonly registration: Registration;
   readonly clock: Clock;
   readonly log: Logger;
   /** Everything that there was at the start is in the mesh. */
@@ -100,10 +105,25 @@ async function openAll(
   const metrics = scope.add(createMeshMetrics(mesh, clock));
   const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
   const gatewayNames = scope.add(openGatewayNames(mesh, clock, log.scope('networks')));
-  const parts: Parts = { ...start, settings, mesh, kube, readiness, isComputed, heldBack, metrics };
+  const registration = scope.add(openEntries({ ...start, mesh, heldBack, metrics, kube }));
+  const parts: Parts = {
+    ...start,
+    settings,
+    mesh,
+    kube,
+    readiness,
+    isComputed,
+    heldBack,
+    metrics,
+    registration,
+  };
   const door = await openDoors(parts, scope);
   const cluster = await openSources(parts, scope);
-  const secured = openSecureDoor(parts, door, cluster, scope).then(() => openWebhookDoor(parts, door, scope));
+  const doorParts = { ...parts, leadership: openLeadership(parts, cluster, scope) };
+  if (cluster !== undefined) void openRecords(doorParts, cluster, scope);
+  const secured = openSecureDoor(doorParts, door, cluster, scope).then(() =>
+    openWebhookDoor(doorParts, door, scope),
+  );
   const computed = computeFirst(mesh, cluster, [keySets, gatewayNames]).then(() => {
     state.isComputed = true;
   });
@@ -112,6 +132,31 @@ async function openAll(
   );
   // While a cluster is away the program runs, and can be stopped.
   if (cluster === undefined) await ready;
+}
+
+/** Istio's kinds come from the folder where there is one, and so do entries. */
+function openEntries(
+  parts: Pick<Parts, 'flags' | 'environment' | 'clock' | 'log' | 'mesh' | 'heldBack' | 'metrics' | 'kube'>,
+): Registration {
+  const { flags, environment, log, kube } = parts;
+  return openRegistration({
+    ...parts,
+    settings: environment.registration,
+    controller: replicaName(environment),
+    log: log.scope('wle'),
+    client: flags.configDir === '' ? kube?.registrar : undefined,
+  });
+}
+
+/** ServiceEntries of a folder have no status. */
+async function openRecords(
+  { flags, environment, mesh, kube, leadership, clock, log }: Parts & { readonly leadership: Leadership },
+  cluster: KubeFeed,
+  scope: AsyncScope,
+): Promise<void> {
+  if (kube === undefined || flags.configDir !== '' || !environment.flags.ipAutoallocate) return;
+  const parts = { mesh, client: kube.client, leadership, clock, log: log.scope('ip-autoallocate') };
+  await recordAddresses(parts, cluster, scope);
 }
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
@@ -145,6 +190,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     ...(plain === undefined ? {} : { plain }),
     serverNames: serviceNames(flags.namespace, environment),
     onNack: (event) => heldBack.refused(event),
+    registrar: parts.registration,
     isReady: parts.isComputed,
   });
   scope.add({ [Symbol.asyncDispose]: () => door.close() });
@@ -218,9 +264,10 @@ interface FolderObjects extends Disposable {
 }
 
 async function openFolder(folder: string, parts: Parts): Promise<FolderObjects> {
-  const { mesh, settings, heldBack, log } = parts;
+  const { mesh, settings, heldBack, log, registration } = parts;
   const sink = {
-    apply(batch: SourceBatch): void {
+    apply(given: SourceBatch): void {
+      const batch = registration.weave(given);
       heldBack.applying(batch);
       mesh.objects.apply(batch);
       mesh.driver.poke();

@@ -1,7 +1,7 @@
 /**
  * The API server that this control plane works with: found by kubeconfig or by the service account of the pod, spoken to by
- * two clients. What strangers cause (reviews of their tokens) has an allowance of requests of its own, so that a flood of bad tokens
- * holds up no watch.
+ * a client for each purpose. What others cause (reviews of strangers' tokens, registrations of workloads) has an allowance of requests
+ * of its own, so that a flood of them holds up no watch.
  */
 import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
@@ -18,6 +18,8 @@ export interface KubeAccess extends Disposable {
   readonly client: KubeClient;
   /** For what callers make us ask. */
   readonly reviewer: KubeClient;
+  /** For what workloads register. */
+  readonly registrar: KubeClient;
 }
 
 /** Undefined where no cluster is asked for. Errors: throws a text for people. */
@@ -29,12 +31,13 @@ export function openKubeAccess(flags: DiscoveryFlags, clock: Clock): KubeAccess 
   const options = { clock, env: process.env, userAgent: `lateen-discovery/${VERSION}` };
   const client = new KubeClient(target, options);
   const reviewer = new KubeClient(target, options);
+  const registrar = new KubeClient(target, options);
   return {
     client,
     reviewer,
+    registrar,
     [Symbol.dispose]() {
-      client[Symbol.dispose]();
-      reviewer[Symbol.dispose]();
+      for (const one of [client, reviewer, registrar]) one[Symbol.dispose]();
     },
   };
 }

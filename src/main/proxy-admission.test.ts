@@ -9,7 +9,7 @@ import { pod, proxy } from '#model/service-model-rig.ts';
 import { workloadFromPod } from '#model/workload.ts';
 import { createProxyAdmission } from './proxy-admission.ts';
 
-const CONTEXT = { clusterId: 'c1', trustDomain: 'td', networkOf: () => '' };
+const CONTEXT = { clusterId: 'c1', trustDomain: 'td', heedsHealth: true, networkOf: () => '' };
 
 function admit(peer: Partial<Peer>, node: Partial<Proxy>, isReady = true): Proxy | string {
   const engine = createEngine();

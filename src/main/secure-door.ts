@@ -3,14 +3,13 @@
  * the cluster has been read (mesh config is in it) and there is a root: one that is mounted, or the one that all control
  * planes share, made by the one that leads. The leader also hands the roots out to the cluster's namespaces.
  */
-import { hostname } from 'node:os';
 import type { AsyncScope } from '#base/disposable.ts';
 import { systemRng } from '#base/rng.ts';
 import type { AuthoritySettings, CertificateAuthority } from '#ca/certificate-authority.ts';
 import { readPluggedIn } from '#ca/plugged-in-authority.ts';
 import { RootConfigMaps } from '#controllers/root-config-maps.ts';
 import type { Readiness } from '#doors/health.ts';
-import { ALWAYS_LEADER, LeaderElection, type Leadership } from '#kube/leader-election.ts';
+import type { Leadership } from '#kube/leader-election.ts';
 import {
   authoritySettings,
   type DiscoveryAuthorityParts,
@@ -30,10 +29,9 @@ export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConf
   readonly settings: MeshSettings;
   readonly readiness: Readiness;
   readonly metrics: MeshMetrics;
+  readonly leadership: Leadership;
 }
 
-/** Name of the one Lease behind all that is written; Istio has a lock of its own for each writer. */
-const LEASE = 'istio-leader';
 const RETRY_MS = 5_000;
 
 /**
@@ -62,7 +60,7 @@ async function openOnCluster(
   { cluster, address }: { readonly cluster: KubeFeed; readonly address: HostPort },
   scope: AsyncScope,
 ): Promise<void> {
-  const { flags, environment, settings, mesh, kube, clock, log, readiness } = parts;
+  const { flags, environment, settings, mesh, kube, clock, log, readiness, leadership } = parts;
   let reason = (): string => '';
   let isOpen = false;
   readiness.add(
@@ -73,7 +71,6 @@ async function openOnCluster(
   await cluster.source.synced;
   await mesh.driver.settled();
   if (scope.isDisposed) return;
-  const leadership = openLeadership(parts, scope);
   const given = authoritySettings({ ...parts, meshConfig: settings.config });
   const { rootCaFolder } = environment;
   let authority: CertificateAuthority;
@@ -110,26 +107,6 @@ async function openMounted(
       await new Promise<void>((resolve) => void settings.clock.schedule(RETRY_MS, resolve));
     }
   }
-}
-
-function openLeadership(
-  parts: SecureDoorParts & { readonly kube: KubeAccess },
-  scope: AsyncScope,
-): Leadership {
-  const { flags, environment, kube, clock, log } = parts;
-  if (!environment.electsLeader) return ALWAYS_LEADER;
-  const election = scope.add(
-    new LeaderElection({
-      client: kube.client,
-      namespace: flags.namespace,
-      name: LEASE,
-      holder: environment.podName || `${hostname()}-${process.pid}`,
-      clock,
-      log: log.scope('leader'),
-    }),
-  );
-  election.start();
-  return election;
 }
 
 async function serve(

@@ -7,6 +7,7 @@ import { AdsServer } from '#ads/ads-server.ts';
 import { GrpcServer, type TlsMaterial } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { PeerAuthenticator, PeerConnection, RequestHeaders } from '#ads/peer.ts';
+import type { Registrar } from '#ads/registrar.ts';
 import type { Clock } from '#base/clock.ts';
 import { GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
@@ -41,6 +42,7 @@ export interface XdsDoorOptions {
   /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
   readonly serverNames?: readonly string[];
   readonly onNack?: (event: NackEvent) => void;
+  readonly registrar?: Registrar;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
   readonly isReady?: () => boolean;
 }
@@ -75,6 +77,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     metrics,
     controlPlane: JSON.stringify({ Component: 'istiod', ID: 'lateen', Info: { version: options.version } }),
     ...(options.onNack === undefined ? {} : { onNack: options.onNack }),
+    ...(options.registrar === undefined ? {} : { registrar: options.registrar }),
   });
   let authority: CertificateAuthority | undefined;
   let secure: SecureDoor | undefined;

@@ -140,3 +140,29 @@ test('a host that comes costs the hosts whose addresses change, not all', () => 
   const cost = rig.engine.counters.recomputed - before;
   ok(cost < 12, `${cost} derivations`);
 });
+
+test('of two hosts with one address on record the older keeps it, and what a user chose is nobody else’s', () => {
+  const shared = '240.240.7.7';
+  const chosen: AddressClaims = { createdAtMs: 50, hosts: [], taken: ['240.240.8.8'] };
+  const claims = [
+    claim('ns/young', 9, [shared]),
+    claim('ns/old', 3, [shared]),
+    claim('ns/z', 3, ['240.240.6.6']),
+    claim('ns/a', 3, ['240.240.6.6']),
+    claim('ns/user', 1, ['240.240.8.8']),
+    chosen,
+  ];
+  for (const order of [claims, claims.toReversed()]) {
+    const given = allocateAddresses(order, OPTIONS);
+    deepStrictEqual([given.get('ns/old'), given.get('ns/a')], [[shared], ['240.240.6.6']]);
+    for (const loser of ['ns/young', 'ns/z', 'ns/user']) {
+      strictEqual(given.get(loser)?.length, 2, loser);
+      ok(!given.get(loser)?.some((address) => [shared, '240.240.6.6', '240.240.8.8'].includes(address)));
+    }
+  }
+});
+
+test('several objects may speak of one host: the older object’s record counts', () => {
+  const claims = [claim('ns/a', 9, ['240.240.1.1']), claim('ns/a', 3, ['240.240.1.2'])];
+  deepStrictEqual(allocateAddresses(claims, OPTIONS).get('ns/a'), ['240.240.1.2']);
+});

@@ -1,7 +1,8 @@
 /**
  * Virtual addresses for hosts of ServiceEntries that have none, so that proxies which answer DNS can tell TCP services apart.
  * A host's addresses follow from its key: the same on every replica, whatever the order of events. Addresses that the
- * status of an object records stay; where two hosts fall on one address, the older object has it and the other one the next.
+ * status of an object records stay (address-record.ts has them written there); where two hosts fall on one address, the older object
+ * has it and the other one the next.
  * Costs one walk over the hosts without recorded addresses when one of them comes or goes, and nothing otherwise.
  * Source: Istio pilot/pkg/controllers/ipallocate (ranges, who gets addresses), serviceentry/auto_allocation.go (by hash).
  */
@@ -67,7 +68,7 @@ function claimsOf(entry: MeshObject<ServiceEntrySpec>): AddressClaims | undefine
 }
 
 /** A wildcard stands for many names, of which only a dynamic look-up knows the one that was meant. */
-function mayHaveAddress(host: string, spec: ServiceEntrySpec): boolean {
+export function mayHaveAddress(host: string, spec: ServiceEntrySpec): boolean {
   return !isWildcardHost(host) || spec.resolution === 'DYNAMIC_DNS';
 }
 
@@ -76,28 +77,70 @@ export function allocateAddresses(
   claims: readonly AddressClaims[],
   { derivesMissing, flags }: AllocationOptions,
 ): ReadonlyMap<string, readonly string[]> {
+  const recorded = recordedAddresses(claims, derivesMissing);
+  if (!derivesMissing) return recorded.kept;
   const ranges = [rangeOf(flags.ipAutoallocateV4Prefix), rangeOf(flags.ipAutoallocateV6Prefix)];
-  const addresses = new Map<string, readonly string[]>();
-  const occupied = new Set<string>();
+  const addresses = new Map(recorded.kept);
   const missing = new Map<string, number>();
-  for (const { hosts, taken, createdAtMs } of claims) {
-    for (const address of taken) occupied.add(address);
-    for (const { key, recorded } of hosts) {
-      for (const address of recorded) occupied.add(address);
-      if (recorded.length > 0) addresses.set(key, recorded.toSorted(compareFamilies));
-      else missing.set(key, Math.min(createdAtMs, missing.get(key) ?? Number.POSITIVE_INFINITY));
+  for (const { hosts, createdAtMs } of claims) {
+    for (const { key } of hosts) {
+      if (!addresses.has(key))
+        missing.set(key, Math.min(createdAtMs, missing.get(key) ?? Number.POSITIVE_INFINITY));
     }
   }
-  if (!derivesMissing) return addresses;
   const inOrder = [...missing].sort((a, b) => a[1] - b[1] || compareBytes(a[0], b[0]));
   for (const [key] of inOrder) {
-    if (addresses.has(key)) continue;
     addresses.set(
       key,
-      ranges.flatMap((range) => range?.take(fnv1a(key), occupied) ?? []),
+      ranges.flatMap((range) => range?.take(fnv1a(key), recorded.occupied) ?? []),
     );
   }
   return addresses;
+}
+
+/** Recorded addresses that stay, and all that nobody else may get. */
+interface RecordedAddresses {
+  readonly kept: ReadonlyMap<string, readonly string[]>;
+  readonly occupied: Set<string>;
+}
+
+/** A host by its key and the age of the object that says so. */
+type Holder = readonly [createdAtMs: number, key: string];
+
+/**
+ * Of two hosts with one address on record the older object's keeps it (then the one whose key comes first), and what a user chose is
+ * nobody else's; the loser is as one without a record. Source: ipallocate resolveConflict.
+ */
+function recordedAddresses(claims: readonly AddressClaims[], settlesConflicts: boolean): RecordedAddresses {
+  const chosen = new Set(claims.flatMap(({ taken }) => taken));
+  const holders = new Map<string, Holder>();
+  for (const { hosts, createdAtMs } of claims) {
+    for (const { key, recorded } of hosts) {
+      for (const address of recorded) {
+        const holder = holders.get(address);
+        if (holder === undefined || isOlder([createdAtMs, key], holder))
+          holders.set(address, [createdAtMs, key]);
+      }
+    }
+  }
+  const keeps = (key: string, address: string): boolean =>
+    !settlesConflicts || (!chosen.has(address) && holders.get(address)?.[1] === key);
+  const kept = new Map<string, readonly string[]>();
+  const ages = new Map<string, number>();
+  for (const { hosts, createdAtMs } of claims) {
+    for (const { key, recorded } of hosts) {
+      if (recorded.length === 0 || !recorded.every((address) => keeps(key, address))) continue;
+      // Several objects may speak of one host.
+      if (createdAtMs >= (ages.get(key) ?? Number.POSITIVE_INFINITY)) continue;
+      ages.set(key, createdAtMs);
+      kept.set(key, recorded.toSorted(compareFamilies));
+    }
+  }
+  return { kept, occupied: new Set([...chosen, ...holders.keys()]) };
+}
+
+function isOlder([aMs, aKey]: Holder, [bMs, bKey]: Holder): boolean {
+  return (aMs - bMs || compareBytes(aKey, bKey)) < 0;
 }
 
 /** Addresses of a block that may be given away. */

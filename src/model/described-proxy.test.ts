@@ -4,7 +4,7 @@ import { describeProxy } from './described-proxy.ts';
 import { pod, proxy } from './service-model-rig.ts';
 import { workloadFromPod } from './workload.ts';
 
-const CONTEXT = { clusterId: 'c1', trustDomain: 'td', networkOf: () => 'n1' };
+const CONTEXT = { clusterId: 'c1', trustDomain: 'td', heedsHealth: true, networkOf: () => 'n1' };
 const NODE = {
   'topology.kubernetes.io/region': 'r1',
   'topology.kubernetes.io/zone': 'z1',

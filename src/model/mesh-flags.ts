@@ -37,6 +37,8 @@ const DEFINITIONS = {
   ipAutoallocateV6Prefix: word('PILOT_IP_AUTOALLOCATE_IPV6_PREFIX', '2001:2::/48'),
   serviceEntrySelectsPods: truth('PILOT_ENABLE_SERVICEENTRY_SELECT_PODS', true),
   serviceSelectsWorkloadEntries: truth('PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES', true),
+  /** A WorkloadEntry whose proxy reports health is no endpoint while it is not healthy. */
+  workloadEntryHealthChecks: truth('PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS', true),
   redisFilter: truth('PILOT_ENABLE_REDIS_FILTER', false),
   mongoFilter: truth('PILOT_ENABLE_MONGO_FILTER', true),
   sidecarUsesRemoteAddress: truth('PILOT_SIDECAR_USE_REMOTE_ADDRESS', false),

@@ -17,7 +17,7 @@ const CONTEXT = {
   entryVisibility: undefined,
   flags: DEFAULT_MESH_FLAGS,
 };
-const WORKLOADS = { clusterId: 'c', trustDomain: 'td', networkOf: () => '' };
+const WORKLOADS = { clusterId: 'c', trustDomain: 'td', heedsHealth: true, networkOf: () => '' };
 
 type Entry = ReturnType<typeof serviceEntry>;
 

@@ -42,7 +42,7 @@ import {
 
 /** Where services come from. `meshConfig` holds one value under 'mesh'. */
 export interface ServiceModelSources
-  extends Omit<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId'> {
+  extends Omit<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId' | 'flags'> {
   readonly services: Collection<MeshObject<ServiceSpec>>;
   readonly serviceEntries: Collection<MeshObject<ServiceEntrySpec>>;
   readonly endpointSlices: Collection<MeshObject<EndpointSliceSpec>>;
@@ -75,6 +75,8 @@ export interface ServiceModel extends WorkloadModel {
   readonly endpoints: Collection<ServiceEndpoints>;
   /** Keyed like the service: the few facts about its endpoints that clusters need, which rarely change. */
   readonly endpointSummaries: Collection<EndpointSummary>;
+  /** Virtual addresses of hosts of ServiceEntries that have none of their own, keyed like the service. */
+  readonly allocatedAddresses: Collection<readonly string[]>;
   /** The ways between networks, keyed 'mesh'. */
   readonly networkGateways: Collection<NetworkGateways>;
   /** Host names of such gateways that somebody has to look up; key and value are the name. */
@@ -103,9 +105,9 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const { meshNetworks = engine.source<MeshNetworks>('model.noNetworks') } = sources;
   const policyFacts = meshFacts.policies;
   const networkFacts = createNetworkFacts({ engine, meshNetworks, namespacesByName, policyFacts, clusterId });
-  const shared = { ...sources, clusterId, serviceFacts: meshFacts.services, networkFacts };
+  const shared = { ...sources, flags, clusterId, serviceFacts: meshFacts.services, networkFacts };
   const workloadModel = createWorkloadModel(shared);
-  const build: Build = { ...shared, flags, clusterDomain, meshFacts, workloadModel, namespacesByName };
+  const build: Build = { ...shared, clusterDomain, meshFacts, workloadModel, namespacesByName };
   const declarations = createDeclarations(build);
   const allocated = createAddressAllocation(engine, sources.serviceEntries, {
     derivesMissing: sources.derivesAddresses ?? true,
@@ -136,6 +138,7 @@ export function createServiceModel(sources: ServiceModelSources): ServiceModel {
     ),
     endpoints,
     endpointSummaries,
+    allocatedAddresses: allocated,
     ...createNetworkGateways({
       engine,
       facts: networkFacts,

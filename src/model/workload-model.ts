@@ -10,6 +10,7 @@ import type { WorkloadEntrySpec } from '#api/workload-entry.ts';
 import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import type { LocalReplica, Workload } from './endpoint.ts';
+import type { MeshFlags } from './mesh-flags.ts';
 import { meshFact, type ServiceFacts, serviceFacts } from './mesh-facts.ts';
 import { type NetworkFacts, networkOfAddress, ONE_NETWORK } from './network.ts';
 import { type WorkloadContext, workloadFromEntry, workloadFromPod, workloadFromReplica } from './workload.ts';
@@ -27,6 +28,7 @@ export interface WorkloadSources {
   readonly networkFacts: Collection<NetworkFacts>;
   /** Name of the cluster that all of these are in, `Kubernetes` by default. */
   readonly clusterId: string;
+  readonly flags: Pick<MeshFlags, 'workloadEntryHealthChecks'>;
 }
 
 /** Workloads and the ways to them. */
@@ -96,13 +98,14 @@ function selectorBucket(namespace: string, selector: Labels): string | undefined
 /** What workloads take from the mesh. */
 export function workloadContext(
   fetch: Fetch,
-  sources: Pick<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId'>,
+  sources: Pick<WorkloadSources, 'serviceFacts' | 'networkFacts' | 'clusterId' | 'flags'>,
 ): WorkloadContext {
   const facts = meshFact(fetch, sources.serviceFacts, serviceFacts);
   const networks = meshFact(fetch, sources.networkFacts, () => ONE_NETWORK);
   return {
     clusterId: sources.clusterId,
     trustDomain: facts.trustDomain,
+    heedsHealth: sources.flags.workloadEntryHealthChecks,
     networkOf: (address) => networkOfAddress(networks, address),
   };
 }

@@ -6,7 +6,7 @@ import { expandTrustDomains, spiffeId } from './workload-identity.ts';
 import { matchesLabels } from './workload-labels.ts';
 import { workloadNameOfPod } from './workload-owner.ts';
 
-const CONTEXT = { clusterId: 'c1', trustDomain: 'td', networkOf: () => '' };
+const CONTEXT = { clusterId: 'c1', trustDomain: 'td', heedsHealth: true, networkOf: () => '' };
 
 test('a pod carries its own labels, and its endpoints topology labels too', () => {
   const workload = workloadFromPod(

@@ -20,17 +20,17 @@ import {
   withTopology,
 } from './workload-labels.ts';
 import { workloadNameOfPod } from './workload-owner.ts';
+import { GROUP_ANNOTATION, HEALTH_CHECKS_ANNOTATION } from './workload-registration.ts';
 
-/** Names the WorkloadGroup that an entry was registered for; telemetry shows it as the workload. */
-const GROUP_ANNOTATION = 'istio.io/autoRegistrationGroup';
 const WORKLOAD_NAME_LABEL = 'service.istio.io/workload-name';
-const HEALTH_CHECKS_ANNOTATION = 'proxy.istio.io/health-checks-enabled';
 const TRUE_WORDS: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 
 /** What a workload takes from its surroundings. */
 export interface WorkloadContext {
   readonly clusterId: string;
   readonly trustDomain: string;
+  /** False where reports of health do not count. */
+  readonly heedsHealth: boolean;
   /** Network of a workload at an address that names none, '' in a mesh of one network. */
   networkOf(address: string): string;
 }
@@ -114,6 +114,7 @@ export function workloadFromEntry(
     endpointLabels: withTopology(labels, place),
     serviceAccount,
     identity: serviceAccount === '' ? '' : spiffeId(context.trustDomain, owner.namespace, serviceAccount),
+    // Telemetry shows the group that the entry was registered for as the workload.
     workloadName: owner.annotations?.[GROUP_ANNOTATION] ?? labels[WORKLOAD_NAME_LABEL] ?? owner.name,
     // Labels and blocks of addresses say what subsets match; only the entry itself says that it is elsewhere.
     network: spec.network ?? '',
@@ -125,7 +126,7 @@ export function workloadFromEntry(
     appPorts: {},
     hostname: '',
     tlsMode: tlsModeOfEntry(labels, serviceAccount),
-    ready: isHealthy(owner),
+    ready: !context.heedsHealth || isHealthy(owner),
   };
 }
 

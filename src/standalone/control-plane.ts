@@ -6,6 +6,7 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
 import type { ObjectRef } from '#base/object-ref.ts';
+import type { RegistrationSettings } from '#controllers/workload-registration.ts';
 import type { CertificatesStatus, CertificateStatus } from '#doors/control-protocol.ts';
 import type { WorkloadMutualTls } from '#explain/mutual-tls-readiness.ts';
 import type { TokenRequest, TokenVerdict } from '#explain/token-verdict.ts';
@@ -96,6 +97,8 @@ export interface ControlPlaneOptions {
   readonly stateDir: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
   readonly log: (line: string) => void;
+  /** What is not as by default with workloads that register themselves. */
+  readonly registration?: Partial<RegistrationSettings>;
 }
 
 export type OpenControlPlane = (options: ControlPlaneOptions) => Promise<ControlPlane>;

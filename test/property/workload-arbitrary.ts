@@ -141,9 +141,25 @@ const entryMetadata = fc.constantFrom(
 const entryStatus = fc.constantFrom(
   {},
   { status: { addresses: [{ host: 'x.example.com', value: '240.240.0.1' }] } },
+  { status: { addresses: [{ host: 'x.example.com', value: '240.0.0.9' }] } },
 );
-const health = fc.constantFrom({}, { annotations: { 'proxy.istio.io/health-checks-enabled': 'true' } });
-const healthStatus = fc.constantFrom({}, { status: { conditions: [{ type: 'Healthy', status: 'True' }] } });
+const health = fc.constantFrom(
+  {},
+  { annotations: { 'proxy.istio.io/health-checks-enabled': 'true' } },
+  // As a control plane registers it.
+  {
+    annotations: {
+      'proxy.istio.io/health-checks-enabled': 'true',
+      'istio.io/autoRegistrationGroup': 'group',
+      'istio.io/connectedAt': '2026-01-01T00:00:00.000Z',
+    },
+  },
+);
+const healthStatus = fc.constantFrom(
+  {},
+  { status: { conditions: [{ type: 'Healthy', status: 'True' }] } },
+  { status: { conditions: [{ type: 'Healthy', status: 'False' }] } },
+);
 
 /** Objects with what a controller wrote into their status. */
 function withStatus(of: fc.Arbitrary<Manifest>, status: fc.Arbitrary<object>): fc.Arbitrary<Manifest> {
