@@ -125,6 +125,7 @@ export class AdsServer implements Disposable {
       demand: (proxyId) => source.demand(proxyId),
       ask: (session, demand) => this.#leases.get(session)?.ask(demand),
       settled: (record, epoch) => this.#settled(record, epoch),
+      bundleAnswered: (record) => this.connections.touch(record.node.proxy.id),
       nacked: (event) => {
         log.warn('a proxy refused configuration', {
           proxy: event.proxyId,

@@ -38,6 +38,8 @@ export interface SessionHost {
   ask(session: ProxySession, demand: Demand): void;
   settled(record: ConnectionRecord, epoch: number): void;
   nacked(event: NackEvent): void;
+  /** The proxy has a trust bundle in place. */
+  bundleAnswered(record: ConnectionRecord): void;
 }
 
 /** The part of a session that does not depend on the variant of the protocol. */

@@ -20,7 +20,9 @@ import { buildGrpcBootstrap, CertificateFiles, writeGrpcBootstrap } from './grpc
 import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
+import type { SingletonFeed } from './singleton-feed.ts';
 import { StatusServer } from './status-server.ts';
+import { openTrustBundleFeed } from './trust-bundle-feed.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
 import { WasmCache } from './wasm-cache.ts';
 import { WasmResponses } from './wasm-responses.ts';
@@ -46,26 +48,34 @@ export class Agent {
   #startupSeconds: number | undefined;
   readonly #files: CertificateFiles | undefined;
   #dns: AgentDns | undefined;
+  /** What is followed on Envoy's configuration streams. */
+  readonly #feeds: SingletonFeed[] = [];
 
   constructor(options: AgentOptions, parts: AgentParts) {
     const { clock, log } = parts;
     this.#options = options;
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
-    const ca = new CertificateClient(new ControlPlane(options.ca, clock), clock);
+    // Its file of roots may follow a new root later than the workload itself does.
+    const believed = (): string => this.#certificate.current?.rootsPem ?? '';
+    const ca = new CertificateClient(new ControlPlane(options.ca, clock, believed), clock);
     this.#certificate = new WorkloadCertificate(options.certificate, ca, {
       ...parts,
       log: log.scope('cache'),
     });
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
+    if (options.xds.security === 'tls') {
+      const parts = { clock, log: log.scope('cache') };
+      this.#feeds.push(openTrustBundleFeed(this.#certificate, this.#sds, parts));
+    }
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
     const wasm = { ...parts, log: log.scope('wasm') };
     this.#modules = options.wasm === undefined ? undefined : new WasmCache(options.wasm, wasm);
     const rewriting = this.#modules === undefined ? undefined : new WasmResponses(this.#modules, wasm);
     this.#xds = new XdsProxy(
-      new ControlPlane(options.xds, clock),
+      new ControlPlane(options.xds, clock, believed),
       { ...parts, log: log.scope('xdsproxy') },
-      { tap: (isDelta) => this.#dns?.tap(isDelta), wasm: rewriting },
+      { taps: (isDelta) => this.#feeds.map((feed) => feed.open(isDelta)), wasm: rewriting },
     );
     const { xdsSocketPath, grpc } = options;
     // Without Envoy the application connects, whoever runs it.
@@ -108,7 +118,10 @@ export class Agent {
     await this.#xdsDoor.listen();
     await this.#status.listen();
     const { dns } = this.#options;
-    if (dns !== undefined) this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
+    if (dns !== undefined) {
+      this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
+      this.#feeds.push(this.#dns.feed);
+    }
     const node = await this.#writeBootstrap();
     this.#certificate.run();
     if (this.#options.hasEnvoy)

@@ -1,7 +1,8 @@
 /**
  * The workload's certificate, kept fresh: makes a key, has the CA sign it, checks the answer, hands it to whoever serves it, and does
  * it again at half its life. A fresh key each time; keys live in memory only. While the CA cannot be reached the old
- * certificate stays and attempts go on, the slower the longer. The roots are the CA's and those of a file that is looked at now and then.
+ * certificate stays and attempts go on, the slower the longer. The roots are the CA's, those that were pushed since, and those of a
+ * file that is looked at now and then: one that goes is believed on until the next certificate, one that comes is never lost.
  */
 import { readFile } from 'node:fs/promises';
 import { Backoff } from '#base/backoff.ts';
@@ -17,6 +18,7 @@ import { findRenewalTime } from '#identity/expiry.ts';
 import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
+import type { PushedBundle } from './trust-bundle-message.ts';
 
 /** Who signs; the CA in production, anything in tests. */
 export interface CertificateSource {
@@ -71,6 +73,7 @@ export class WorkloadCertificate implements Disposable {
   #timer: Disposable = toDisposable(() => {});
   #issued: Issued | undefined;
   #current: WorkloadSecrets | undefined;
+  #pushed: PushedBundle | undefined;
   /** The file's text as last seen, and its roots as last good. */
   #seenRoots: string | undefined;
   #fileRoots: readonly string[] = [];
@@ -85,6 +88,17 @@ export class WorkloadCertificate implements Disposable {
   /** The secrets of now; undefined until the CA has answered once. */
   get current(): WorkloadSecrets | undefined {
     return this.#current;
+  }
+
+  /** What the control plane pushed last; undefined before the first. */
+  get pushed(): PushedBundle | undefined {
+    return this.#pushed;
+  }
+
+  /** Takes over what was pushed; resolves when the secrets are made of it. */
+  async believe(bundle: PushedBundle | undefined): Promise<void> {
+    this.#pushed = bundle;
+    await this.#publish();
   }
 
   /** Calls back after every change. */
@@ -155,7 +169,9 @@ export class WorkloadCertificate implements Disposable {
     await this.#readRoots();
     const [leaf] = this.#issued?.chain ?? [];
     if (this.#issued === undefined || leaf === undefined) return;
-    const bundle = joinTrustBundle([this.#issued.rootsPem, ...this.#fileRoots], this.#parts.clock.nowMs());
+    const pushed = this.#pushed === undefined ? [] : [this.#pushed.rootsPem];
+    const all = [this.#issued.rootsPem, ...pushed, ...this.#fileRoots];
+    const bundle = joinTrustBundle(all, this.#parts.clock.nowMs());
     if (!bundle.ok || this.#scope.isDisposed) return;
     const chainPem = this.#issued.chain.map((certificate) => certificate.pem).join('');
     const rootsPem = bundle.value.pem;

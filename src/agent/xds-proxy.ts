@@ -17,13 +17,13 @@ import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './
 import type { WasmResponses } from './wasm-responses.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
-/** What the agent does itself on a stream of Envoy's; undefined: nothing. */
-export type TapStream = (isDelta: boolean) => StreamTap | undefined;
+/** What the agent does itself on a stream of Envoy's. */
+export type TapStream = (isDelta: boolean) => readonly StreamTap[];
 
 /** What an agent does with streams beside carrying them. */
 export interface StreamDuties {
   /** Asked for each stream that Envoy opens. */
-  readonly tap?: TapStream;
+  readonly taps?: TapStream;
   /** Rewrites what Envoy cannot fetch itself. */
   readonly wasm?: WasmResponses | undefined;
 }
@@ -33,7 +33,7 @@ interface Spliced {
   readonly down: ServerHttp2Stream;
   readonly up: ClientHttp2Stream;
   readonly session: ClientHttp2Session;
-  readonly tap: StreamTap | undefined;
+  readonly taps: readonly StreamTap[];
   /** What responses pass on their way to Envoy, in order. */
   readonly stages: readonly Transform[];
 }
@@ -78,10 +78,11 @@ export class XdsProxy implements Disposable {
     down.on('close', () => session.destroy());
     try {
       const up = session.request(await this.#controlPlane.callHeaders(headers[':path'] ?? ''));
-      const tap = this.#duties.tap?.(isDelta);
+      const taps = this.#duties.taps?.(isDelta) ?? [];
       const rewriter = this.#duties.wasm?.rewriter(isDelta ? 'delta' : 'sotw');
-      const stages = [tap?.responses, rewriter].filter((stage) => stage !== undefined);
-      this.#splice({ down, up, session, tap, stages });
+      const own = taps.map(({ responses }) => responses);
+      const stages = rewriter === undefined ? own : [...own, rewriter];
+      this.#splice({ down, up, session, taps, stages });
     } catch (error) {
       endGrpcReply(down, grpcStatus(GRPC_UNAVAILABLE, String(error)));
     }
@@ -123,7 +124,7 @@ export class XdsProxy implements Disposable {
   }
 
   /** Joins both streams. A control plane that answers with nothing but an error counts as a failure: the next attempt waits. */
-  #splice({ down, up, session, tap, stages }: Spliced): void {
+  #splice({ down, up, session, taps, stages }: Spliced): void {
     const { log, metrics } = this.#parts;
     const requests = new FrameCounter();
     const responses = new FrameCounter();
@@ -143,7 +144,9 @@ export class XdsProxy implements Disposable {
       metrics.add('istio_agent_xds_proxy_responses', responses.push(chunk));
     });
     down.on('data', (chunk: Buffer) => metrics.add('istio_agent_xds_proxy_requests', requests.push(chunk)));
-    (tap === undefined ? down : down.pipe(tap.requests)).pipe(up);
+    let asked: Readable = down;
+    for (const { requests: stage } of taps) asked = asked.pipe(stage);
+    asked.pipe(up);
     let passing: Readable = up;
     for (const stage of stages) passing = passing.pipe(stage.on('error', (error) => up.destroy(error)));
     passing.pipe(down, { end: false });

@@ -46,6 +46,11 @@ export interface RotationOptions {
   readonly maxTtlMs: number;
 }
 
+/**
+ * Why another authority began to sign: everybody had its root in place, the limit had passed, or its root was believed before.
+ */
+export type SwitchCause = 'acknowledged' | 'limit' | 'known';
+
 /** What a root's life is checked for this often. */
 const SWEEP_MS = 3_600_000;
 
@@ -56,6 +61,7 @@ export class AuthorityRotation implements Disposable {
   #introduced: AuthorityMaterial | undefined;
   #retired: readonly RetiredRoot[];
   #rootsPem = '';
+  #lastSwitch: SwitchCause | undefined;
   #overlap: Disposable = toDisposable(() => {});
   #sweeper: Disposable = toDisposable(() => {});
   /** One change after the other. */
@@ -101,6 +107,11 @@ export class AuthorityRotation implements Disposable {
     return this.#retired;
   }
 
+  /** Why the authority of now signs; undefined when it did from the start. */
+  get lastSwitch(): SwitchCause | undefined {
+    return this.#lastSwitch;
+  }
+
   /** Calls back after the roots or the signing authority have changed. */
   watch(changed: () => void): Disposable {
     this.#watchers.add(changed);
@@ -113,7 +124,7 @@ export class AuthorityRotation implements Disposable {
       const { store, log, clock, maxTtlMs } = this.#options;
       const isKnown = this.#rootsPem.includes(material.authority.rootPem.trim());
       if (isKnown) {
-        await this.#signWith(material);
+        await this.#signWith(material, 'known');
         return;
       }
       await store.introduce(material, this.#retiredWith(material, clock.nowMs() + overlapMs + maxTtlMs));
@@ -121,16 +132,17 @@ export class AuthorityRotation implements Disposable {
       log.info('a new root is handed out', { fingerprint: rootOf(material), signsInMs: overlapMs });
       this.#join();
       this.#overlap[Symbol.dispose]();
-      this.#overlap = clock.schedule(overlapMs, () => void this.confirm());
+      this.#overlap = clock.schedule(overlapMs, () => void this.confirm('limit'));
     });
   }
 
-  /** Everybody has the roots of now: what was introduced may sign. */
-  confirm(): Promise<void> {
+  /** What was introduced may sign. Nothing happens when `rootsPem`, what everybody has, is not what there is now. */
+  confirm(cause: Exclude<SwitchCause, 'known'>, rootsPem: string = this.#rootsPem): Promise<void> {
     return this.#then(async () => {
       const introduced = this.#introduced;
+      if (introduced === undefined || rootsPem !== this.#rootsPem) return;
       this.#overlap[Symbol.dispose]();
-      if (introduced !== undefined) await this.#signWith(introduced);
+      await this.#signWith(introduced, cause);
     });
   }
 
@@ -148,16 +160,18 @@ export class AuthorityRotation implements Disposable {
     return next;
   }
 
-  async #signWith(material: AuthorityMaterial): Promise<void> {
+  async #signWith(material: AuthorityMaterial, cause: SwitchCause): Promise<void> {
     const { store, clock, log, maxTtlMs } = this.#options;
     const retired = this.#retiredWith(material, clock.nowMs() + maxTtlMs);
     await store.settle(material, retired);
     this.#signing = material;
     this.#introduced = undefined;
+    this.#lastSwitch = cause;
     this.#retired = retired;
     log.info('another authority signs', {
       issuer: material.authority.certificate.subject,
       root: rootOf(material),
+      cause,
     });
     this.#join();
   }

@@ -32,7 +32,7 @@ import type {
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
-import { createMeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
@@ -66,7 +66,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     sharesDisk: true,
   });
   const metrics = createMeshMetrics(mesh, clock);
-  registerAuthorityMetrics(metrics.registry, authority, clock);
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
   const door = await openXdsDoor({
     mesh,
@@ -76,9 +75,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     metrics: metrics.ads,
     version: VERSION,
     plain: LOOPBACK,
+    rollout: { isAlone: true },
     onNack: (event) => heldBack.refused(event),
   });
   await door.listenSecurely(authority, LOOPBACK);
+  registerAuthorityMetrics(metrics.registry, authority, clock);
+  registerTrustBundleMetrics(metrics.registry, door);
   const doors = await openDiscoveryDoors({
     http: LOOPBACK,
     monitoring: undefined,

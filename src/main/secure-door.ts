@@ -20,7 +20,7 @@ import {
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
-import { type MeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { type MeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { meshNamespaces } from './mesh-namespaces.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import type { HostPort, XdsDoor } from './xds-door.ts';
@@ -140,4 +140,5 @@ async function serve(
 ): Promise<void> {
   registerAuthorityMetrics(metrics.registry, authority, clock);
   await door.listenSecurely(authority, address);
+  registerTrustBundleMetrics(metrics.registry, door);
 }

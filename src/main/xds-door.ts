@@ -24,6 +24,7 @@ import type { Mesh } from './mesh.ts';
 import { createProxyAdmission } from './proxy-admission.ts';
 import { certificateNames } from './server-names.ts';
 import { createSnapshotSource } from './snapshot-source.ts';
+import { type RolloutSettings, TrustBundle } from './trust-bundle.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -41,6 +42,8 @@ export interface XdsDoorOptions {
   /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
   readonly serverNames?: readonly string[];
   readonly onNack?: (event: NackEvent) => void;
+  /** Default: other control planes may have proxies too. */
+  readonly rollout?: RolloutSettings;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
   readonly isReady?: () => boolean;
 }
@@ -54,6 +57,8 @@ export interface XdsDoor {
   listenSecurely(authority: CertificateAuthority, address: HostPort): Promise<void>;
   /** Whose certificates and tokens count; undefined until the secure port has been opened. */
   readonly authority: CertificateAuthority | undefined;
+  /** What agents are told about whom to believe; undefined until then too. */
+  readonly trustBundle: TrustBundle | undefined;
   close(): Promise<void>;
 }
 
@@ -78,6 +83,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   });
   let authority: CertificateAuthority | undefined;
   let secure: SecureDoor | undefined;
+  let trustBundle: TrustBundle | undefined;
   const authenticator = peerAuthenticator(() => authority);
   const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
@@ -92,13 +98,19 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     get authority() {
       return authority;
     },
+    get trustBundle() {
+      return trustBundle;
+    },
     async listenSecurely(opened, address) {
       authority = opened;
+      const settings = options.rollout ?? { isAlone: false };
+      trustBundle = new TrustBundle({ mesh, ads, rotation: opened.rotation, clock, settings });
       mountCertificates(server, opened);
       secure = await listenSecurely(server, opened, address, options);
     },
     async close() {
       secure?.certificate[Symbol.dispose]();
+      trustBundle?.[Symbol.dispose]();
       ads[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },

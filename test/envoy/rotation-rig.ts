@@ -16,6 +16,7 @@ import { systemRng } from '#base/rng.ts';
 import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { createMesh, type Mesh } from '#main/mesh.ts';
+import type { TrustBundleStatus } from '#main/trust-bundle.ts';
 import { openXdsDoor, type XdsDoor } from '#main/xds-door.ts';
 import { agentEnvironment, ROOT_CERT_PATH, TOKEN_PATH } from '#standalone/agent-environment.ts';
 import { readObjects } from '../support/mesh-fixture.ts';
@@ -106,7 +107,10 @@ export class RotationRig implements AsyncDisposable {
     const authority = await openAuthority(folder);
     const mesh = openMesh();
     const [clock, rng, log] = [systemClock(), systemRng(), silentLogger()];
-    const door = await openXdsDoor({ mesh, clock, rng, log, metrics: noMetrics(), version: 'test' });
+    // Nobody is waited for who was there before: this mesh has no past.
+    const rollout = { isAlone: true, returnMs: 1_000 };
+    const common = { mesh, clock, rng, log, metrics: noMetrics(), version: 'test' };
+    const door = await openXdsDoor({ ...common, rollout });
     await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
     const [appAddress, app] = [ownAddress(), startApp()];
     app.listen(APP_PORT, appAddress);
@@ -128,6 +132,13 @@ export class RotationRig implements AsyncDisposable {
       throw error;
     }
     return rig;
+  }
+
+  /** How far the agents are with the newest bundle. */
+  get bundle(): TrustBundleStatus {
+    const { trustBundle } = this.#door;
+    if (trustBundle === undefined) throw new Error('the secure port is not open');
+    return trustBundle.status;
   }
 
   address(name: WorkloadName): string {

@@ -310,6 +310,7 @@ const EMPTY: ProxySnapshot = {
   listeners: NONE,
   routes: NONE,
   nameTable: NONE,
+  trustBundle: NONE,
   secrets: NONE,
   secretsOwner: SPIFFE_ID,
   extensions: NONE,
