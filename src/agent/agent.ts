@@ -65,8 +65,8 @@ export class Agent {
     });
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     if (options.xds.security === 'tls') {
-      const parts = { clock, log: log.scope('cache') };
-      this.#feeds.push(openTrustBundleFeed(this.#certificate, this.#sds, parts));
+      const cache = { ...parts, log: log.scope('cache') };
+      this.#feeds.push(openTrustBundleFeed(this.#certificate, this.#sds, cache));
     }
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
     const wasm = { ...parts, log: log.scope('wasm') };

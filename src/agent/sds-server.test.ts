@@ -40,7 +40,13 @@ class TestSource implements SecretSource {
 
   set(chainPem: string, rootsPem = 'roots'): void {
     const leaf = {} as WorkloadSecrets['leaf'];
-    this.current = { chainPem, privateKey: new Secret(`key of ${chainPem}`), rootsPem, leaf };
+    this.current = {
+      chainPem,
+      privateKey: new Secret(`key of ${chainPem}`),
+      rootsPem,
+      revocationsPem: '',
+      leaf,
+    };
     this.#changed();
   }
 }

@@ -86,13 +86,13 @@ export class SdsServer implements Disposable {
     const current = this.#source.current;
     if (current === undefined) return;
     this.#version++;
-    const { chainPem, privateKey, rootsPem } = current;
+    const { chainPem, privateKey, rootsPem, revocationsPem } = current;
     this.#own = new Map([
       this.#renewed(
         certificateSecretName,
         encodeCertificateSecret(certificateSecretName, chainPem, privateKey),
       ),
-      this.#renewed(rootsSecretName, encodeRootsSecret(rootsSecretName, rootsPem)),
+      this.#renewed(rootsSecretName, encodeRootsSecret(rootsSecretName, rootsPem, revocationsPem)),
     ]);
     this.#push();
   }

@@ -11,6 +11,7 @@ import {
   DeltaDiscoveryResponseSchema,
   type DeltaDiscoveryRequest,
 } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
+import { AgentMetrics } from './agent-metrics.ts';
 import type { StreamTap } from './stream-tap.ts';
 import { type BundleHolder, openTrustBundleFeed, TRUST_BUNDLE_TYPE } from './trust-bundle-feed.ts';
 import { decodeTrustBundle, type PushedBundle } from './trust-bundle-message.ts';
@@ -30,7 +31,7 @@ function rootsOf(bundle: PushedBundle | undefined): readonly string[] {
 
 describe('a pushed trust bundle is taken', () => {
   it('as far as it is roots, each once', () => {
-    const bundle = decodeTrustBundle(encode([one.root, other.root, one.root]), NOW_MS);
+    const bundle = decodeTrustBundle(encode([one.root, other.root, one.root]), undefined, NOW_MS);
     assert.deepEqual(bundle.ok && rootsOf(bundle.value), [one.root, other.root]);
   });
 
@@ -44,13 +45,13 @@ describe('a pushed trust bundle is taken', () => {
   ];
   for (const [reason, pems] of refusals) {
     it(`never when there is: ${reason}`, () => {
-      const bundle = decodeTrustBundle(encode(pems), NOW_MS);
+      const bundle = decodeTrustBundle(encode(pems), undefined, NOW_MS);
       assert.match(bundle.ok ? '' : bundle.error, new RegExp(reason));
     });
   }
 
   it('without roots that have ended, and not at all when all have', () => {
-    const bundle = decodeTrustBundle(encode([one.root]), NOW_MS + 40 * 86_400_000);
+    const bundle = decodeTrustBundle(encode([one.root]), undefined, NOW_MS + 40 * 86_400_000);
     assert.equal(bundle.ok, false);
   });
 });
@@ -74,7 +75,8 @@ function openFeed() {
   const holder = new Holder();
   let envoy = Promise.withResolvers<Outcome>();
   const server = { rootsInPlace: () => envoy.promise };
-  const parts = { clock: new TestClock(NOW_MS), log: silentLogger() };
+  const metrics = new AgentMetrics('test');
+  const parts = { clock: new TestClock(NOW_MS), log: silentLogger(), metrics };
   const tap: StreamTap = openTrustBundleFeed(holder, server, parts).open(true);
   const asked: DeltaDiscoveryRequest[] = [];
   const reader = new GrpcFrameReader(1 << 20);

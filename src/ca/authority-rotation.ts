@@ -4,14 +4,16 @@
  *   signing    - the new authority signs, the old root stays in the bundle for the longest life of what it signed;
  *   retired    - the old root leaves the bundle.
  * So every certificate that is in use was signed by a root that everybody believes. A new intermediate under a root that is
- * believed already signs at once. What has to survive a restart goes to the store before it takes effect.
+ * believed already signs at once, but where revocation lists are checked: its list has to be with everybody first. What has to survive a restart goes to the store before it takes effect.
  */
 import type { Clock } from '#base/clock.ts';
 import { toDisposable } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
+import type { RevocationList } from '#identity/revocation-list.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
-import type { AuthorityMaterial } from './authority-material.ts';
+import { type AuthorityMaterial, isSameAuthority } from './authority-material.ts';
+import { RevocationsInForce } from './revocations-in-force.ts';
 import type { SigningAuthority } from './signing-authority.ts';
 
 /** A root that signs no more and is still believed. */
@@ -61,6 +63,7 @@ export class AuthorityRotation implements Disposable {
   #introduced: AuthorityMaterial | undefined;
   #retired: readonly RetiredRoot[];
   #rootsPem = '';
+  readonly #revocations = new RevocationsInForce();
   #lastSwitch: SwitchCause | undefined;
   #overlap: Disposable = toDisposable(() => {});
   #sweeper: Disposable = toDisposable(() => {});
@@ -97,9 +100,9 @@ export class AuthorityRotation implements Disposable {
 
   /** Certificates that have signed for this mesh and may still be met: subjects that they signed are ours. */
   get issuers(): readonly Certificate[] {
-    const retired = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
+    const retired = this.#retiredCertificates();
     const signing = [this.#signing, this.#introduced].flatMap((one) => one?.authority.certificate ?? []);
-    return [...signing, ...(retired.ok ? retired.value : [])];
+    return [...signing, ...retired];
   }
 
   /** Roots that sign no more and are still believed. */
@@ -122,8 +125,11 @@ export class AuthorityRotation implements Disposable {
   introduce(material: AuthorityMaterial, overlapMs: number = this.#options.overlapMs): Promise<void> {
     return this.#then(async () => {
       const { store, log, clock, maxTtlMs } = this.#options;
+      if (this.#replace(material)) return;
       const isKnown = this.#rootsPem.includes(material.authority.rootPem.trim());
-      if (isKnown) {
+      // Where lists are checked, nobody takes a certificate of an authority whose list they do not have.
+      const isChecked = material.revocations.length + this.#revocations.lists.length > 0;
+      if (isKnown && !isChecked) {
         await this.#signWith(material, 'known');
         return;
       }
@@ -134,6 +140,16 @@ export class AuthorityRotation implements Disposable {
       this.#overlap[Symbol.dispose]();
       this.#overlap = clock.schedule(overlapMs, () => void this.confirm('limit'));
     });
+  }
+
+  /** Revocation lists of all authorities in use, PEM; none where nothing is revoked. */
+  get revocations(): readonly RevocationList[] {
+    return this.#revocations.lists;
+  }
+
+  /** Why revocation lists that there are do not count; '' when all is well. */
+  get revocationProblem(): string {
+    return this.#revocations.problem;
   }
 
   /** What was introduced may sign. Nothing happens when `rootsPem`, what everybody has, is not what there is now. */
@@ -152,12 +168,28 @@ export class AuthorityRotation implements Disposable {
     this.#watchers.clear();
   }
 
+  #retiredCertificates(): readonly Certificate[] {
+    const parsed = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
+    return parsed.ok ? parsed.value : [];
+  }
+
   #then(step: () => Promise<void>): Promise<void> {
     const next = this.#queue.then(step);
     this.#queue = next.catch((error: unknown) =>
       this.#options.log.error('the authority was not changed', { error: String(error) }),
     );
     return next;
+  }
+
+  /** Another list, or none, of an authority that is there already; false for another authority. */
+  #replace(material: AuthorityMaterial): boolean {
+    if (this.#introduced !== undefined && isSameAuthority(this.#introduced, material))
+      this.#introduced = material;
+    else if (this.#introduced === undefined && isSameAuthority(this.#signing, material))
+      this.#signing = material;
+    else return false;
+    this.#join();
+    return true;
   }
 
   async #signWith(material: AuthorityMaterial, cause: SwitchCause): Promise<void> {
@@ -197,12 +229,20 @@ export class AuthorityRotation implements Disposable {
   }
 
   #join(): void {
+    const { clock, maxTtlMs, log } = this.#options;
+    const nowUnixMs = clock.nowMs();
     const pems = [this.#signing, this.#introduced].flatMap((one) => one?.rootsPem ?? []);
-    const bundle = joinTrustBundle(
-      [...pems, ...this.#retired.map(({ pem }) => pem)],
-      this.#options.clock.nowMs(),
-    );
+    const bundle = joinTrustBundle([...pems, ...this.#retired.map(({ pem }) => pem)], nowUnixMs);
     this.#rootsPem = bundle.ok ? bundle.value.pem : this.#signing.rootsPem;
+    const before = this.#revocations.problem;
+    this.#revocations.update({
+      materials: [this.#introduced, this.#signing].flatMap((one) => one ?? []),
+      retired: this.#retiredCertificates(),
+      lastEndUnixMs: nowUnixMs + maxTtlMs,
+      nowUnixMs,
+    });
+    const { problem } = this.#revocations;
+    if (problem !== '' && problem !== before) log.warn('revocation lists are not in force', { problem });
     for (const changed of this.#watchers) changed();
   }
 }

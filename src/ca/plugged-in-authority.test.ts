@@ -77,7 +77,7 @@ function write(name: string, files: Readonly<Record<string, string>>): string {
 }
 
 async function read(path: string, nowMs = START_MS + 1_000): Promise<string> {
-  const found = await readPluggedIn(path, nowMs);
+  const found = await readPluggedIn(path, { nowUnixMs: nowMs });
   if (found === undefined) return 'none';
   if (!found.ok) return found.error;
   const { authority: made } = found.value;
@@ -148,7 +148,7 @@ describe('a CA that is plugged in', async () => {
   it('is read from the entries of a Secret as from files', async () => {
     const read = async (entries: Readonly<Record<string, string>>): Promise<string> => {
       const secrets = new Map(Object.entries(entries).map(([name, text]) => [name, new Secret(text)]));
-      const found = await readPluggedInSecret('Secret cacerts', secrets, START_MS + 1_000);
+      const found = await readPluggedInSecret('Secret cacerts', secrets, { nowUnixMs: START_MS + 1_000 });
       return found === undefined
         ? 'nothing'
         : found.ok
@@ -168,12 +168,12 @@ describe('a CA that is plugged in', async () => {
   it('is followed; what is broken changes nothing', async () => {
     const clock = new TestClock(START_MS + 1_000);
     const path = write('followed', files(root, '', pem(root)));
-    const first = await readPluggedIn(path, clock.nowMs());
+    const first = await readPluggedIn(path, { nowUnixMs: clock.nowMs() });
     assert.ok(first?.ok === true);
     const seen: AuthorityMaterial[] = [];
     let told = Promise.withResolvers<void>();
     const parts = { clock, log: silentLogger() };
-    const look = () => readPluggedIn(path, clock.nowMs());
+    const look = () => readPluggedIn(path, { nowUnixMs: clock.nowMs() });
     using _watch = new PluggedInWatch(look, first.value, parts, async (material) => {
       seen.push(material);
       told.resolve();

@@ -73,7 +73,7 @@ export function openClusterAuthority(
   const secret = (name: string, type: string): KubeSecret =>
     new KubeSecret({ client, namespace, name, type, clock, rng: systemRng() });
   const open = async (): Promise<CertificateAuthority> => {
-    const read = await followBroughtSecret(secret(BROUGHT_SECRET, 'Opaque'), clock, scope);
+    const read = await followBroughtSecret(secret(BROUGHT_SECRET, 'Opaque'), settings, scope);
     for (;;) {
       const brought = await openBroughtAuthority(settings, read);
       if (brought?.ok === true) return scope.add(brought.value);
@@ -92,7 +92,11 @@ export function openClusterAuthority(
 }
 
 /** Resolves when it is known whether there is a Secret; what is read then is always the newest. */
-async function followBroughtSecret(place: KubeSecret, clock: Clock, scope: Scope): Promise<ReadPluggedIn> {
+async function followBroughtSecret(
+  place: KubeSecret,
+  { clock, hasRevocations = true }: AuthoritySettings,
+  scope: Scope,
+): Promise<ReadPluggedIn> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let found: FoundSecret | undefined;
   scope.add(
@@ -105,7 +109,10 @@ async function followBroughtSecret(place: KubeSecret, clock: Clock, scope: Scope
   return async () =>
     found === undefined
       ? undefined
-      : readPluggedInSecret(`Secret ${BROUGHT_SECRET}`, found.data, clock.nowMs());
+      : readPluggedInSecret(`Secret ${BROUGHT_SECRET}`, found.data, {
+          nowUnixMs: clock.nowMs(),
+          hasRevocations,
+        });
 }
 
 /** Once for each mesh. */
@@ -124,6 +131,7 @@ export function authoritySettings(parts: DiscoveryAuthorityParts): AuthoritySett
       ? {}
       : { impersonation: openNodeAccounts(mesh, environment.trustedNodeAccounts) }),
     tokenVerifiers: kube === undefined ? [] : [openKubeTokens(mesh, kube.reviewer, tokenAudiences, clock)],
+    hasRevocations: environment.hasRevocations,
     clock,
     log: log.scope('ca'),
   };

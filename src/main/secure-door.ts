@@ -8,7 +8,7 @@ import type { AsyncScope } from '#base/disposable.ts';
 import { systemRng } from '#base/rng.ts';
 import type { AuthoritySettings, CertificateAuthority } from '#ca/certificate-authority.ts';
 import { readPluggedIn } from '#ca/plugged-in-authority.ts';
-import { RootConfigMaps } from '#controllers/root-config-maps.ts';
+import { type SharedText, TrustConfigMaps } from '#controllers/trust-config-maps.ts';
 import type { Readiness } from '#doors/health.ts';
 import { ALWAYS_LEADER, LeaderElection, type Leadership } from '#kube/leader-election.ts';
 import {
@@ -17,6 +17,7 @@ import {
   openClusterAuthority,
   openFolderAuthority,
 } from './discovery-authority.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
@@ -77,7 +78,7 @@ async function openOnCluster(
   const given = authoritySettings({ ...parts, meshConfig: settings.config });
   const { rootCaFolder } = environment;
   let authority: CertificateAuthority;
-  if ((await readPluggedIn(rootCaFolder, clock.nowMs())) !== undefined) {
+  if ((await readPluggedIn(rootCaFolder, { nowUnixMs: clock.nowMs() })) !== undefined) {
     let problem = '';
     reason = () => problem;
     authority = scope.add(await openMounted(given, rootCaFolder, (text) => (problem = text)));
@@ -89,9 +90,23 @@ async function openOnCluster(
   await serve(parts, door, address, authority);
   isOpen = true;
   const { client } = kube;
-  const name = environment.rootsConfigMap;
-  const common = { client, leadership, name, clock, rng: systemRng(), log: log.scope('roots') };
-  scope.add(new RootConfigMaps({ ...common, namespaces: meshNamespaces(mesh), roots: authority.rotation }));
+  const common = { client, leadership, clock, rng: systemRng(), log: log.scope('roots') };
+  const namespaces = meshNamespaces(mesh);
+  for (const [name, content] of trustTexts(authority, environment)) {
+    scope.add(new TrustConfigMaps({ ...common, namespaces, name, content }));
+  }
+}
+
+/** What pods mount, by name of the ConfigMap. Source: istio pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go. */
+function trustTexts(
+  { rotation }: CertificateAuthority,
+  { rootsConfigMap, revocationsConfigMap, hasRevocations }: DiscoveryEnvironment,
+): readonly (readonly [string, SharedText])[] {
+  const watch = (changed: () => void): Disposable => rotation.watch(changed);
+  const roots = { key: 'root-cert.pem', text: () => rotation.rootsPem, watch };
+  const lists = (): string => rotation.revocations.map(({ pem }) => pem).join('');
+  const revocations = { key: 'ca-crl.pem', text: lists, watch };
+  return [[rootsConfigMap, roots], ...(hasRevocations ? [[revocationsConfigMap, revocations] as const] : [])];
 }
 
 /** What is mounted may be put right while we wait. */

@@ -58,7 +58,13 @@ async function open(name: string, isAlone: boolean) {
   });
   const connections = new Connections(clock);
   const settings = { isAlone, returnMs: 1_000 };
-  const bundle = new TrustBundle({ mesh, ads: { connections }, rotation, clock, settings });
+  const bundle = new TrustBundle({
+    mesh,
+    ads: { connections },
+    authority: { rotation, problem: () => '' },
+    clock,
+    settings,
+  });
   clock.advance(1_000);
   return {
     rotation,

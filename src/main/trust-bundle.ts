@@ -8,7 +8,8 @@ import { type BundleCoverage, TrustBundleRollout } from '#ads/trust-bundle-rollo
 import type { Clock } from '#base/clock.ts';
 import { deepEqual } from '#base/deep-equal.ts';
 import { Scope } from '#base/disposable.ts';
-import type { AuthorityRotation, SwitchCause } from '#ca/authority-rotation.ts';
+import type { SwitchCause } from '#ca/authority-rotation.ts';
+import type { CertificateAuthority } from '#ca/certificate-authority.ts';
 import { parseCertificates } from '#identity/certificate.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import { AUTHORITY_ANCHORS, type TrustAnchors } from '#model/trust-bundle.ts';
@@ -24,7 +25,7 @@ export interface RolloutSettings {
 export interface TrustBundleParts {
   readonly mesh: Mesh;
   readonly ads: Pick<AdsServer, 'connections'>;
-  readonly rotation: AuthorityRotation;
+  readonly authority: Pick<CertificateAuthority, 'rotation' | 'problem'>;
   readonly clock: Clock;
   readonly settings: RolloutSettings;
 }
@@ -37,6 +38,10 @@ export interface TrustBundleStatus {
   /** True while an authority waits for its roots to be in place. */
   readonly isPending: boolean;
   readonly lastSwitch: SwitchCause | undefined;
+  /** Why what the operator brought last does not count; '' when it does. */
+  readonly problem: string;
+  /** Ends of the revocation lists in force, RFC 3339, '' for one that does not end; and how many certificates each names. */
+  readonly revocations: readonly { readonly nextUpdate: string; readonly revoked: number }[];
 }
 
 const MAX_ROOTS = 100;
@@ -47,18 +52,29 @@ export class TrustBundle implements Disposable {
   readonly #scope = new Scope();
 
   constructor(parts: TrustBundleParts) {
-    const { ads, clock, rotation, settings } = parts;
+    const { ads, clock, authority, settings } = parts;
     this.#parts = parts;
     this.#rollout = this.#scope.add(new TrustBundleRollout(ads.connections, clock, settings.returnMs));
-    this.#scope.add(rotation.watch(() => this.#publish()));
+    this.#scope.add(authority.rotation.watch(() => this.#publish()));
     if (settings.isAlone) this.#scope.add(this.#rollout.watch(() => this.#confirm()));
     this.#publish();
   }
 
   get status(): TrustBundleStatus {
-    const { isPending, lastSwitch } = this.#parts.rotation;
+    const { rotation, problem } = this.#parts.authority;
+    const { isPending, lastSwitch } = rotation;
     const version = this.#version();
-    return { version, proxies: this.#rollout.coverage(version), isPending, lastSwitch };
+    return {
+      version,
+      proxies: this.#rollout.coverage(version),
+      isPending,
+      lastSwitch,
+      problem: problem(),
+      revocations: rotation.revocations.map(({ nextUpdateUnixMs, serials }) => ({
+        nextUpdate: Number.isFinite(nextUpdateUnixMs) ? new Date(nextUpdateUnixMs).toISOString() : '',
+        revoked: serials.size,
+      })),
+    };
   }
 
   [Symbol.dispose](): void {
@@ -74,7 +90,8 @@ export class TrustBundle implements Disposable {
   }
 
   #confirm(): void {
-    const { mesh, rotation } = this.#parts;
+    const { mesh, authority } = this.#parts;
+    const { rotation } = authority;
     if (!rotation.isPending || this.#scope.isDisposed) return;
     // What was pushed may be older than what is there to be pushed.
     if (!deepEqual(mesh.trustAnchors.get(AUTHORITY_ANCHORS), this.#anchors())) return;
@@ -82,8 +99,12 @@ export class TrustBundle implements Disposable {
   }
 
   #anchors(): TrustAnchors {
-    const roots = parseCertificates(this.#parts.rotation.rootsPem, MAX_ROOTS);
-    return { rootPems: roots.ok ? roots.value.map(({ pem }) => pem) : [], revocationPems: [] };
+    const { rotation } = this.#parts.authority;
+    const roots = parseCertificates(rotation.rootsPem, MAX_ROOTS);
+    return {
+      rootPems: roots.ok ? roots.value.map(({ pem }) => pem) : [],
+      revocationPems: rotation.revocations.map(({ pem }) => pem),
+    };
   }
 
   #version(): string {

@@ -104,7 +104,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     async listenSecurely(opened, address) {
       authority = opened;
       const settings = options.rollout ?? { isAlone: false };
-      trustBundle = new TrustBundle({ mesh, ads, rotation: opened.rotation, clock, settings });
+      trustBundle = new TrustBundle({ mesh, ads, authority: opened, clock, settings });
       mountCertificates(server, opened);
       secure = await listenSecurely(server, opened, address, options);
     },

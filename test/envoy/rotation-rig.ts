@@ -32,10 +32,11 @@ import {
 } from './agent-fixture.ts';
 import { fetchAgentSecret, type WorkloadSecret } from './workload-secret.ts';
 
-export const TTL_MS = 6_000;
+/** Life of certificates, unless a test says otherwise. */
+const TTL_MS = 6_000;
 export const PROXY_PORT = 15080;
 const ADMIN_PORT = 15000;
-const APP_PORT = 8080;
+export const APP_PORT = 8080;
 const START_LIMIT_MS = 30_000;
 /** Waits of hours and more take a second: the CA's clock is an accelerated one. */
 const LONG_WAIT_MS = 600_000;
@@ -67,6 +68,12 @@ kind: DestinationRule
 metadata: {name: server, namespace: default}
 spec: {host: server, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 10}}}}
 `;
+
+export interface RotationOptions {
+  readonly ttlMs?: number;
+  /** How long the CA really waits for a wait of so long. */
+  readonly waitMs?: (delayMs: number) => number;
+}
 
 export type WorkloadName = 'client' | 'server';
 
@@ -100,11 +107,14 @@ export class RotationRig implements AsyncDisposable {
   }
 
   /** Starts everything; `plugIn` writes the first authority into the folder that it is given. */
-  static async start(plugIn: (cacerts: string) => void): Promise<RotationRig> {
+  static async start(
+    plugIn: (cacerts: string) => void,
+    { ttlMs = TTL_MS, waitMs = shortened }: RotationOptions = {},
+  ): Promise<RotationRig> {
     prepareBundle();
     const folder = makeFolder();
     plugIn(cacertsOf(folder));
-    const authority = await openAuthority(folder);
+    const authority = await openAuthority(folder, ttlMs, waitMs);
     const mesh = openMesh();
     const [clock, rng, log] = [systemClock(), systemRng(), silentLogger()];
     // Nobody is waited for who was there before: this mesh has no past.
@@ -120,7 +130,7 @@ export class RotationRig implements AsyncDisposable {
       const address = ownAddress();
       const replica = { namespace: 'default', workload: name, replica: 0, address, appAddress, ready: true };
       mesh.replicas.set(`default/${name}-0`, replica);
-      const agent = await startAgent({ folder, name, address, appAddress, authority, door });
+      const agent = await startAgent({ folder, name, address, appAddress, ttlMs, authority, door });
       workloads.set(name, { address, agent });
     }
     mesh.driver.poke();
@@ -148,6 +158,11 @@ export class RotationRig implements AsyncDisposable {
   /** What the agent gives its Envoy now. */
   secret(name: WorkloadName): Promise<WorkloadSecret> {
     return fetchAgentSecret(join(this.#folder, name));
+  }
+
+  /** The process of a workload's Envoy. */
+  envoyPid(name: WorkloadName): number | undefined {
+    return this.#workload(name).agent.envoyPid;
   }
 
   /** Sum of the counters of a workload's Envoy whose names match. */
@@ -199,18 +214,26 @@ function openMesh(): Mesh {
   return mesh;
 }
 
-async function openAuthority(folder: string): Promise<LocalAuthority> {
+function shortened(delayMs: number): number {
+  return delayMs > LONG_WAIT_MS ? SHORT_WAIT_MS : delayMs;
+}
+
+async function openAuthority(
+  folder: string,
+  ttlMs: number,
+  waitMs: (delayMs: number) => number,
+): Promise<LocalAuthority> {
   const system = systemClock();
   const clock: Clock = {
     ...system,
-    schedule: (delayMs, run) => system.schedule(delayMs > LONG_WAIT_MS ? SHORT_WAIT_MS : delayMs, run),
+    schedule: (delayMs, run) => system.schedule(waitMs(delayMs), run),
   };
   const ca = await openCertificateAuthority({
     folder: join(folder, 'ca'),
     pluggedInFolder: cacertsOf(folder),
     trustDomain: 'cluster.local',
     trustDomainAliases: [],
-    signer: { ...defaultSignerOptions, defaultTtlMs: TTL_MS, maxTtlMs: TTL_MS },
+    signer: { ...defaultSignerOptions, defaultTtlMs: ttlMs, maxTtlMs: ttlMs },
     tokenVerifiers: [],
     clock,
     log: silentLogger(),
@@ -245,11 +268,12 @@ interface AgentFacts {
   readonly name: WorkloadName;
   readonly address: string;
   readonly appAddress: string;
+  readonly ttlMs: number;
   readonly authority: LocalAuthority;
   readonly door: XdsDoor;
 }
 
-async function startAgent({ folder, name, address, appAddress, authority, door }: AgentFacts) {
+async function startAgent({ folder, name, address, appAddress, ttlMs, authority, door }: AgentFacts) {
   const object = readObjects(OBJECTS).find((one) => one.kind === 'LocalWorkload' && one.name === name);
   if (object === undefined) throw new Error(`no workload ${name}`);
   const proxyConfig = defaultMeshConfig().defaultConfig ?? {};
@@ -282,7 +306,7 @@ async function startAgent({ folder, name, address, appAddress, authority, door }
   };
   writePrivate(join(home, TOKEN_PATH), (await authority.tokens.issueToken(subject)).reveal());
   followRoots(join(home, ROOT_CERT_PATH), authority);
-  const started = { ...Object.fromEntries(environment), SECRET_TTL: `${TTL_MS / 1000}s` };
+  const started = { ...Object.fromEntries(environment), SECRET_TTL: `${ttlMs / 1000}s` };
   return new TestAgent(home, started);
 }
 

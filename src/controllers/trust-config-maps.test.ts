@@ -8,7 +8,7 @@ import { seededRng } from '#base/rng.ts';
 import type { KubeObject } from '#kube/api-resource.ts';
 import { ApiServerFixture } from '#kube/api-server-fixture.ts';
 import { KubeClient } from '#kube/kube-client.ts';
-import { RootConfigMaps } from './root-config-maps.ts';
+import { TrustConfigMaps } from './trust-config-maps.ts';
 
 const MAPS = { group: '', plural: 'configmaps' };
 const NAME = 'istio-ca-root-cert';
@@ -63,11 +63,11 @@ async function openRig(names: readonly string[]) {
     const data = server.get(MAPS, `${namespace}/${NAME}`)?.['data'] as KubeObject['metadata'] | undefined;
     return String(data?.['root-cert.pem'] ?? '');
   };
-  const controller = new RootConfigMaps({
+  const controller = new TrustConfigMaps({
     client,
     leadership,
     namespaces,
-    roots,
+    content: { key: 'root-cert.pem', text: () => roots.rootsPem, watch: (changed) => roots.watch(changed) },
     name: NAME,
     clock: systemClock(),
     rng: seededRng(1),
