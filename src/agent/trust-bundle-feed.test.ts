@@ -4,6 +4,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { TestClock } from '#base/clock.ts';
 import { GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { silentLogger } from '#base/logger.ts';
+import { WireWriter } from '#base/proto-wire.ts';
 import { createIssuer } from '#identity/certificate-rig.ts';
 import { ProxyConfigSchema } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import {
@@ -14,7 +15,7 @@ import {
 import { AgentMetrics } from './agent-metrics.ts';
 import type { StreamTap } from './stream-tap.ts';
 import { type BundleHolder, openTrustBundleFeed, TRUST_BUNDLE_TYPE } from './trust-bundle-feed.ts';
-import { decodeTrustBundle, type PushedBundle } from './trust-bundle-message.ts';
+import { decodeTrustBundle, type PushedBundle, takeRevocations } from './trust-bundle-message.ts';
 
 const NOW_MS = Date.now();
 const [one, other] = [await createIssuer('one'), await createIssuer('other')];
@@ -53,6 +54,45 @@ describe('a pushed trust bundle is taken', () => {
   it('without roots that have ended, and not at all when all have', () => {
     const bundle = decodeTrustBundle(encode([one.root]), undefined, NOW_MS + 40 * 86_400_000);
     assert.equal(bundle.ok, false);
+  });
+});
+
+describe('revocation lists in a pushed bundle', async () => {
+  const [own, later] = [await one.revoke([]), await one.revoke([leaf])];
+  const encodeWith = (...lists: readonly string[]): Uint8Array => {
+    const writer = new WireWriter().raw(encode([one.root]));
+    for (const list of lists) writer.string(15_034, list);
+    return writer.finish();
+  };
+  const held = { rootsPem: one.root, revocationsPem: own, problem: '' };
+  const END_MS = NOW_MS + 40 * 86_400_000;
+
+  it('are taken with it', () => {
+    const bundle = decodeTrustBundle(encodeWith(own), undefined, NOW_MS);
+    assert.deepEqual(bundle.ok && [bundle.value.revocationsPem.trim(), bundle.value.problem], [
+      own.trim(),
+      '',
+    ]);
+  });
+
+  it('refuse it when they cannot be read', () => {
+    const bundle = decodeTrustBundle(encodeWith('nonsense'), held, NOW_MS);
+    assert.deepEqual(bundle, { ok: false, error: 'revocation lists: no PEM' });
+  });
+
+  it('that are over do not take the place of good ones; those that ended in use go on', () => {
+    const outcomes = [
+      takeRevocations(later, own, END_MS),
+      takeRevocations(own, own, END_MS),
+      takeRevocations(later, '', END_MS),
+      takeRevocations('', own, END_MS),
+    ].map((taken) => taken.ok && [taken.value.revocationsPem.trim(), taken.value.problem !== '']);
+    assert.deepEqual(outcomes, [
+      [own.trim(), true],
+      [own.trim(), false],
+      [later.trim(), false],
+      ['', false],
+    ]);
   });
 });
 

@@ -3,6 +3,8 @@
  * would otherwise fail at the first workload: the pair, the path from the signing certificate to a root, the dates.
  * Source: istio security/pkg/pki/util VerifyCertificate; RFC 5280 for the path.
  */
+import 'reflect-metadata';
+import { KeyUsageFlags, KeyUsagesExtension, X509Certificate } from '@peculiar/x509';
 import type { Secret } from '#base/secret.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { type Certificate, isValidAt, parseCertificates } from '#identity/certificate.ts';
@@ -98,6 +100,7 @@ function readRevocations(
   for (const issuer of path) {
     const own = lists.value.filter((list) => isIssuedBy(list, issuer));
     if (own.length === 0) return fail(`there is no revocation list of ${issuer.subject}`);
+    if (!maySignLists(issuer)) return fail(`${issuer.subject} may not sign revocation lists`);
     if (own.every((list) => isOver(list, nowUnixMs)))
       return fail(`the revocation list of ${issuer.subject} is over`);
   }
@@ -120,6 +123,12 @@ function pathToRoot(
     at = issuer;
   }
   return undefined;
+}
+
+/** Envoy takes no list of an authority whose certificate does not allow it. Source: RFC 5280 6.3.3 (f). */
+function maySignLists({ x509 }: Certificate): boolean {
+  const usages = new X509Certificate(x509.raw).getExtension(KeyUsagesExtension);
+  return usages === null || (usages.usages & KeyUsageFlags.cRLSign) !== 0;
 }
 
 function issued(issuer: Certificate, child: Certificate): boolean {

@@ -21,7 +21,7 @@ export interface AuthoritiesInUse {
 
 interface Issuer {
   readonly certificate: Certificate;
-  /** Infinity while it is part of something in use. */
+  /** Infinity while it is part of something that signs. */
   readonly untilUnixMs: number;
 }
 
@@ -86,7 +86,9 @@ export class RevocationsInForce {
       const until = Math.min(untilUnixMs, lastEndUnixMs);
       if (until > nowUnixMs) yield [fingerprint, { certificate, untilUnixMs: until }];
     }
-    for (const certificate of [...retired, ...materials.flatMap(({ issuers }) => issuers)]) {
+    for (const certificate of retired)
+      yield [certificate.fingerprint, { certificate, untilUnixMs: nowUnixMs }];
+    for (const certificate of materials.flatMap(({ issuers }) => issuers)) {
       yield [certificate.fingerprint, { certificate, untilUnixMs: Number.POSITIVE_INFINITY }];
     }
   }

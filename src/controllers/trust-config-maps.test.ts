@@ -162,3 +162,21 @@ test('a namespace costs the writing of its own ConfigMap and nothing else', asyn
   await rig.has({ d: 'root 1' });
   deepStrictEqual(rig.server.requests.slice(before), ['/api/v1/namespaces/d/configmaps']);
 });
+
+test('where there is nothing to write no ConfigMap is made, and one that there is is emptied', async () => {
+  await using rig = await openRig(['a']);
+  await rig.has({ a: 'root 1' });
+  rig.roots.rootsPem = '';
+  rig.roots.tell();
+  await rig.has({ a: '' });
+  const { data } = rig.server.get(MAPS, `a/${NAME}`) as KubeObject;
+  deepStrictEqual(data, { 'root-cert.pem': '' });
+  const before = rig.server.requests.length;
+  rig.namespaces.names.add('b');
+  rig.namespaces.tell(['b']);
+  rig.roots.rootsPem = 'root 2';
+  rig.roots.tell();
+  await rig.has({ a: 'root 2', b: 'root 2' });
+  const made = rig.server.requests.slice(before).filter((path) => path.includes('/b/'));
+  deepStrictEqual(made, ['/api/v1/namespaces/b/configmaps']);
+});

@@ -80,7 +80,7 @@ async function call(client: Client | undefined): Promise<string> {
   socket.setTimeout(5_000, () => socket.destroy(new Error('no answer')));
   let text = '';
   socket.on('secureConnect', () =>
-    socket.write('GET / HTTP/1.1\r\nhost: server:8080\r\nconnection: close\r\n\r\n'),
+    socket.write(`GET / HTTP/1.1\r\nhost: server:${APP_PORT}\r\nconnection: close\r\n\r\n`),
   );
   socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
   socket.on('error', (error) => resolve(/certificate/i.test(error.message) ? 'refused' : error.message));
@@ -92,7 +92,11 @@ async function call(client: Client | undefined): Promise<string> {
 async function through(): Promise<readonly number[]> {
   const seen = new Set<number>();
   for (let i = 0; i < CALLS; i++) {
-    const options = { host: rig.address('client'), port: PROXY_PORT, headers: { host: 'server:8080' } };
+    const options = {
+      host: rig.address('client'),
+      port: PROXY_PORT,
+      headers: { host: `server:${APP_PORT}` },
+    };
     const status = await new Promise<number>((resolve, reject) => {
       get({ ...options, path: '/', agent: false }, (answer) => {
         answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
@@ -158,6 +162,20 @@ test('a revoked client gets no certificate by the one that it has', async () => 
     proofs.map((proof) => proof.ok || proof.error),
     ['the client certificate has been revoked', true],
   );
+});
+
+test('a list that ends with no other after it lets nobody through', async () => {
+  const end = Date.now() + 3_000;
+  const short = revocationListOf(signing, [], end);
+  plugInRevocations(rig.cacerts, revocationListOf(root) + short);
+  await both('the list that ends', (revocations) => revocations.includes(short.trim()));
+  strictEqual(await call(good), '200');
+  await until('nobody comes through', LIMIT_MS, async () =>
+    (await call(good)) === 'refused' ? true : undefined,
+  );
+  ok(Date.now() >= end - 1_000);
+  await revoke([bad?.serial ?? '']);
+  strictEqual(await call(good), '200');
 });
 
 test('a revoked server is refused by its clients', async () => {

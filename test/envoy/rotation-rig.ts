@@ -36,7 +36,8 @@ import { fetchAgentSecret, type WorkloadSecret } from './workload-secret.ts';
 const TTL_MS = 6_000;
 export const PROXY_PORT = 15080;
 const ADMIN_PORT = 15000;
-export const APP_PORT = 8080;
+/** Not one that somebody else's server is likely to hold on every address of the machine. */
+export const APP_PORT = 8479;
 const START_LIMIT_MS = 30_000;
 /** Waits of hours and more take a second: the CA's clock is an accelerated one. */
 const LONG_WAIT_MS = 600_000;
@@ -124,7 +125,13 @@ export class RotationRig implements AsyncDisposable {
     await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
     const [appAddress, app] = [ownAddress(), startApp()];
     app.listen(APP_PORT, appAddress);
-    await once(app, 'listening');
+    try {
+      await once(app, 'listening');
+    } catch (error) {
+      await door.close();
+      authority[Symbol.dispose]();
+      throw error;
+    }
     const workloads = new Map<WorkloadName, Workload>();
     for (const name of ['server', 'client'] as const) {
       const address = ownAddress();
