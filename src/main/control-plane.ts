@@ -75,10 +75,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     metrics: metrics.ads,
     version: VERSION,
     plain: LOOPBACK,
-    rollout: { isAlone: true },
     onNack: (event) => heldBack.refused(event),
   });
-  await door.listenSecurely(authority, LOOPBACK);
+  await door.listenSecurely(authority, LOOPBACK, { isAlone: () => true });
   registerAuthorityMetrics(metrics.registry, authority, clock);
   registerTrustBundleMetrics(metrics.registry, door);
   const doors = await openDiscoveryDoors({

@@ -57,6 +57,8 @@ export async function openFolderAuthority(
 /** The authority of a cluster: `problem` says what it waits for. */
 export interface ClusterAuthority extends Disposable {
   readonly opened: Promise<CertificateAuthority>;
+  /** True where the root is the one that control planes share, and other clusters do not have it. */
+  isShared(): boolean;
   problem(): string;
 }
 
@@ -69,6 +71,7 @@ export function openClusterAuthority(
 ): ClusterAuthority {
   const { clock, log } = settings;
   const scope = new Scope();
+  let isShared = false;
   let problem = (): string => `the Secret ${BROUGHT_SECRET} is not read yet`;
   const secret = (name: string, type: string): KubeSecret =>
     new KubeSecret({ client, namespace, name, type, clock, rng: systemRng() });
@@ -84,11 +87,17 @@ export function openClusterAuthority(
       await new Promise<void>((resolve) => void scope.add(clock.schedule(RETRY_MS, resolve)));
     }
     const place = secret(ROOT_SECRET, ROOT_SECRET_TYPE);
+    isShared = true;
     const shared = scope.add(openSharedAuthority(settings, { place, leadership }));
     problem = () => shared.root.problem;
     return shared.opened;
   };
-  return { opened: open(), problem: () => problem(), [Symbol.dispose]: () => scope[Symbol.dispose]() };
+  return {
+    opened: open(),
+    isShared: () => isShared,
+    problem: () => problem(),
+    [Symbol.dispose]: () => scope[Symbol.dispose](),
+  };
 }
 
 /** Resolves when it is known whether there is a Secret; what is read then is always the newest. */

@@ -142,8 +142,6 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     metrics: metrics.ads,
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
-    // On a cluster there may be others, whose proxies nobody here knows.
-    rollout: { isAlone: parts.kube === undefined },
     serverNames: serviceNames(flags.namespace, environment),
     onNack: (event) => heldBack.refused(event),
     isReady: parts.isComputed,

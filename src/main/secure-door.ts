@@ -21,6 +21,7 @@ import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
+import { isLoneControlPlane } from './lone-control-plane.ts';
 import { type MeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { meshNamespaces } from './mesh-namespaces.ts';
 import type { MeshSettings } from './mesh-settings.ts';
@@ -53,7 +54,7 @@ export async function openSecureDoor(
   if (cluster === undefined || kube === undefined) {
     const given = authoritySettings({ ...parts, meshConfig: settings.config });
     const authority = await openFolderAuthority(given, environment.rootCaFolder);
-    await serve(parts, door, address, scope.add(authority));
+    await serve(parts, door, address, { authority: scope.add(authority), isAlone: () => true });
   } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
 }
 
@@ -78,6 +79,7 @@ async function openOnCluster(
   const given = authoritySettings({ ...parts, meshConfig: settings.config });
   const { rootCaFolder } = environment;
   let authority: CertificateAuthority;
+  let isAlone = (): boolean => false;
   if ((await readPluggedIn(rootCaFolder, { nowUnixMs: clock.nowMs() })) !== undefined) {
     let problem = '';
     reason = () => problem;
@@ -86,8 +88,10 @@ async function openOnCluster(
     const found = scope.add(openClusterAuthority(given, kube, flags.namespace, leadership));
     reason = () => found.problem();
     authority = await found.opened;
+    // What an operator brings may sign in other clusters too, whose proxies nobody here knows.
+    if (found.isShared()) isAlone = () => isLoneControlPlane(mesh, flags.namespace, environment.podName);
   }
-  await serve(parts, door, address, authority);
+  await serve(parts, door, address, { authority, isAlone });
   isOpen = true;
   const { client } = kube;
   const common = { client, leadership, clock, rng: systemRng(), log: log.scope('roots') };
@@ -151,9 +155,9 @@ async function serve(
   { metrics, clock }: SecureDoorParts,
   door: XdsDoor,
   address: HostPort,
-  authority: CertificateAuthority,
+  { authority, isAlone }: { readonly authority: CertificateAuthority; readonly isAlone: () => boolean },
 ): Promise<void> {
   registerAuthorityMetrics(metrics.registry, authority, clock);
-  await door.listenSecurely(authority, address);
+  await door.listenSecurely(authority, address, { isAlone });
   registerTrustBundleMetrics(metrics.registry, door);
 }

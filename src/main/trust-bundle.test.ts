@@ -57,7 +57,7 @@ async function open(name: string, isAlone: boolean) {
     onError: (...failure) => assert.fail(failure.map(String).join(' ')),
   });
   const connections = new Connections(clock);
-  const settings = { isAlone, returnMs: 1_000 };
+  const settings = { isAlone: () => isAlone, returnMs: 1_000 };
   const bundle = new TrustBundle({
     mesh,
     ads: { connections },

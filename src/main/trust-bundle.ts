@@ -16,8 +16,8 @@ import { AUTHORITY_ANCHORS, type TrustAnchors } from '#model/trust-bundle.ts';
 import type { Mesh } from './mesh.ts';
 
 export interface RolloutSettings {
-  /** True where every proxy of the mesh is connected to this control plane. */
-  readonly isAlone: boolean;
+  /** True when every proxy of the mesh is connected to this control plane. Asked when all of its own have a new bundle. */
+  readonly isAlone: () => boolean;
   /** How long a proxy that left is waited for. Default: as long as agents take to come back. */
   readonly returnMs?: number;
 }
@@ -56,7 +56,7 @@ export class TrustBundle implements Disposable {
     this.#parts = parts;
     this.#rollout = this.#scope.add(new TrustBundleRollout(ads.connections, clock, settings.returnMs));
     this.#scope.add(authority.rotation.watch(() => this.#publish()));
-    if (settings.isAlone) this.#scope.add(this.#rollout.watch(() => this.#confirm()));
+    this.#scope.add(this.#rollout.watch(() => this.#confirm()));
     this.#publish();
   }
 
@@ -82,20 +82,21 @@ export class TrustBundle implements Disposable {
   }
 
   #publish(): void {
-    const { mesh, settings } = this.#parts;
+    const { mesh } = this.#parts;
     mesh.trustAnchors.set(AUTHORITY_ANCHORS, this.#anchors());
     mesh.driver.poke();
     // Where nothing new is to be sent, nobody answers.
-    if (settings.isAlone) void mesh.driver.settled().then(() => this.#confirm());
+    void mesh.driver.settled().then(() => this.#confirm());
   }
 
   #confirm(): void {
-    const { mesh, authority } = this.#parts;
+    const { mesh, authority, settings } = this.#parts;
     const { rotation } = authority;
     if (!rotation.isPending || this.#scope.isDisposed) return;
     // What was pushed may be older than what is there to be pushed.
     if (!deepEqual(mesh.trustAnchors.get(AUTHORITY_ANCHORS), this.#anchors())) return;
-    if (this.#rollout.isComplete(this.#version())) void rotation.confirm('acknowledged', rotation.rootsPem);
+    if (this.#rollout.isComplete(this.#version()) && settings.isAlone())
+      void rotation.confirm('acknowledged', rotation.rootsPem);
   }
 
   #anchors(): TrustAnchors {

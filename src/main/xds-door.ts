@@ -42,8 +42,6 @@ export interface XdsDoorOptions {
   /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
   readonly serverNames?: readonly string[];
   readonly onNack?: (event: NackEvent) => void;
-  /** Default: other control planes may have proxies too. */
-  readonly rollout?: RolloutSettings;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
   readonly isReady?: () => boolean;
 }
@@ -53,8 +51,12 @@ export interface XdsDoor {
   /** Ports that are listened on; 0 where a door is shut. */
   readonly plainPort: number;
   readonly securePort: number;
-  /** Opens the port over TLS, with the CA's call on it. Errors: as openXdsDoor. */
-  listenSecurely(authority: CertificateAuthority, address: HostPort): Promise<void>;
+  /** Opens the port over TLS, with the CA's call on it. `rollout`: by default other control planes may have proxies too. Errors: as openXdsDoor. */
+  listenSecurely(
+    authority: CertificateAuthority,
+    address: HostPort,
+    rollout?: RolloutSettings,
+  ): Promise<void>;
   /** Whose certificates and tokens count; undefined until the secure port has been opened. */
   readonly authority: CertificateAuthority | undefined;
   /** What agents are told about whom to believe; undefined until then too. */
@@ -101,9 +103,8 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     get trustBundle() {
       return trustBundle;
     },
-    async listenSecurely(opened, address) {
+    async listenSecurely(opened, address, settings = { isAlone: () => false }) {
       authority = opened;
-      const settings = options.rollout ?? { isAlone: false };
       trustBundle = new TrustBundle({ mesh, ads, authority: opened, clock, settings });
       mountCertificates(server, opened);
       secure = await listenSecurely(server, opened, address, options);

@@ -119,10 +119,9 @@ export class RotationRig implements AsyncDisposable {
     const mesh = openMesh();
     const [clock, rng, log] = [systemClock(), systemRng(), silentLogger()];
     // Nobody is waited for who was there before: this mesh has no past.
-    const rollout = { isAlone: true, returnMs: 1_000 };
-    const common = { mesh, clock, rng, log, metrics: noMetrics(), version: 'test' };
-    const door = await openXdsDoor({ ...common, rollout });
-    await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
+    const rollout = { isAlone: () => true, returnMs: 1_000 };
+    const door = await openXdsDoor({ mesh, clock, rng, log, metrics: noMetrics(), version: 'test' });
+    await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 }, rollout);
     const [appAddress, app] = [ownAddress(), startApp()];
     app.listen(APP_PORT, appAddress);
     try {
