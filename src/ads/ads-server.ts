@@ -130,6 +130,7 @@ export class AdsServer implements Disposable {
       ask: (session, demand) => this.#leases.get(session)?.ask(demand),
       reported: (session, health) => this.#registered.get(session)?.report(health),
       settled: (record, epoch) => this.#settled(record, epoch),
+      bundleAnswered: (record) => this.connections.touch(record.node.proxy.id),
       nacked: (event) => {
         log.warn('a proxy refused configuration', {
           proxy: event.proxyId,

@@ -22,7 +22,7 @@ import { LingeringListeners } from './lingering-listeners.ts';
 import type { Peer } from './peer.ts';
 import { type OrderedStream, PushOrder } from './push-order.ts';
 import { healthOf, TYPE_HEALTH } from './registrar.ts';
-import { CDS, EDS, LDS, RESOURCE_TYPES, type ResourceType, resourceType } from './resource-type.ts';
+import { CDS, EDS, LDS, PCDS, RESOURCE_TYPES, type ResourceType, resourceType } from './resource-type.ts';
 import type { BodyCache } from './response-body.ts';
 import type { ResourceMap } from './snapshot-diff.ts';
 import type { Epoch, ProxySession, SessionHost } from './session-host.ts';
@@ -226,8 +226,9 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
       return;
     }
     const sent = state.ack(request.nonce);
-    if (sent !== undefined)
-      this.#record?.acked(state.type, sent.nonce, sent.version, this.#host.clock.nowMs());
+    if (sent === undefined || this.#record === undefined) return;
+    this.#record.acked(state.type, sent, this.#host.clock.nowMs());
+    if (state.type === PCDS) this.#host.bundleAnswered(this.#record);
   }
 
   #recordNack(state: TypeState, refusal: Refusal, error: NonNullable<R['error']>): void {
@@ -342,7 +343,7 @@ export class AdsSession<R extends DiscoveryRequest> implements ProxySession, Ord
     if (type === CDS) this.#forceEndpoints(changes);
     if (type === LDS && sent !== undefined) this.lingering.sent(sent);
     this.#stream.send(response.chunks);
-    this.#record?.sent(type, nonce, version, nowMs);
+    if (sent !== undefined) this.#record?.sent(type, sent);
     metrics.pushed({
       type: type.name,
       sizeBytes: response.sizeBytes,

@@ -6,7 +6,7 @@ import { identityMemo } from '#collections/identity-memo.ts';
 import { emptyMap } from '#collections/persistent-map.ts';
 import type { ProxySnapshot } from '#xds/proxy-snapshot.ts';
 import type { Peer } from './peer.ts';
-import { ECDS, type ResourceType, SDS } from './resource-type.ts';
+import { ECDS, PCDS, type ResourceType, SDS } from './resource-type.ts';
 import type { ResourceMap } from './snapshot-diff.ts';
 
 /** The resources of that type for the peer: a snapshot may be that of another caller with the same proxy id. */
@@ -15,6 +15,8 @@ export function resourcesFor(peer: Peer, type: ResourceType, snapshot: ProxySnap
   const { isTrusted, identity = '' } = peer;
   if (isTrusted && identity !== '' && identity === snapshot.secretsOwner) return resources;
   if (type === SDS) return emptyMap();
+  // Who listens in can change what a plain stream carries: nobody is to believe that.
+  if (type === PCDS) return isTrusted && identity !== '' ? resources : emptyMap();
   return type === ECDS ? withoutConfidential(resources) : resources;
 }
 

@@ -3,8 +3,10 @@
  * record per stream; knows nothing of the protocol.
  */
 import type { Clock } from '#base/clock.ts';
+import { toDisposable } from '#base/disposable.ts';
 import type { ProxyNode } from './node-to-proxy.ts';
 import type { ResourceType } from './resource-type.ts';
+import type { InFlight } from './subscription.ts';
 
 /** A response that a proxy refused. */
 export interface NackRecord {
@@ -28,6 +30,10 @@ export interface TypeStatus {
   readonly ackedNonce: string;
   readonly ackedVersion: string;
   readonly ackedAtMs: number;
+  /** Version of the last resource that it took, for types that have one resource; '' before the first. */
+  readonly ackedContent: string;
+  /** True when the last response had nothing in it. */
+  readonly isEmpty: boolean;
   readonly lastNack: NackRecord | undefined;
 }
 
@@ -68,12 +74,18 @@ export class ConnectionRecord implements Connection {
     this.connectedAtMs = facts.connectedAtMs;
   }
 
-  sent(type: ResourceType, nonce: string, version: string, atMs: number): void {
-    this.#update(type, { sentNonce: nonce, sentVersion: version, sentAtMs: atMs });
+  sent(type: ResourceType, { nonce, version, sentAtMs, adds }: InFlight): void {
+    this.#update(type, {
+      sentNonce: nonce,
+      sentVersion: version,
+      sentAtMs,
+      isEmpty: adds.length === 0,
+    });
   }
 
-  acked(type: ResourceType, nonce: string, version: string, atMs: number): void {
-    this.#update(type, { ackedNonce: nonce, ackedVersion: version, ackedAtMs: atMs });
+  acked(type: ResourceType, { nonce, version, adds }: InFlight, atMs: number): void {
+    const ackedContent = adds.at(-1)?.[1].resource.version ?? '';
+    this.#update(type, { ackedNonce: nonce, ackedVersion: version, ackedAtMs: atMs, ackedContent });
   }
 
   nacked(type: ResourceType, lastNack: NackRecord): void {
@@ -90,6 +102,8 @@ export class ConnectionRecord implements Connection {
       ackedNonce: '',
       ackedVersion: '',
       ackedAtMs: 0,
+      ackedContent: '',
+      isEmpty: true,
       lastNack: undefined,
     };
     this.types.set(type.url, { ...known, ...change });
@@ -115,6 +129,7 @@ export class Connections {
   readonly #clock: Clock;
   readonly #byProxy: Map<string, Set<ConnectionRecord>> = new Map();
   readonly #waiters: Set<Waiter> = new Set();
+  readonly #watchers: Set<(proxyId: string) => void> = new Set();
   #size = 0;
 
   constructor(clock: Clock) {
@@ -139,12 +154,24 @@ export class Connections {
     return records.length > 0 && records.every((record) => isSettled(record, Number.POSITIVE_INFINITY));
   }
 
+  /** Calls back after a proxy came, went, or answered a trust bundle. */
+  watch(changed: (proxyId: string) => void): Disposable {
+    this.#watchers.add(changed);
+    return toDisposable(() => this.#watchers.delete(changed));
+  }
+
+  /** Tells those who watch. */
+  touch(proxyId: string): void {
+    for (const changed of this.#watchers) changed(proxyId);
+  }
+
   add(record: ConnectionRecord): void {
     const proxyId = record.node.proxy.id;
     const records = this.#byProxy.get(proxyId) ?? new Set();
     records.add(record);
     this.#byProxy.set(proxyId, records);
     this.#size++;
+    this.touch(proxyId);
   }
 
   remove(record: ConnectionRecord): void {
@@ -154,6 +181,7 @@ export class Connections {
     this.#size--;
     if (records.size === 0) this.#byProxy.delete(proxyId);
     this.#checkWaiters();
+    this.touch(proxyId);
   }
 
   /** The proxy's snapshot changed in this epoch. */

@@ -13,14 +13,15 @@ import {
   TYPE_NAME_TABLE,
   TYPE_ROUTE,
   TYPE_SECRET,
+  TYPE_TRUST_BUNDLE,
 } from '#xds/resource.ts';
 
 /** One resource type. Compared by identity for the known ones. */
 export interface ResourceType {
   readonly url: string;
-  /** Short name as in Istio's metric label `type`: cds, eds, lds, rds, sds, ecds, nds; `unknown` otherwise. */
+  /** Short name as in Istio's metric label `type`: cds, eds, lds, rds, sds, ecds, nds, pcds; `unknown` otherwise. */
   readonly name: string;
-  /** An empty first subscription means all resources. Source: xDS protocol, "wildcard" (CDS and LDS; NDS as in Istio). */
+  /** An empty first subscription means all resources. Source: xDS protocol, "wildcard" (CDS and LDS; NDS and PCDS as in Istio). */
   readonly isWildcard: boolean;
   /** A state-of-the-world response carries everything, so that what is missing is removed. Source: as above. */
   readonly isWholeState: boolean;
@@ -83,11 +84,19 @@ export const NDS: ResourceType = {
   pick: (snapshot) => snapshot.nameTable,
 };
 
+export const PCDS: ResourceType = {
+  url: TYPE_TRUST_BUNDLE,
+  name: 'pcds',
+  isWildcard: true,
+  isWholeState: true,
+  pick: (snapshot) => snapshot.trustBundle,
+};
+
 /**
  * In the order in which a stream's types are looked at: additions flow down this list. Extension configs come before the
  * listeners that use them: Envoy refuses a listener for the last config that it had of a name, also one that it refused.
  */
-export const RESOURCE_TYPES: readonly ResourceType[] = [CDS, EDS, SDS, ECDS, LDS, RDS, NDS];
+export const RESOURCE_TYPES: readonly ResourceType[] = [CDS, EDS, SDS, ECDS, LDS, RDS, NDS, PCDS];
 
 /** The type of a URL. An unknown URL gets a type without resources: a client that asks is answered, not left waiting. */
 export function resourceType(url: string): ResourceType {

@@ -41,6 +41,8 @@ export interface SessionHost {
   nacked(event: NackEvent): void;
   /** The proxy says how its application is. */
   reported(session: ProxySession, health: HealthReport): void;
+  /** The proxy has a trust bundle in place. */
+  bundleAnswered(record: ConnectionRecord): void;
 }
 
 /** The part of a session that does not depend on the variant of the protocol. */

@@ -19,6 +19,8 @@ export type AgentCounter =
   | `istio_agent_wasm_cache_lookup_count{hit="${boolean}"}`
   | `istio_agent_wasm_remote_fetch_count{result="${string}"}`
   | `istio_agent_wasm_config_conversion_count{result="${string}"}`
+  /** Trust bundles and revocation lists that were not taken: broken, over, or refused by Envoy. */
+  | 'lateen_agent_trust_refused_total'
   | 'istio_agent_dns_requests_total'
   | 'istio_agent_dns_upstream_requests_total'
   | 'istio_agent_dns_upstream_failures_total';

@@ -82,6 +82,7 @@ export interface AgentOptions {
 }
 
 const defaultRootCert = './var/run/secrets/istio/root-cert.pem';
+const revocationLists = './var/run/secrets/istio/crl/ca-crl.pem';
 const defaultToken = './var/run/secrets/tokens/istio-token';
 const defaultSdsSocket = './var/run/secrets/workload-spiffe-uds/socket';
 const dayMs = 24 * 3_600_000;
@@ -189,6 +190,7 @@ class OptionReader {
       ttlMs: this.#durationMs('SECRET_TTL', dayMs),
       keyKind: this.text('WORKLOAD_RSA_KEY_SIZE') === undefined ? 'ecdsa-p256' : 'rsa-2048',
       rootsPath: this.text('CA_ROOT_CA') ?? defaultRootCert,
+      revocationsPath: revocationLists,
     });
   }
 

@@ -71,7 +71,7 @@ POD_NAME | | yes | the workload's instance
 POD_NAMESPACE | | yes | the workload's namespace
 PROV_CERT | | yes | folder of certificates that prove the identity in place of a token
 PROXY_CONFIG | | yes | the ProxyConfig that the proxy is started with
-PROXY_CONFIG_XDS_AGENT | false | no | the ProxyConfig is the one that the agent was started with
+PROXY_CONFIG_XDS_AGENT | false | no | pushed trust bundles are followed, always; the rest of the ProxyConfig is the one that the agent was started with
 REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION | false | yes | readinessProbe of the proxy's config asks localhost instead of the workload's address
 SECRET_GRACE_PERIOD_RATIO | 0.5 | no | certificates are renewed at about half of their life
 SECRET_GRACE_PERIOD_RATIO_JITTER | 0.01 | no | certificates are renewed at about half of their life

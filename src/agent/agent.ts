@@ -24,8 +24,9 @@ import { probe } from './health-probe.ts';
 import { checkReadiness } from './readiness.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
+import type { SingletonFeed } from './singleton-feed.ts';
 import { StatusServer } from './status-server.ts';
-import type { StreamTap } from './stream-tap.ts';
+import { openTrustBundleFeed } from './trust-bundle-feed.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
 import { WasmCache } from './wasm-cache.ts';
 import { WasmResponses } from './wasm-responses.ts';
@@ -53,26 +54,34 @@ export class Agent {
   #dns: AgentDns | undefined;
   readonly #health = new HealthFeed();
   #healthCheck: HealthCheck | undefined;
+  /** What is said and followed on Envoy's configuration streams. */
+  readonly #feeds: (SingletonFeed | HealthFeed)[] = [];
 
   constructor(options: AgentOptions, parts: AgentParts) {
     const { clock, log } = parts;
     this.#options = options;
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
-    const ca = new CertificateClient(new ControlPlane(options.ca, clock), clock);
+    // Its file of roots may follow a new root later than the workload itself does.
+    const believed = (): string => this.#certificate.current?.rootsPem ?? '';
+    const ca = new CertificateClient(new ControlPlane(options.ca, clock, believed), clock);
     this.#certificate = new WorkloadCertificate(options.certificate, ca, {
       ...parts,
       log: log.scope('cache'),
     });
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
+    if (options.xds.security === 'tls') {
+      const cache = { ...parts, log: log.scope('cache') };
+      this.#feeds.push(openTrustBundleFeed(this.#certificate, this.#sds, cache));
+    }
     this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
     const wasm = { ...parts, log: log.scope('wasm') };
     this.#modules = options.wasm === undefined ? undefined : new WasmCache(options.wasm, wasm);
     const rewriting = this.#modules === undefined ? undefined : new WasmResponses(this.#modules, wasm);
     this.#xds = new XdsProxy(
-      new ControlPlane(options.xds, clock),
+      new ControlPlane(options.xds, clock, believed),
       { ...parts, log: log.scope('xdsproxy') },
-      { taps: (isDelta) => this.#taps(isDelta), wasm: rewriting },
+      { taps: (isDelta) => this.#feeds.map((feed) => feed.open(isDelta)), wasm: rewriting },
     );
     const { xdsSocketPath, grpc } = options;
     // Without Envoy the application connects, whoever runs it.
@@ -115,7 +124,10 @@ export class Agent {
     await this.#xdsDoor.listen();
     await this.#status.listen();
     const { dns } = this.#options;
-    if (dns !== undefined) this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
+    if (dns !== undefined) {
+      this.#dns = await startDns(dns, { ...this.#parts, log: log.scope('dns') });
+      this.#feeds.push(this.#dns.feed);
+    }
     const node = await this.#writeBootstrap();
     this.#certificate.run();
     this.#checkHealth();
@@ -144,16 +156,11 @@ export class Agent {
       await rm(path, { force: true });
   }
 
-  #taps(isDelta: boolean): readonly StreamTap[] {
-    const names = this.#dns?.tap(isDelta);
-    const health = this.#options.healthCheck === undefined ? undefined : this.#health.open(isDelta);
-    return [names, health].filter((tap) => tap !== undefined);
-  }
-
   #checkHealth(): void {
     const { healthCheck, hasEnvoy, status } = this.#options;
     const { clock, log } = this.#parts;
     if (healthCheck === undefined) return;
+    this.#feeds.push(this.#health);
     this.#healthCheck = new HealthCheck(healthCheck, {
       probe,
       envoyProblem: async () => (hasEnvoy ? (await checkReadiness(status.admin)).reason : ''),

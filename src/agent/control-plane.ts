@@ -34,10 +34,13 @@ const windowBytes = 1024 * 1024;
 export class ControlPlane {
   readonly #settings: ControlPlaneSettings;
   readonly #clock: Clock;
+  readonly #believed: () => string;
 
-  constructor(settings: ControlPlaneSettings, clock: Clock) {
+  /** `believed`: PEM of roots besides those of the file, which may lag behind; '' for none. */
+  constructor(settings: ControlPlaneSettings, clock: Clock, believed: () => string = () => '') {
     this.#settings = settings;
     this.#clock = clock;
+    this.#believed = believed;
   }
 
   get address(): string {
@@ -93,7 +96,9 @@ export class ControlPlane {
           };
     return {
       ...client,
-      ...(rootCertPath === 'SYSTEM' ? {} : { ca: await readFile(rootCertPath) }),
+      ...(rootCertPath === 'SYSTEM'
+        ? {}
+        : { ca: [await readFile(rootCertPath), this.#believed()].filter((pem) => pem.length > 0) }),
       ...(isIP(name) === 0 ? { servername: name } : {}),
       minVersion: 'TLSv1.2',
     };

@@ -130,10 +130,11 @@ export function encodeCertificateSecret(name: string, chainPem: string, privateK
   return new WireWriter(8192).string(1, name).bytes(2, certificate).finish();
 }
 
-/** Secret with a CertificateValidationContext: the roots in PEM. */
-export function encodeRootsSecret(name: string, rootsPem: string): Uint8Array {
-  const context = new WireWriter(4096).bytes(1, encodeInlineBytes(rootsPem)).finish();
-  return new WireWriter(4096).string(1, name).bytes(4, context).finish();
+/** Secret with a CertificateValidationContext: the roots in PEM, and revocation lists; '' for none. */
+export function encodeRootsSecret(name: string, rootsPem: string, revocationsPem = ''): Uint8Array {
+  const context = new WireWriter(4096).bytes(1, encodeInlineBytes(rootsPem));
+  if (revocationsPem !== '') context.bytes(7, encodeInlineBytes(revocationsPem));
+  return new WireWriter(4096).string(1, name).bytes(4, context.finish()).finish();
 }
 
 /** DataSource.inline_bytes. */

@@ -2,7 +2,7 @@
  * DNS in the agent, put together: reads resolv.conf, opens the server, and feeds it from Envoy's configuration streams.
  */
 import { readFile } from 'node:fs/promises';
-import { DnsNameFeed } from './dns-name-feed.ts';
+import { openNameFeed } from './dns-name-feed.ts';
 import {
   type DnsSettings,
   listenAddresses,
@@ -11,14 +11,14 @@ import {
   type ResolvConf,
 } from './dns-options.ts';
 import { DnsServer } from './dns-server.ts';
-import type { StreamTap } from './stream-tap.ts';
+import type { SingletonFeed } from './singleton-feed.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
 /** A running DNS server. */
 export interface AgentDns {
   readonly server: DnsServer;
-  /** Joins a configuration stream that Envoy opens. */
-  tap(isDelta: boolean): StreamTap;
+  /** To join the configuration streams that Envoy opens. */
+  readonly feed: SingletonFeed;
 }
 
 /** Starts DNS. Errors: rejects when a port is taken. */
@@ -29,8 +29,8 @@ export async function startDns(settings: DnsSettings, parts: AgentParts): Promis
     parts,
   );
   await server.start();
-  const feed = new DnsNameFeed(server, nameScope(settings, conf), parts.log);
-  return { server, tap: (isDelta) => feed.open(isDelta) };
+  const feed = openNameFeed(server, nameScope(settings, conf), parts.log);
+  return { server, feed };
 }
 
 /** Without the file there are no resolvers, and nothing but the mesh's names is known. */

@@ -49,6 +49,7 @@ test('the bootstrap and the certificate are written, the key for the own user al
     privateKey: new Secret(`key ${version}`),
     chainPem: `chain ${version}`,
     rootsPem: `roots ${version}`,
+    revocationsPem: '',
     leaf: undefined as never,
   });
   const watchers = new Set<() => void>();

@@ -26,6 +26,8 @@ import type { WorkloadSecrets } from './workload-certificate.ts';
 
 const service = '/envoy.service.secret.v3.SecretDiscoveryService';
 
+const TAKEN = { isRefused: false, problem: '' };
+
 /** Secrets that a test sets. */
 class TestSource implements SecretSource {
   current: WorkloadSecrets | undefined;
@@ -36,9 +38,15 @@ class TestSource implements SecretSource {
     return { [Symbol.dispose]: () => {} };
   }
 
-  set(chainPem: string): void {
+  set(chainPem: string, rootsPem = 'roots'): void {
     const leaf = {} as WorkloadSecrets['leaf'];
-    this.current = { chainPem, privateKey: new Secret(`key of ${chainPem}`), rootsPem: 'roots', leaf };
+    this.current = {
+      chainPem,
+      privateKey: new Secret(`key of ${chainPem}`),
+      rootsPem,
+      revocationsPem: '',
+      leaf,
+    };
     this.#changed();
   }
 }
@@ -185,6 +193,30 @@ describe('the secret server', () => {
       assert.deepEqual((await nextSotw(call)).secrets, ['ROOTCA: roots', 'default: one, key of one']);
     });
 
+    it('are in place when every stream that asked for the roots has taken the newest', async () => {
+      source.set('one');
+      assert.deepEqual(await sds.rootsInPlace(), TAKEN);
+      const { call, ask } = openSotw();
+      ask(['ROOTCA']);
+      await call.next();
+      const first = sds.rootsInPlace();
+      ask(['ROOTCA'], '1');
+      assert.deepEqual(await first, TAKEN);
+      source.set('one', 'other roots');
+      await call.next();
+      const second = sds.rootsInPlace();
+      ask(['ROOTCA'], '1');
+      ask(['ROOTCA'], '2', 'no');
+      assert.deepEqual(await second, { isRefused: true, problem: 'Envoy refused the roots: no' });
+      source.set('one', 'roots');
+      const third = sds.rootsInPlace();
+      clock.advance(15_000);
+      assert.deepEqual(await third, { isRefused: false, problem: 'Envoy has not answered' });
+      const fourth = sds.rootsInPlace();
+      call.stream.destroy();
+      assert.deepEqual(await fourth, TAKEN);
+    });
+
     it('are not sent again to a client that refused them, nor on a stale nonce', async () => {
       source.set('one');
       const { call, ask } = openSotw();
@@ -215,7 +247,8 @@ describe('the secret server', () => {
       ask(['ROOTCA']);
       assert.deepEqual(await nextDelta(call), { secrets: ['ROOTCA@1 ROOTCA: roots'], removed: [] });
       source.set('two');
-      assert.deepEqual((await nextDelta(call)).secrets.length, 2);
+      // The roots are the same: what did not change is not sent.
+      assert.deepEqual((await nextDelta(call)).secrets, ['default@2 default: two, key of two']);
       ask([], ['default']);
       ask(['default']);
       assert.deepEqual((await nextDelta(call)).secrets, ['default@2 default: two, key of two']);

@@ -13,6 +13,7 @@ import {
   grpcFrame,
   grpcStatus,
 } from '#base/grpc-frame.ts';
+import type { Clock } from '#base/clock.ts';
 import { Scope } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import { WireError } from '#base/proto-wire.ts';
@@ -41,23 +42,29 @@ export const certificateSecretName = 'default';
 export const rootsSecretName = 'ROOTCA';
 
 const maxRequestBytes = 64 * 1024;
+/** How long Envoy may take to answer. */
+const ANSWER_LIMIT_MS = 15_000;
 const service = '/envoy.service.secret.v3.SecretDiscoveryService';
 
 /** Answers secret streams. */
 export class SdsServer implements Disposable {
   readonly #source: SecretSource;
   readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #files: FileSecrets;
   readonly #streams = new Set<SecretStream>();
   readonly #scope = new Scope();
   #version = 0;
-  #own: readonly (readonly [string, EncodedSecret])[] = [];
+  #own: ReadonlyMap<string, EncodedSecret> = new Map();
+  /** Called when a stream has answered or ended. */
+  readonly #answered = new Set<() => void>();
   #secrets: Secrets = new Map();
 
   constructor(source: SecretSource, parts: FileSecretParts) {
     this.#source = source;
     this.#files = this.#scope.add(new FileSecrets(parts));
     this.#log = parts.log;
+    this.#clock = parts.clock;
     this.#scope.add(source.watch(() => this.#refresh()));
     this.#scope.add(this.#files.watch(() => this.#push()));
     this.#refresh();
@@ -79,19 +86,54 @@ export class SdsServer implements Disposable {
     const current = this.#source.current;
     if (current === undefined) return;
     this.#version++;
-    const version = String(this.#version);
-    const certificate = encodeCertificateSecret(certificateSecretName, current.chainPem, current.privateKey);
-    const roots = encodeRootsSecret(rootsSecretName, current.rootsPem);
-    this.#own = [
-      [certificateSecretName, { name: certificateSecretName, version, body: certificate }],
-      [rootsSecretName, { name: rootsSecretName, version, body: roots }],
-    ];
+    const { chainPem, privateKey, rootsPem, revocationsPem } = current;
+    this.#own = new Map([
+      this.#renewed(
+        certificateSecretName,
+        encodeCertificateSecret(certificateSecretName, chainPem, privateKey),
+      ),
+      this.#renewed(rootsSecretName, encodeRootsSecret(rootsSecretName, rootsPem, revocationsPem)),
+    ]);
     this.#push();
+  }
+
+  /** What stays the same keeps its version, and is not sent again. */
+  #renewed(name: string, body: Uint8Array): readonly [string, EncodedSecret] {
+    const known = this.#own.get(name);
+    const isSame = known !== undefined && Buffer.compare(known.body, body) === 0;
+    return [name, isSame ? known : { name, version: String(this.#version), body }];
+  }
+
+  /** Resolves when all streams that asked for the roots have answered the newest: '' when they took them, else the reason. */
+  rootsInPlace(): Promise<{ readonly isRefused: boolean; readonly problem: string }> {
+    const state = (): { isRefused: boolean; problem: string } | undefined => {
+      const asking = [...this.#streams].filter((stream) => stream.isAskedFor(rootsSecretName));
+      const refusal = asking.find((stream) => stream.refusal !== '')?.refusal;
+      if (refusal !== undefined) return { isRefused: true, problem: `Envoy refused the roots: ${refusal}` };
+      return asking.every((stream) => stream.isAnswered) ? { isRefused: false, problem: '' } : undefined;
+    };
+    return new Promise((resolve) => {
+      const look = (): void => finish(state());
+      const finish = (outcome: ReturnType<typeof state>): void => {
+        if (outcome === undefined) return;
+        timer[Symbol.dispose]();
+        this.#answered.delete(look);
+        resolve(outcome);
+      };
+      const late = { isRefused: false, problem: 'Envoy has not answered' };
+      const timer = this.#clock.schedule(ANSWER_LIMIT_MS, () => finish(late));
+      this.#answered.add(look);
+      look();
+    });
   }
 
   #push(): void {
     this.#secrets = new Map([...this.#own, ...this.#files.secrets()]);
     for (const stream of this.#streams) stream.push(this.#secrets);
+  }
+
+  #tellAnswered(): void {
+    for (const look of this.#answered) look();
   }
 
   /** Whoever asks for files is the one who begins to follow them. */
@@ -105,11 +147,15 @@ export class SdsServer implements Disposable {
     const reader = new GrpcFrameReader(maxRequestBytes);
     this.#streams.add(stream);
     openGrpcReply(call.stream);
-    call.stream.on('close', () => this.#streams.delete(stream));
+    call.stream.on('close', () => {
+      this.#streams.delete(stream);
+      this.#tellAnswered();
+    });
     call.stream.on('end', () => endGrpcReply(call.stream, grpcStatus(GRPC_OK)));
     call.stream.on('data', (chunk: Buffer) => {
       try {
         for (const message of reader.push(chunk)) stream.receive(message, (names) => this.#lookUp(names));
+        this.#tellAnswered();
       } catch (error) {
         endGrpcReply(call.stream, statusOf(error));
       }
@@ -133,11 +179,34 @@ abstract class SecretStream {
   protected readonly log: Logger;
   protected readonly names = new Set<string>();
   protected nonce = 0;
+  /** Of the last response that was answered. */
+  #answeredNonce = 0;
+  #refusal = '';
   readonly #sent = new Map<string, string>();
 
   constructor(stream: ServerHttp2Stream, log: Logger) {
     this.stream = stream;
     this.log = log;
+  }
+
+  isAskedFor(name: string): boolean {
+    return this.names.has(name);
+  }
+
+  get isAnswered(): boolean {
+    return this.#answeredNonce === this.nonce;
+  }
+
+  /** Why the newest response was refused; '' when it was not, or not yet. */
+  get refusal(): string {
+    return this.isAnswered ? this.#refusal : '';
+  }
+
+  /** Notes an answer; an old one says nothing. */
+  protected noteAnswer(nonce: string, error: string): void {
+    if (nonce === '' || nonce !== String(this.nonce)) return;
+    this.#answeredNonce = this.nonce;
+    this.#refusal = error;
   }
 
   /** Takes a request: a subscription, an acknowledgement, or a refusal. */
@@ -172,6 +241,7 @@ class SotwStream extends SecretStream {
     this.checkType(request.typeUrl);
     if (request.error !== '')
       this.log.warn('Envoy refused a secret', { names: request.names, reason: request.error });
+    this.noteAnswer(request.nonce, request.error);
     if (request.nonce !== '' && request.nonce !== String(this.nonce)) return;
     this.names.clear();
     for (const name of request.names) this.names.add(name);
@@ -191,6 +261,7 @@ class DeltaStream extends SecretStream {
     const request = decodeDeltaRequest(message);
     this.checkType(request.typeUrl);
     if (request.error !== '') this.log.warn('Envoy refused a secret', { reason: request.error });
+    this.noteAnswer(request.nonce, request.error);
     for (const name of request.unsubscribe) {
       this.names.delete(name);
       this.forget(name);

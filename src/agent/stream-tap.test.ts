@@ -11,7 +11,7 @@ import {
   DiscoveryResponseSchema,
 } from '#proto/envoy/service/discovery/v3/discovery_pb.ts';
 import { NameTableSchema } from '#proto/istio/networking/nds/v1/nds_pb.ts';
-import { DnsNameFeed } from './dns-name-feed.ts';
+import { openNameFeed } from './dns-name-feed.ts';
 import type { DnsNameTable } from './dns-name-table.ts';
 import { peekTypeUrl } from './peek-type.ts';
 
@@ -75,7 +75,7 @@ class Sink {
 /** What comes out of a tap for what goes in. */
 async function run(isDelta: boolean, responses: readonly Buffer[], requests: readonly Buffer[]) {
   const sink = new Sink();
-  const tap = new DnsNameFeed(sink, SCOPE, silentLogger()).open(isDelta);
+  const tap = openNameFeed(sink, SCOPE, silentLogger()).open(isDelta);
   const up: Buffer[] = [];
   const down: Buffer[] = [];
   tap.requests.on('data', (chunk: Buffer) => up.push(chunk));

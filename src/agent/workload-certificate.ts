@@ -1,7 +1,8 @@
 /**
  * The workload's certificate, kept fresh: makes a key, has the CA sign it, checks the answer, hands it to whoever serves it, and does
  * it again at half its life. A fresh key each time; keys live in memory only. While the CA cannot be reached the old
- * certificate stays and attempts go on, the slower the longer. The roots are the CA's and those of a file that is looked at now and then.
+ * certificate stays and attempts go on, the slower the longer. The roots are the CA's, those that were pushed since, and those of a
+ * file that is looked at now and then: one that goes is believed on until the next certificate, one that comes is never lost.
  */
 import { readFile } from 'node:fs/promises';
 import { Backoff } from '#base/backoff.ts';
@@ -17,6 +18,8 @@ import { findRenewalTime } from '#identity/expiry.ts';
 import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
+import { RevocationFile } from './revocation-file.ts';
+import type { PushedBundle } from './trust-bundle-message.ts';
 
 /** Who signs; the CA in production, anything in tests. */
 export interface CertificateSource {
@@ -30,6 +33,8 @@ export interface WorkloadCertificateSettings {
   readonly keyKind: KeyKind;
   /** Further roots to believe; undefined: only the CA's. */
   readonly rootsPath: string | undefined;
+  /** Revocation lists, where nobody pushes any; undefined: none. */
+  readonly revocationsPath: string | undefined;
 }
 
 /** What everything here runs on. */
@@ -45,6 +50,8 @@ export interface WorkloadSecrets {
   readonly chainPem: string;
   readonly privateKey: Secret;
   readonly rootsPem: string;
+  /** Revocation lists to check peers with; '' for none. */
+  readonly revocationsPem: string;
   readonly leaf: Certificate;
 }
 
@@ -71,20 +78,34 @@ export class WorkloadCertificate implements Disposable {
   #timer: Disposable = toDisposable(() => {});
   #issued: Issued | undefined;
   #current: WorkloadSecrets | undefined;
+  #pushed: PushedBundle | undefined;
   /** The file's text as last seen, and its roots as last good. */
   #seenRoots: string | undefined;
   #fileRoots: readonly string[] = [];
+  readonly #revocations: RevocationFile;
 
   constructor(settings: WorkloadCertificateSettings, source: CertificateSource, parts: AgentParts) {
     this.#settings = settings;
     this.#source = source;
     this.#parts = parts;
     this.#backoff = new Backoff(retry, parts.rng);
+    this.#revocations = new RevocationFile(settings.revocationsPath, parts);
   }
 
   /** The secrets of now; undefined until the CA has answered once. */
   get current(): WorkloadSecrets | undefined {
     return this.#current;
+  }
+
+  /** What the control plane pushed last; undefined before the first. */
+  get pushed(): PushedBundle | undefined {
+    return this.#pushed;
+  }
+
+  /** Takes over what was pushed; resolves when the secrets are made of it. */
+  async believe(bundle: PushedBundle | undefined): Promise<void> {
+    this.#pushed = bundle;
+    await this.#publish();
   }
 
   /** Calls back after every change. */
@@ -96,7 +117,8 @@ export class WorkloadCertificate implements Disposable {
   /** Starts to get and to keep the certificate. */
   run(): void {
     void this.#renew();
-    if (this.#settings.rootsPath !== undefined) this.#pollRoots();
+    const { rootsPath, revocationsPath } = this.#settings;
+    if (rootsPath !== undefined || revocationsPath !== undefined) this.#pollFiles();
   }
 
   [Symbol.dispose](): void {
@@ -153,14 +175,24 @@ export class WorkloadCertificate implements Disposable {
   /** Makes the secrets of what was issued and of the roots of now; watchers hear only of a change. */
   async #publish(): Promise<void> {
     await this.#readRoots();
+    await this.#revocations.look();
     const [leaf] = this.#issued?.chain ?? [];
-    if (this.#issued === undefined || leaf === undefined) return;
-    const bundle = joinTrustBundle([this.#issued.rootsPem, ...this.#fileRoots], this.#parts.clock.nowMs());
+    if (this.#issued === undefined || leaf === undefined || this.#revocations.isUnusable) return;
+    const pushed = this.#pushed === undefined ? [] : [this.#pushed.rootsPem];
+    const all = [this.#issued.rootsPem, ...pushed, ...this.#fileRoots];
+    const bundle = joinTrustBundle(all, this.#parts.clock.nowMs());
     if (!bundle.ok || this.#scope.isDisposed) return;
     const chainPem = this.#issued.chain.map((certificate) => certificate.pem).join('');
     const rootsPem = bundle.value.pem;
-    if (this.#current?.chainPem === chainPem && this.#current.rootsPem === rootsPem) return;
-    this.#current = { chainPem, privateKey: printPrivateKey(this.#issued.keyPair), rootsPem, leaf };
+    // An Istio control plane pushes roots alone.
+    const revocationsPem = this.#pushed?.revocationsPem || this.#revocations.pem;
+    const isSame =
+      this.#current?.chainPem === chainPem &&
+      this.#current.rootsPem === rootsPem &&
+      this.#current.revocationsPem === revocationsPem;
+    if (isSame) return;
+    const privateKey = printPrivateKey(this.#issued.keyPair);
+    this.#current = { chainPem, privateKey, rootsPem, revocationsPem, leaf };
     for (const changed of this.#watchers) changed();
   }
 
@@ -176,11 +208,11 @@ export class WorkloadCertificate implements Disposable {
     else this.#parts.log.warn('roots not used', { path: rootsPath, reason: bundle.error });
   }
 
-  #pollRoots(): void {
+  #pollFiles(): void {
     const timer = this.#parts.clock.schedule(rootsPollMs, () => {
       this.#scope.remove(timer);
       void this.#publish();
-      this.#pollRoots();
+      this.#pollFiles();
     });
     this.#scope.add(timer);
   }

@@ -17,10 +17,13 @@ import { endGrpcReply, type GrpcCall, type GrpcHandler, openGrpcReply } from './
 import type { WasmResponses } from './wasm-responses.ts';
 import type { AgentParts } from './workload-certificate.ts';
 
+/** What the agent does itself on a stream of Envoy's. */
+export type TapStream = (isDelta: boolean) => readonly StreamTap[];
+
 /** What an agent does with streams beside carrying them. */
 export interface StreamDuties {
-  /** What the agent says and takes itself; asked for each stream that Envoy opens. */
-  readonly taps?: (isDelta: boolean) => readonly StreamTap[];
+  /** Asked for each stream that Envoy opens. */
+  readonly taps?: TapStream;
   /** Rewrites what Envoy cannot fetch itself. */
   readonly wasm?: WasmResponses | undefined;
 }
@@ -77,9 +80,8 @@ export class XdsProxy implements Disposable {
       const up = session.request(await this.#controlPlane.callHeaders(headers[':path'] ?? ''));
       const taps = this.#duties.taps?.(isDelta) ?? [];
       const rewriter = this.#duties.wasm?.rewriter(isDelta ? 'delta' : 'sotw');
-      const stages = [...taps.map(({ responses }) => responses), rewriter].filter(
-        (stage) => stage !== undefined,
-      );
+      const own = taps.map(({ responses }) => responses);
+      const stages = [...own, rewriter].filter((stage) => stage !== undefined);
       this.#splice({ down, up, session, taps, stages });
     } catch (error) {
       endGrpcReply(down, grpcStatus(GRPC_UNAVAILABLE, String(error)));
@@ -144,9 +146,9 @@ export class XdsProxy implements Disposable {
       metrics.add('istio_agent_xds_proxy_responses', responses.push(chunk));
     });
     down.on('data', (chunk: Buffer) => metrics.add('istio_agent_xds_proxy_requests', requests.push(chunk)));
-    let asking: Readable = down;
-    for (const { requests: stage } of taps) asking = asking.pipe(stage);
-    asking.pipe(up);
+    let asked: Readable = down;
+    for (const { requests: stage } of taps) asked = asked.pipe(stage);
+    asked.pipe(up);
     let passing: Readable = up;
     for (const stage of stages) passing = passing.pipe(stage.on('error', (error) => up.destroy(error)));
     passing.pipe(down, { end: false });

@@ -5,6 +5,7 @@
 import type { Clock } from '#base/clock.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { type Certificate, isValidAt, readCertificate } from '#identity/certificate.ts';
+import { type RevocationList, revokes } from '#identity/revocation-list.ts';
 import { isOfMesh, makeWorkloadIdentity, parseWorkloadIdentity } from '#identity/spiffe.ts';
 import type { Caller, CallPeer, TokenVerifier } from './caller.ts';
 import { readSubject } from './workload-facts.ts';
@@ -17,6 +18,8 @@ export interface AuthenticatorSettings {
   readonly tokenVerifiers: readonly TokenVerifier[];
   /** The CA's own certificates, of the past too: only subjects that one of them signed are read. */
   readonly authorities: () => readonly Certificate[];
+  /** A certificate that one of them names proves nothing any more. */
+  readonly revocations: () => readonly RevocationList[];
   readonly clock: Clock;
 }
 
@@ -48,10 +51,12 @@ export class Authenticator {
   }
 
   #readCertificate(der: Uint8Array): Result<Caller, string> {
-    const { trustDomain, trustDomainAliases, authorities, clock } = this.#settings;
+    const { trustDomain, trustDomainAliases, authorities, revocations, clock } = this.#settings;
     const certificate = readCertificate(der);
     if (certificate === undefined) return fail('the client certificate cannot be read');
     if (!isValidAt(certificate, clock.nowMs())) return fail('the client certificate is not valid now');
+    if (revocations().some((list) => revokes(list, certificate)))
+      return fail('the client certificate has been revoked');
     const [uri, ...more] = certificate.uris;
     const identity = uri === undefined || more.length > 0 ? undefined : parseWorkloadIdentity(uri);
     if (identity?.ok !== true) return fail('the client certificate names no workload');

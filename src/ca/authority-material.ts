@@ -3,15 +3,22 @@
  * would otherwise fail at the first workload: the pair, the path from the signing certificate to a root, the dates.
  * Source: istio security/pkg/pki/util VerifyCertificate; RFC 5280 for the path.
  */
+import 'reflect-metadata';
+import { KeyUsageFlags, KeyUsagesExtension, X509Certificate } from '@peculiar/x509';
 import type { Secret } from '#base/secret.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { type Certificate, isValidAt, parseCertificates } from '#identity/certificate.ts';
+import { isIssuedBy, isOver, parseRevocationLists, type RevocationList } from '#identity/revocation-list.ts';
 import { makeSigningAuthority, type SigningAuthority } from './signing-authority.ts';
 
 export interface AuthorityMaterial {
   readonly authority: SigningAuthority;
   /** All roots to believe, PEM; the authority's own among them. */
   readonly rootsPem: string;
+  /** The signing certificate first, its root last. */
+  readonly issuers: readonly Certificate[];
+  /** Of each of the issuers, and whatever others lie beside them; none where nothing is revoked at all. */
+  readonly revocations: readonly RevocationList[];
 }
 
 /** PEM texts as they lie in files or Secrets. */
@@ -22,6 +29,8 @@ export interface AuthorityTexts {
   /** The signing certificate and those between it and the root; '' where the certificate is the root's child or the root. */
   readonly chainPem: string;
   readonly rootsPem: string;
+  /** Revocation lists; '' for none. */
+  readonly revocationsPem?: string;
 }
 
 const MAX_PATH_LENGTH = 10;
@@ -55,7 +64,47 @@ export function makeAuthorityMaterial(
   const pem = (list: readonly Certificate[]): string => list.map((one) => one.pem).join('');
   const authority = makeSigningAuthority(pem(issuing), texts.privateKey, root.pem);
   if (!authority.ok) return authority;
-  return ok({ authority: authority.value, rootsPem: pem(roots.value) });
+  const revocations = readRevocations(texts.revocationsPem ?? '', path, nowUnixMs);
+  if (!revocations.ok) return fail(`ca-crl.pem: ${revocations.error}`);
+  return ok({
+    authority: authority.value,
+    rootsPem: pem(roots.value),
+    issuers: path,
+    revocations: revocations.value,
+  });
+}
+
+/** True when both sign the same way and believe the same roots. */
+export function isSameAuthority(one: AuthorityMaterial, other: AuthorityMaterial): boolean {
+  return authorityKey(one) === authorityKey(other);
+}
+
+/** Changes whenever something of the material does. */
+export function materialKey(material: AuthorityMaterial): string {
+  return [authorityKey(material), ...material.revocations.map(({ pem }) => pem)].join('\n');
+}
+
+function authorityKey({ authority, rootsPem }: AuthorityMaterial): string {
+  return [authority.certificate.fingerprint, ...authority.intermediatePems, rootsPem].join('\n');
+}
+
+/** Envoy takes lists only where there is one of each authority on the path. Source: as above, Verify. */
+function readRevocations(
+  pem: string,
+  path: readonly Certificate[],
+  nowUnixMs: number,
+): Result<readonly RevocationList[], string> {
+  if (pem.trim() === '') return ok([]);
+  const lists = parseRevocationLists(pem);
+  if (!lists.ok) return lists;
+  for (const issuer of path) {
+    const own = lists.value.filter((list) => isIssuedBy(list, issuer));
+    if (own.length === 0) return fail(`there is no revocation list of ${issuer.subject}`);
+    if (!maySignLists(issuer)) return fail(`${issuer.subject} may not sign revocation lists`);
+    if (own.every((list) => isOver(list, nowUnixMs)))
+      return fail(`the revocation list of ${issuer.subject} is over`);
+  }
+  return lists;
 }
 
 /** The signing certificate first, a root last; undefined when there is no such path. */
@@ -74,6 +123,12 @@ function pathToRoot(
     at = issuer;
   }
   return undefined;
+}
+
+/** Envoy takes no list of an authority whose certificate does not allow it. Source: RFC 5280 6.3.3 (f). */
+function maySignLists({ x509 }: Certificate): boolean {
+  const usages = new X509Certificate(x509.raw).getExtension(KeyUsagesExtension);
+  return usages === null || (usages.usages & KeyUsageFlags.cRLSign) !== 0;
 }
 
 function issued(issuer: Certificate, child: Certificate): boolean {

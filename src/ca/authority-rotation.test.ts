@@ -81,7 +81,7 @@ describe('replacing a root', () => {
     const { rotation, store } = await open('confirmed', clock);
     const next = await successor(store);
     await rotation.introduce(next);
-    await rotation.confirm();
+    await rotation.confirm('acknowledged');
     assert.equal(rotation.authority.rootPem, next.authority.rootPem);
     assert.deepEqual(readdirSync(join(folder, 'confirmed')).sort(), [
       'ca-cert.pem',
@@ -100,7 +100,7 @@ describe('replacing a root', () => {
     const two = await open('restarted', clock);
     assert.deepEqual([two.first, two.rotation.isPending], [one.first, true]);
     assert.deepEqual(rootsOf(two.rotation).toSorted(), [one.first, next.authority.rootPem].toSorted());
-    await two.rotation.confirm();
+    await two.rotation.confirm('acknowledged');
     two.rotation[Symbol.dispose]();
     const three = await open('restarted', clock);
     assert.equal(three.first, next.authority.rootPem);
@@ -116,7 +116,7 @@ describe('replacing a root', () => {
     const clock = new TestClock(START_MS);
     const { rotation, store, first } = await open('issuers', clock);
     await rotation.introduce(await successor(store));
-    await rotation.confirm();
+    await rotation.confirm('acknowledged');
     assert.deepEqual(
       rotation.issuers.map(({ pem }) => pem),
       [rotation.authority.rootPem, first],

@@ -4,14 +4,16 @@
  *   signing    - the new authority signs, the old root stays in the bundle for the longest life of what it signed;
  *   retired    - the old root leaves the bundle.
  * So every certificate that is in use was signed by a root that everybody believes. A new intermediate under a root that is
- * believed already signs at once. What has to survive a restart goes to the store before it takes effect.
+ * believed already signs at once, but where revocation lists are checked: its list has to be with everybody first. What has to survive a restart goes to the store before it takes effect.
  */
 import type { Clock } from '#base/clock.ts';
 import { toDisposable } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
+import type { RevocationList } from '#identity/revocation-list.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
-import type { AuthorityMaterial } from './authority-material.ts';
+import { type AuthorityMaterial, isSameAuthority } from './authority-material.ts';
+import { RevocationsInForce } from './revocations-in-force.ts';
 import type { SigningAuthority } from './signing-authority.ts';
 
 /** A root that signs no more and is still believed. */
@@ -46,6 +48,11 @@ export interface RotationOptions {
   readonly maxTtlMs: number;
 }
 
+/**
+ * Why another authority began to sign: everybody had its root in place, the limit had passed, or its root was believed before.
+ */
+export type SwitchCause = 'acknowledged' | 'limit' | 'known';
+
 /** What a root's life is checked for this often. */
 const SWEEP_MS = 3_600_000;
 
@@ -56,6 +63,8 @@ export class AuthorityRotation implements Disposable {
   #introduced: AuthorityMaterial | undefined;
   #retired: readonly RetiredRoot[];
   #rootsPem = '';
+  readonly #revocations = new RevocationsInForce();
+  #lastSwitch: SwitchCause | undefined;
   #overlap: Disposable = toDisposable(() => {});
   #sweeper: Disposable = toDisposable(() => {});
   /** One change after the other. */
@@ -91,14 +100,19 @@ export class AuthorityRotation implements Disposable {
 
   /** Certificates that have signed for this mesh and may still be met: subjects that they signed are ours. */
   get issuers(): readonly Certificate[] {
-    const retired = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
+    const retired = this.#retiredCertificates();
     const signing = [this.#signing, this.#introduced].flatMap((one) => one?.authority.certificate ?? []);
-    return [...signing, ...(retired.ok ? retired.value : [])];
+    return [...signing, ...retired];
   }
 
   /** Roots that sign no more and are still believed. */
   get retired(): readonly RetiredRoot[] {
     return this.#retired;
+  }
+
+  /** Why the authority of now signs; undefined when it did from the start. */
+  get lastSwitch(): SwitchCause | undefined {
+    return this.#lastSwitch;
   }
 
   /** Calls back after the roots or the signing authority have changed. */
@@ -111,9 +125,12 @@ export class AuthorityRotation implements Disposable {
   introduce(material: AuthorityMaterial, overlapMs: number = this.#options.overlapMs): Promise<void> {
     return this.#then(async () => {
       const { store, log, clock, maxTtlMs } = this.#options;
+      if (this.#replace(material)) return;
       const isKnown = this.#rootsPem.includes(material.authority.rootPem.trim());
-      if (isKnown) {
-        await this.#signWith(material);
+      // Where lists are checked, nobody takes a certificate of an authority whose list they do not have.
+      const isChecked = material.revocations.length + this.#revocations.lists.length > 0;
+      if (isKnown && !isChecked) {
+        await this.#signWith(material, 'known');
         return;
       }
       await store.introduce(material, this.#retiredWith(material, clock.nowMs() + overlapMs + maxTtlMs));
@@ -121,16 +138,27 @@ export class AuthorityRotation implements Disposable {
       log.info('a new root is handed out', { fingerprint: rootOf(material), signsInMs: overlapMs });
       this.#join();
       this.#overlap[Symbol.dispose]();
-      this.#overlap = clock.schedule(overlapMs, () => void this.confirm());
+      this.#overlap = clock.schedule(overlapMs, () => void this.confirm('limit'));
     });
   }
 
-  /** Everybody has the roots of now: what was introduced may sign. */
-  confirm(): Promise<void> {
+  /** Revocation lists of all authorities in use, PEM; none where nothing is revoked. */
+  get revocations(): readonly RevocationList[] {
+    return this.#revocations.lists;
+  }
+
+  /** Why revocation lists that there are do not count; '' when all is well. */
+  get revocationProblem(): string {
+    return this.#revocations.problem;
+  }
+
+  /** What was introduced may sign. Nothing happens when `rootsPem`, what everybody has, is not what there is now. */
+  confirm(cause: Exclude<SwitchCause, 'known'>, rootsPem: string = this.#rootsPem): Promise<void> {
     return this.#then(async () => {
       const introduced = this.#introduced;
+      if (introduced === undefined || rootsPem !== this.#rootsPem) return;
       this.#overlap[Symbol.dispose]();
-      if (introduced !== undefined) await this.#signWith(introduced);
+      await this.#signWith(introduced, cause);
     });
   }
 
@@ -138,6 +166,11 @@ export class AuthorityRotation implements Disposable {
     this.#overlap[Symbol.dispose]();
     this.#sweeper[Symbol.dispose]();
     this.#watchers.clear();
+  }
+
+  #retiredCertificates(): readonly Certificate[] {
+    const parsed = parseCertificates(this.#retired.map(({ pem }) => pem).join(''), 100);
+    return parsed.ok ? parsed.value : [];
   }
 
   #then(step: () => Promise<void>): Promise<void> {
@@ -148,16 +181,29 @@ export class AuthorityRotation implements Disposable {
     return next;
   }
 
-  async #signWith(material: AuthorityMaterial): Promise<void> {
+  /** Another list, or none, of an authority that is there already; false for another authority. */
+  #replace(material: AuthorityMaterial): boolean {
+    if (this.#introduced !== undefined && isSameAuthority(this.#introduced, material))
+      this.#introduced = material;
+    else if (this.#introduced === undefined && isSameAuthority(this.#signing, material))
+      this.#signing = material;
+    else return false;
+    this.#join();
+    return true;
+  }
+
+  async #signWith(material: AuthorityMaterial, cause: SwitchCause): Promise<void> {
     const { store, clock, log, maxTtlMs } = this.#options;
     const retired = this.#retiredWith(material, clock.nowMs() + maxTtlMs);
     await store.settle(material, retired);
     this.#signing = material;
     this.#introduced = undefined;
+    this.#lastSwitch = cause;
     this.#retired = retired;
     log.info('another authority signs', {
       issuer: material.authority.certificate.subject,
       root: rootOf(material),
+      cause,
     });
     this.#join();
   }
@@ -183,12 +229,20 @@ export class AuthorityRotation implements Disposable {
   }
 
   #join(): void {
+    const { clock, maxTtlMs, log } = this.#options;
+    const nowUnixMs = clock.nowMs();
     const pems = [this.#signing, this.#introduced].flatMap((one) => one?.rootsPem ?? []);
-    const bundle = joinTrustBundle(
-      [...pems, ...this.#retired.map(({ pem }) => pem)],
-      this.#options.clock.nowMs(),
-    );
+    const bundle = joinTrustBundle([...pems, ...this.#retired.map(({ pem }) => pem)], nowUnixMs);
     this.#rootsPem = bundle.ok ? bundle.value.pem : this.#signing.rootsPem;
+    const before = this.#revocations.problem;
+    this.#revocations.update({
+      materials: [this.#introduced, this.#signing].flatMap((one) => one ?? []),
+      retired: this.#retiredCertificates(),
+      lastEndUnixMs: nowUnixMs + maxTtlMs,
+      nowUnixMs,
+    });
+    const { problem } = this.#revocations;
+    if (problem !== '' && problem !== before) log.warn('revocation lists are not in force', { problem });
     for (const changed of this.#watchers) changed();
   }
 }

@@ -1,4 +1,5 @@
 /** What the CA counts, under Istio's names; the metrics door prints it. */
+import type { RevocationList } from '#identity/revocation-list.ts';
 import type { SigningAuthority } from './signing-authority.ts';
 
 /** Counter and its Istio name. */
@@ -38,4 +39,20 @@ export class CaMetrics {
     metrics.set('citadel_server_cert_chain_expiry_seconds', (chainMs - nowUnixMs) / 1000);
     return metrics;
   }
+}
+
+/**
+ * What is known of revocation lists: how many are in force, when the first of them ends (seconds, 0 for never), and whether what
+ * the operator brought last is not used.
+ */
+export function revocationMetrics(
+  lists: readonly RevocationList[],
+  problem: string,
+): readonly (readonly [string, number])[] {
+  const endMs = Math.min(...lists.map(({ nextUpdateUnixMs }) => nextUpdateUnixMs));
+  return [
+    ['lateen_ca_revocation_lists', lists.length],
+    ['lateen_ca_revocation_list_expiry_timestamp', Number.isFinite(endMs) ? endMs / 1000 : 0],
+    ['lateen_ca_material_refused', problem === '' ? 0 : 1],
+  ];
 }

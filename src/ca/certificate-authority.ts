@@ -14,7 +14,7 @@ import {
   type RetiredRoot,
   type RotationStore,
 } from './authority-rotation.ts';
-import { CaMetrics } from './ca-metrics.ts';
+import { CaMetrics, revocationMetrics } from './ca-metrics.ts';
 import type { TokenVerifier } from './caller.ts';
 import { CertificateService } from './certificate-service.ts';
 import { NO_IMPERSONATION, type NodeImpersonation } from './node-impersonation.ts';
@@ -38,6 +38,8 @@ export interface AuthoritySettings {
   readonly impersonation?: NodeImpersonation;
   readonly clock: Clock;
   readonly log: Logger;
+  /** False: the revocation lists of an authority that is brought along are not read. Default: they are. */
+  readonly hasRevocations?: boolean;
   /** How long at most a new root is handed out before it signs. Default: enough for mounted ConfigMaps to follow. */
   readonly overlapMs?: number;
 }
@@ -57,6 +59,8 @@ export interface CertificateAuthority extends Disposable {
   readonly signer: Signer;
   readonly rotation: AuthorityRotation;
   readonly metrics: CaMetrics;
+  /** Why what an operator brought last does not count, whole or its revocation lists; '' when it does. */
+  problem(): string;
   /** All metrics of the CA by name, the time to expiry as of `nowUnixMs`. */
   collectMetrics(nowUnixMs: number): ReadonlyMap<string, number>;
 }
@@ -107,13 +111,19 @@ export function openSharedAuthority(
     const options = { first, retired, store: NOTHING_KEPT, clock, log, overlapMs, maxTtlMs };
     const rotation = scope.add(new AuthorityRotation(options));
     root.follow(rotation);
-    return assemble(rotation, settings, scope);
+    return assemble({ rotation, problem: () => '' }, settings, scope);
   });
   return { root, opened, [Symbol.dispose]: () => scope[Symbol.dispose]() };
 }
 
+/** An authority, and what is wrong with what should be the next. */
+interface Followed {
+  readonly rotation: AuthorityRotation;
+  readonly problem: () => string;
+}
+
 function assemble(
-  rotation: AuthorityRotation,
+  { rotation, problem }: Followed,
   settings: AuthoritySettings,
   scope: Scope,
 ): CertificateAuthority {
@@ -125,17 +135,24 @@ function assemble(
     trustDomainAliases,
     tokenVerifiers,
     authorities: () => rotation.issuers,
+    revocations: () => rotation.revocations,
     clock,
   });
   const { impersonation = NO_IMPERSONATION } = settings;
   const service = new CertificateService({ authenticator, signer, impersonation, metrics, log });
+  const problemNow = (): string => problem() || rotation.revocationProblem;
   return {
     service,
     authenticator,
     signer,
     rotation,
     metrics,
-    collectMetrics: (nowUnixMs) => metrics.collect(rotation.authority, nowUnixMs),
+    problem: problemNow,
+    collectMetrics: (nowUnixMs) =>
+      new Map([
+        ...metrics.collect(rotation.authority, nowUnixMs),
+        ...revocationMetrics(rotation.revocations, problemNow()),
+      ]),
     [Symbol.dispose]: () => scope[Symbol.dispose](),
   };
 }
@@ -160,10 +177,10 @@ function followBrought(
   rotation: AuthorityRotation,
   { clock, log }: AuthoritySettings,
   scope: Scope,
-): AuthorityRotation {
+): Followed {
   const follow = (material: AuthorityMaterial): Promise<void> => rotation.introduce(material);
-  scope.add(new PluggedInWatch(read, rotation.material, { clock, log }, follow));
-  return rotation;
+  const watch = scope.add(new PluggedInWatch(read, rotation.material, { clock, log }, follow));
+  return { rotation, problem: () => watch.problem };
 }
 
 interface Start {
@@ -176,14 +193,16 @@ interface Start {
 async function openAuthority(
   settings: CertificateAuthoritySettings,
   scope: Scope,
-): Promise<Result<AuthorityRotation, string>> {
+): Promise<Result<Followed, string>> {
   const { folder, pluggedInFolder = '', trustDomain, clock, log, signer } = settings;
   const rotate = (start: Start): AuthorityRotation => {
     const overlapMs = settings.overlapMs ?? OVERLAP_MS;
     return scope.add(new AuthorityRotation({ ...start, clock, log, overlapMs, maxTtlMs: signer.maxTtlMs }));
   };
   if (pluggedInFolder !== '') {
-    const read: ReadPluggedIn = () => readPluggedIn(pluggedInFolder, clock.nowMs());
+    const { hasRevocations = true } = settings;
+    const read: ReadPluggedIn = () =>
+      readPluggedIn(pluggedInFolder, { nowUnixMs: clock.nowMs(), hasRevocations });
     const brought = await read();
     if (brought?.ok === false) return brought;
     if (brought !== undefined) {
@@ -198,5 +217,5 @@ async function openAuthority(
   const rotation = rotate(own.value);
   if (own.value.pending !== undefined) await rotation.introduce(own.value.pending);
   scope.add(new SelfSignedWatch(own.value.store, rotation, { clock, log }));
-  return ok(rotation);
+  return ok({ rotation, problem: () => '' });
 }

@@ -10,7 +10,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, type Result } from '#base/result.ts';
 import { Secret } from '#base/secret.ts';
-import { type AuthorityMaterial, makeAuthorityMaterial } from './authority-material.ts';
+import { type AuthorityMaterial, makeAuthorityMaterial, materialKey } from './authority-material.ts';
 import type { RetiredRoot, RotationStore } from './authority-rotation.ts';
 import { preparePrivateFolder } from './private-folder.ts';
 import { writeRetiredRoots } from './retired-roots.ts';
@@ -21,44 +21,73 @@ interface FileNames {
   /** '' where the certificate's file holds the chain. */
   readonly chain: string;
   readonly roots: string;
+  /** '' where the form has none. */
+  readonly revocations: string;
 }
 
 const FORMS: readonly FileNames[] = [
-  { certificate: 'ca-cert.pem', key: 'ca-key.pem', chain: 'cert-chain.pem', roots: 'root-cert.pem' },
-  { certificate: 'tls.crt', key: 'tls.key', chain: '', roots: 'ca.crt' },
+  {
+    certificate: 'ca-cert.pem',
+    key: 'ca-key.pem',
+    chain: 'cert-chain.pem',
+    roots: 'root-cert.pem',
+    revocations: 'ca-crl.pem',
+  },
+  { certificate: 'tls.crt', key: 'tls.key', chain: '', roots: 'ca.crt', revocations: '' },
 ];
 const POLL_MS = 5_000;
 
 /** What was brought along: undefined when there is nothing. Errors: a text for an operator. */
 export type ReadPluggedIn = () => Promise<Result<AuthorityMaterial, string> | undefined>;
 
+/** How something is read. */
+export interface PluggedInReading {
+  readonly nowUnixMs: number;
+  /** False: revocation lists do not count. Default: they do. */
+  readonly hasRevocations?: boolean;
+}
+
 /** The authority of a folder. */
 export function readPluggedIn(
   folder: string,
-  nowUnixMs: number,
+  reading: PluggedInReading,
 ): Promise<Result<AuthorityMaterial, string> | undefined> {
-  const read = (name: string): Promise<string | undefined> =>
-    readFile(join(folder, name), 'utf8').catch(() => undefined);
-  return readEntries(folder, read, nowUnixMs);
+  return readEntries(folder, (name) => readIfThere(join(folder, name)), reading);
+}
+
+/** What cannot be read is not taken for something that is not there. */
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 /** The authority in the entries of a Secret; `name` is for messages. */
 export function readPluggedInSecret(
   name: string,
   entries: ReadonlyMap<string, Secret>,
-  nowUnixMs: number,
+  reading: PluggedInReading,
 ): Promise<Result<AuthorityMaterial, string> | undefined> {
-  return readEntries(name, (entry) => Promise.resolve(entries.get(entry)?.reveal()), nowUnixMs);
+  return readEntries(name, (entry) => Promise.resolve(entries.get(entry)?.reveal()), reading);
 }
 
 async function readEntries(
   place: string,
   read: (name: string) => Promise<string | undefined>,
-  nowUnixMs: number,
+  { nowUnixMs, hasRevocations = true }: PluggedInReading,
 ): Promise<Result<AuthorityMaterial, string> | undefined> {
-  const texts = await readTexts(read);
+  let texts: Texts | undefined;
+  try {
+    texts = await readTexts(read);
+  } catch (error) {
+    return fail(`${place}: ${error instanceof Error ? error.message : String(error)}`);
+  }
   if (texts === undefined) return undefined;
-  const { certificate, key, chain, roots } = texts;
+  const { certificate, key, chain, roots, revocations = '' } = texts;
   if (key === undefined || roots === undefined)
     return fail(`${place}: the key or the root certificate is missing`);
   const material = makeAuthorityMaterial(
@@ -68,6 +97,7 @@ async function readEntries(
       // Istio's chain may begin below the signing certificate or with it; tls.crt is the chain itself.
       chainPem: `${certificate}\n${chain ?? ''}`,
       rootsPem: roots,
+      revocationsPem: hasRevocations ? revocations : '',
     },
     nowUnixMs,
   );
@@ -81,6 +111,7 @@ export class PluggedInWatch implements Disposable {
   readonly #log: Logger;
   readonly #changed: (material: AuthorityMaterial) => Promise<void>;
   #seen: string;
+  #problem = '';
   #timer: Disposable;
 
   constructor(
@@ -93,8 +124,13 @@ export class PluggedInWatch implements Disposable {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#changed = changed;
-    this.#seen = identify(seen);
+    this.#seen = materialKey(seen);
     this.#timer = this.#schedule();
+  }
+
+  /** Why what is there now does not count; '' when it does. */
+  get problem(): string {
+    return this.#problem;
   }
 
   [Symbol.dispose](): void {
@@ -110,7 +146,8 @@ export class PluggedInWatch implements Disposable {
 
   async #look(): Promise<void> {
     const found = await this.#read();
-    const seen = found?.ok === true ? identify(found.value) : (found?.error ?? 'gone');
+    const seen = found?.ok === true ? materialKey(found.value) : (found?.error ?? 'gone');
+    this.#problem = found?.ok === true ? '' : seen;
     if (seen === this.#seen) return;
     this.#seen = seen;
     if (found?.ok === true) await this.#changed(found.value);
@@ -140,15 +177,12 @@ export class PluggedInStore implements RotationStore {
   }
 }
 
-function identify({ authority, rootsPem }: AuthorityMaterial): string {
-  return [authority.certificate.fingerprint, ...authority.intermediatePems, rootsPem].join('\n');
-}
-
 interface Texts {
   readonly certificate: string;
   readonly key: string | undefined;
   readonly chain: string | undefined;
   readonly roots: string | undefined;
+  readonly revocations: string | undefined;
 }
 
 async function readTexts(read: (name: string) => Promise<string | undefined>): Promise<Texts | undefined> {
@@ -156,8 +190,9 @@ async function readTexts(read: (name: string) => Promise<string | undefined>): P
     const certificate = await read(names.certificate);
     if (certificate === undefined) continue;
     const chain = names.chain === '' ? undefined : await read(names.chain);
+    const revocations = names.revocations === '' ? undefined : await read(names.revocations);
     const [key, roots] = await Promise.all([read(names.key), read(names.roots)]);
-    return { certificate, key, chain, roots };
+    return { certificate, key, chain, roots, revocations };
   }
   return undefined;
 }

@@ -73,32 +73,55 @@ export async function createIssuer(name: string): Promise<TestIssuer> {
       };
     },
     async revoke(certificates) {
-      const entries = certificates.map(({ serialNumber }) =>
-        der(0x30, der(0x02, serial(serialNumber)), utcTime(notBefore)),
-      );
-      const parts = [
-        der(0x02, Buffer.from([1])),
-        ECDSA_SHA256,
-        Buffer.from(root.subjectName.toArrayBuffer()),
-        utcTime(notBefore),
-        utcTime(notAfter),
-        ...(entries.length === 0 ? [] : [der(0x30, ...entries)]),
-      ];
-      const list = der(0x30, ...parts);
-      const key = KeyObject.from(keys.privateKey);
-      const signature = der(0x03, Buffer.from([0]), sign('sha256', list, key));
-      const base64 = der(0x30, list, ECDSA_SHA256, signature).toString('base64');
-      const lines = base64.match(/.{1,64}/g) ?? [];
-      return ['-----BEGIN X509 CRL-----', ...lines, '-----END X509 CRL-----', ''].join('\n');
+      return makeRevocationList({
+        issuer: Buffer.from(root.subjectName.toArrayBuffer()),
+        key: KeyObject.from(keys.privateKey),
+        serials: certificates.map(({ serialNumber }) => serialNumber),
+        thisUpdate: notBefore,
+        nextUpdate: notAfter,
+      });
     },
   };
+}
+
+export interface RevocationWish {
+  /** DER of its name. */
+  readonly issuer: Buffer;
+  /** ECDSA. */
+  readonly key: KeyObject;
+  /** Hex. */
+  readonly serials: readonly string[];
+  readonly thisUpdate: Date;
+  readonly nextUpdate?: Date;
+  /** DER of extensions. */
+  readonly extensions?: readonly Buffer[];
+}
+
+/** A revocation list in PEM. */
+export function makeRevocationList(wish: RevocationWish): string {
+  const { issuer, key, serials, thisUpdate, nextUpdate, extensions = [] } = wish;
+  const entries = serials.map((one) => der(0x30, der(0x02, serial(one)), utcTime(thisUpdate)));
+  const parts = [
+    der(0x02, Buffer.from([1])),
+    ECDSA_SHA256,
+    issuer,
+    utcTime(thisUpdate),
+    ...(nextUpdate === undefined ? [] : [utcTime(nextUpdate)]),
+    ...(entries.length === 0 ? [] : [der(0x30, ...entries)]),
+    ...(extensions.length === 0 ? [] : [der(0xa0, der(0x30, ...extensions))]),
+  ];
+  const list = der(0x30, ...parts);
+  const signature = der(0x03, Buffer.from([0]), sign('sha256', list, key));
+  const base64 = der(0x30, list, ECDSA_SHA256, signature).toString('base64');
+  const lines = base64.match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN X509 CRL-----', ...lines, '-----END X509 CRL-----', ''].join('\n');
 }
 
 /** ecdsa-with-SHA256 as an AlgorithmIdentifier. */
 const ECDSA_SHA256 = der(0x30, der(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
 
 /** One value in DER; lengths below 64 KiB. */
-function der(tag: number, ...parts: readonly Buffer[]): Buffer {
+export function der(tag: number, ...parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts);
   const size = content.length;
   const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
@@ -107,7 +130,7 @@ function der(tag: number, ...parts: readonly Buffer[]): Buffer {
 
 /** A serial number as a positive INTEGER. */
 function serial(hex: string): Buffer {
-  const bytes = Buffer.from(hex, 'hex');
+  const bytes = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
   return (bytes[0] ?? 0) < 0x80 ? bytes : Buffer.concat([Buffer.from([0]), bytes]);
 }
 

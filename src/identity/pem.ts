@@ -30,8 +30,11 @@ export function encodePem(label: string, bytes: Uint8Array): string {
 }
 
 /** Reads all blocks. Errors: PemError; a text without any block is an error too. */
-export function parsePem(text: string): Result<readonly PemBlock[], PemError> {
-  if (text.length > pemLimits.sizeBytes) return fail('too large');
+export function parsePem(
+  text: string,
+  limitBytes: number = pemLimits.sizeBytes,
+): Result<readonly PemBlock[], PemError> {
+  if (text.length > limitBytes) return fail('too large');
   const blocks: PemBlock[] = [];
   for (let at = text.indexOf(beginMark); at >= 0; at = text.indexOf(beginMark, at)) {
     if (blocks.length === pemLimits.blocks) return fail('too many blocks');

@@ -57,7 +57,7 @@ test('a root is introduced, signs, and the old one is believed until nothing of 
     await rotation.introduce(next.value);
     assert.deepEqual(report().toSorted(), ['introducing', 'root introduced', 'root signing']);
     clock.advance(1000);
-    await rotation.confirm();
+    await rotation.confirm('acknowledged');
     assert.deepEqual(report(), ['retiring', 'root signing', 'root retired 2026-01-02T00:00:01.000Z']);
   } finally {
     rmSync(folder, { recursive: true });

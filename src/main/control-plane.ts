@@ -33,7 +33,7 @@ import type {
 import { openHeldBack } from './held-back.ts';
 import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
-import { createMeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { createMeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
 import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
@@ -50,13 +50,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const clock = systemClock();
   const log = createLogger({ clock, levels: new LogLevels(), format: 'text', sink: options.log });
   const meshConfig: MeshConfigJson = parseMeshConfig(options.meshConfig).config;
-  const meshOptions: MeshOptions = {
-    meshConfig,
-    clusterId: 'Kubernetes',
-    clusterDomain: 'cluster.local',
-    onError: (collection, key, error) =>
-      log.error('derivation failed', { collection, key, error: String(error) }),
-  };
+  const meshOptions = meshOptionsOf(meshConfig, log);
   const mesh = createMesh(meshOptions);
   const authority = await openAuthority(options.stateDir, meshConfig, clock, log.scope('ca'));
   const heldBack = await openHeldBack({
@@ -68,7 +62,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     sharesDisk: true,
   });
   const metrics = createMeshMetrics(mesh, clock);
-  registerAuthorityMetrics(metrics.registry, authority, clock);
   const registration = openRegistration({
     mesh,
     heldBack,
@@ -91,7 +84,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     onNack: (event) => heldBack.refused(event),
     registrar: registration,
   });
-  await door.listenSecurely(authority, LOOPBACK);
+  await door.listenSecurely(authority, LOOPBACK, { isAlone: () => true });
+  registerAuthorityMetrics(metrics.registry, authority, clock);
+  registerTrustBundleMetrics(metrics.registry, door);
   const doors = await openDiscoveryDoors({
     http: LOOPBACK,
     monitoring: undefined,
@@ -105,6 +100,16 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log: log.scope('http'),
   });
   return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets, registration });
+}
+
+function meshOptionsOf(meshConfig: MeshConfigJson, log: Logger): MeshOptions {
+  return {
+    meshConfig,
+    clusterId: 'Kubernetes',
+    clusterDomain: 'cluster.local',
+    onError: (collection, key, error) =>
+      log.error('derivation failed', { collection, key, error: String(error) }),
+  };
 }
 
 /** The CA, with its root in the state folder. Errors: throws a text for people. */

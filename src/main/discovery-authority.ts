@@ -57,6 +57,8 @@ export async function openFolderAuthority(
 /** The authority of a cluster: `problem` says what it waits for. */
 export interface ClusterAuthority extends Disposable {
   readonly opened: Promise<CertificateAuthority>;
+  /** True where the root is the one that control planes share, and other clusters do not have it. */
+  isShared(): boolean;
   problem(): string;
 }
 
@@ -69,11 +71,12 @@ export function openClusterAuthority(
 ): ClusterAuthority {
   const { clock, log } = settings;
   const scope = new Scope();
+  let isShared = false;
   let problem = (): string => `the Secret ${BROUGHT_SECRET} is not read yet`;
   const secret = (name: string, type: string): KubeSecret =>
     new KubeSecret({ client, namespace, name, type, clock, rng: systemRng() });
   const open = async (): Promise<CertificateAuthority> => {
-    const read = await followBroughtSecret(secret(BROUGHT_SECRET, 'Opaque'), clock, scope);
+    const read = await followBroughtSecret(secret(BROUGHT_SECRET, 'Opaque'), settings, scope);
     for (;;) {
       const brought = await openBroughtAuthority(settings, read);
       if (brought?.ok === true) return scope.add(brought.value);
@@ -84,15 +87,25 @@ export function openClusterAuthority(
       await new Promise<void>((resolve) => void scope.add(clock.schedule(RETRY_MS, resolve)));
     }
     const place = secret(ROOT_SECRET, ROOT_SECRET_TYPE);
+    isShared = true;
     const shared = scope.add(openSharedAuthority(settings, { place, leadership }));
     problem = () => shared.root.problem;
     return shared.opened;
   };
-  return { opened: open(), problem: () => problem(), [Symbol.dispose]: () => scope[Symbol.dispose]() };
+  return {
+    opened: open(),
+    isShared: () => isShared,
+    problem: () => problem(),
+    [Symbol.dispose]: () => scope[Symbol.dispose](),
+  };
 }
 
 /** Resolves when it is known whether there is a Secret; what is read then is always the newest. */
-async function followBroughtSecret(place: KubeSecret, clock: Clock, scope: Scope): Promise<ReadPluggedIn> {
+async function followBroughtSecret(
+  place: KubeSecret,
+  { clock, hasRevocations = true }: AuthoritySettings,
+  scope: Scope,
+): Promise<ReadPluggedIn> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let found: FoundSecret | undefined;
   scope.add(
@@ -105,7 +118,10 @@ async function followBroughtSecret(place: KubeSecret, clock: Clock, scope: Scope
   return async () =>
     found === undefined
       ? undefined
-      : readPluggedInSecret(`Secret ${BROUGHT_SECRET}`, found.data, clock.nowMs());
+      : readPluggedInSecret(`Secret ${BROUGHT_SECRET}`, found.data, {
+          nowUnixMs: clock.nowMs(),
+          hasRevocations,
+        });
 }
 
 /** Once for each mesh. */
@@ -124,6 +140,7 @@ export function authoritySettings(parts: DiscoveryAuthorityParts): AuthoritySett
       ? {}
       : { impersonation: openNodeAccounts(mesh, environment.trustedNodeAccounts) }),
     tokenVerifiers: kube === undefined ? [] : [openKubeTokens(mesh, kube.reviewer, tokenAudiences, clock)],
+    hasRevocations: environment.hasRevocations,
     clock,
     log: log.scope('ca'),
   };

@@ -7,7 +7,7 @@ import { configDump, partialDump } from '#doors/config-dump.ts';
 import { type DebugAccess, debugKeeper } from '#doors/debug-access.ts';
 import { debugRoutes, type DebugSource } from '#doors/debug.ts';
 import { type Readiness, readyRoute } from '#doors/health.ts';
-import { type DoorKeeper, HttpDoor, type Route, textAnswer } from '#doors/http-server.ts';
+import { type DoorKeeper, HttpDoor, jsonAnswer, type Route, textAnswer } from '#doors/http-server.ts';
 import { configPage, endpointPage, registryPage } from '#doors/model-pages.ts';
 import type { MetricRegistry } from '#doors/prometheus-text.ts';
 import { debugConnection, syncStatus } from '#doors/sync-pages.ts';
@@ -100,5 +100,12 @@ function debugSource({ mesh, door }: DiscoveryDoorOptions): DebugSource {
       if (snapshot === undefined) return undefined;
       return part === 'all' ? configDump(snapshot) : partialDump(snapshot, part);
     },
+    more: [
+      {
+        name: 'trustbundlez',
+        help: 'How far connected proxies are with the newest trust bundle',
+        read: () => jsonAnswer(door.trustBundle?.status ?? {}),
+      },
+    ],
   };
 }

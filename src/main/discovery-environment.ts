@@ -36,6 +36,10 @@ export interface DiscoveryEnvironment {
   readonly registration: RegistrationSettings;
   /** Name of the ConfigMaps with the mesh's roots. */
   readonly rootsConfigMap: string;
+  /** False: revocation lists of a plugged-in authority are not read. */
+  readonly hasRevocations: boolean;
+  /** Name of the ConfigMaps with them. */
+  readonly revocationsConfigMap: string;
   /** For whom tokens of service accounts have to be. */
   readonly tokenAudiences: readonly string[];
   /** What is to be logged. */
@@ -87,6 +91,8 @@ export function readDiscoveryEnvironment(
       graceMs: duration('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD') ?? DEFAULT_REGISTRATION.graceMs,
     },
     rootsConfigMap: environment['PILOT_CA_CERT_CONFIGMAP'] || 'istio-ca-root-cert',
+    hasRevocations: environment['PILOT_ENABLE_CA_CRL'] !== 'false',
+    revocationsConfigMap: environment['PILOT_CRL_CONFIGMAP'] || 'istio-ca-crl',
     tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
   };
   const told = [...mesh.unreadable, ...unreadable].map(

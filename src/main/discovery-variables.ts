@@ -82,7 +82,7 @@ ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS | false | no | one family 
 ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | no | requests are limited in size by the server itself
 ISTIO_GPRC_MAXSTREAMS | 100000 | no | streams are limited by the server itself
 ISTIO_KUBE_CLIENT_CONTENT_TYPE | protobuf | no | the API server is read as JSON
-ISTIO_MULTIROOT_MESH | false | no | all roots in the bundle are trusted, always
+ISTIO_MULTIROOT_MESH | false | no | trust bundles are pushed to agents that ask for them, and all their roots are trusted, always
 ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
 ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
 ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
@@ -109,7 +109,7 @@ PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | yes | endpoints that are not ready 
 PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | yes | name of the ConfigMaps with the mesh's roots
 PILOT_CERT_PROVIDER | istiod | never | the control plane's certificate comes from the built-in authority only
 PILOT_CONVERT_SIDECAR_SCOPE_CONCURRENCY | 1 | no | a matter of speed in Go
-PILOT_CRL_CONFIGMAP | istio-ca-crl | no | nothing is written to a cluster yet
+PILOT_CRL_CONFIGMAP | istio-ca-crl | yes | name of the ConfigMaps with the revocation lists of a plugged-in authority
 PILOT_DEBOUNCE_AFTER | 100ms | no | pushes wait as long as the work behind them takes, not for a fixed time
 PILOT_DEBOUNCE_MAX | 10s | no | pushes wait as long as the work behind them takes, not for a fixed time
 PILOT_DISABLE_MX_ALPN | false | no | istio-peer-exchange is never offered
@@ -123,7 +123,7 @@ PILOT_ENABLE_ALPN_FILTER | true | no | the names of protocols are always offered
 PILOT_ENABLE_AMBIENT | false | no | ambient is not built yet
 PILOT_ENABLE_AMBIENT_WAYPOINTS | false | no | ambient is not built yet
 PILOT_ENABLE_ANALYSIS | false | no | nothing is analysed in the background
-PILOT_ENABLE_CA_CRL | true | no | revocation lists are not distributed yet
+PILOT_ENABLE_CA_CRL | true | yes | revocation lists of a plugged-in authority are read, and handed to proxies
 PILOT_ENABLE_CDS_CACHE | true | no | everything generated is shared, always
 PILOT_ENABLE_CROSS_CLUSTER_WORKLOAD_ENTRY | true | no | several clusters are not built yet
 PILOT_ENABLE_EDS_DEBOUNCE | true | no | pushes wait as long as the work behind them takes

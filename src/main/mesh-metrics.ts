@@ -8,6 +8,7 @@ import { createPilotMetrics, type PilotMetrics } from '#doors/pilot-metrics.ts';
 import { registerProcessMetrics } from '#doors/process-metrics.ts';
 import { MetricRegistry } from '#doors/prometheus-text.ts';
 import type { Mesh } from './mesh.ts';
+import type { TrustBundle } from './trust-bundle.ts';
 import { VERSION } from './version.ts';
 
 /** The registry behind /metrics, and the xDS server's sink. Disposing ends the measuring of the process. */
@@ -51,6 +52,22 @@ export function registerAuthorityMetrics(
   for (const name of authority.collectMetrics(clock.nowMs()).keys()) {
     readGauge(registry, name, () => authority.collectMetrics(clock.nowMs()).get(name) ?? 0);
   }
+}
+
+/** Adds what is known of the trust bundle that agents are pushed. */
+export function registerTrustBundleMetrics(
+  registry: MetricRegistry,
+  door: { readonly trustBundle: TrustBundle | undefined },
+): void {
+  const gauge = registry.gauge({
+    name: 'lateen_trust_bundle_proxies',
+    help: 'Connected proxies by how far they are with the newest trust bundle.',
+    labels: ['state'],
+  });
+  registry.onCollect(() => {
+    const { proxies } = door.trustBundle?.status ?? {};
+    for (const [state, count] of Object.entries(proxies ?? {})) gauge.set(count, { state });
+  });
 }
 
 /** What the values that are read at each scrape mean; the names are Istio's or begin with lateen_. */

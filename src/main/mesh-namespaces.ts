@@ -1,6 +1,6 @@
 /** The namespaces of a cluster that belong to the mesh: those that discoverySelectors of mesh config let in, followed live. */
 import { Scope } from '#base/disposable.ts';
-import type { MeshNamespaces } from '#controllers/root-config-maps.ts';
+import type { MeshNamespaces } from '#controllers/trust-config-maps.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import { isNamespaceSelected } from '#sources/object-selection.ts';
 import type { Mesh } from './mesh.ts';

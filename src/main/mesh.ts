@@ -16,6 +16,7 @@ import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { ResolvedName } from '#model/resolved-name.ts';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
+import type { TrustAnchors } from '#model/trust-bundle.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createMeshGraph, type MeshGraph } from '#xds/mesh-graph.ts';
 import { EngineDriver } from './engine-driver.ts';
@@ -50,6 +51,8 @@ export interface Mesh {
   readonly secretAccess: SourceCollection<SecretAccess>;
   /** What connected clients ask for, by proxy id. */
   readonly demands: SourceCollection<Demand>;
+  /** Whom workloads are to believe, by source. */
+  readonly trustAnchors: SourceCollection<TrustAnchors>;
   readonly graph: MeshGraph;
 }
 
@@ -66,6 +69,7 @@ export function createMesh(options: MeshOptions): Mesh {
   const keySets = engine.source<KeySetState>('keySets', { equals: deepEqual });
   const secretAccess = engine.source<SecretAccess>('secretAccess', { equals: deepEqual });
   const demands = engine.source<Demand>('demands');
+  const trustAnchors = engine.source<TrustAnchors>('trustAnchors', { equals: deepEqual });
   const graph = createMeshGraph(engine, {
     objects: (kind) => objects.of(kind),
     heldBack,
@@ -77,6 +81,7 @@ export function createMesh(options: MeshOptions): Mesh {
     keySets,
     secretAccess,
     demands,
+    trustAnchors,
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
@@ -87,6 +92,14 @@ export function createMesh(options: MeshOptions): Mesh {
   secretAccess.set(EVERYBODY, { isAllowed: true });
   meshNetworks.set(MESH_KEY, NO_NETWORKS);
   const driver = new EngineDriver(engine);
-  const values = { meshConfig, meshNetworks, resolvedNames, keySets, secretAccess, demands };
+  const values = {
+    meshConfig,
+    meshNetworks,
+    resolvedNames,
+    keySets,
+    secretAccess,
+    demands,
+    trustAnchors,
+  };
   return { engine, driver, objects, heldBack, proxies, replicas, ...values, graph };
 }

@@ -38,6 +38,7 @@ export function openScratchMesh(mesh: Mesh, options: MeshOptions, proxyId: strin
   for (const [key, keySet] of mesh.keySets.all()) scratch.keySets.set(key, keySet);
   for (const [key, answer] of mesh.secretAccess.all()) scratch.secretAccess.set(key, answer);
   if (mesh.secretAccess.get(EVERYBODY) === undefined) scratch.secretAccess.delete(EVERYBODY);
+  for (const [key, anchors] of mesh.trustAnchors.all()) scratch.trustAnchors.set(key, anchors);
   for (const [key, networks] of mesh.meshNetworks.all()) scratch.meshNetworks.set(key, networks);
   for (const [name, resolved] of mesh.resolvedNames.all()) scratch.resolvedNames.set(name, resolved);
   scratch.proxies.set(proxyId, proxy);

@@ -7,7 +7,7 @@ import type { AsyncScope } from '#base/disposable.ts';
 import { systemRng } from '#base/rng.ts';
 import type { AuthoritySettings, CertificateAuthority } from '#ca/certificate-authority.ts';
 import { readPluggedIn } from '#ca/plugged-in-authority.ts';
-import { RootConfigMaps } from '#controllers/root-config-maps.ts';
+import { type SharedText, TrustConfigMaps } from '#controllers/trust-config-maps.ts';
 import type { Readiness } from '#doors/health.ts';
 import type { Leadership } from '#kube/leader-election.ts';
 import {
@@ -16,10 +16,12 @@ import {
   openClusterAuthority,
   openFolderAuthority,
 } from './discovery-authority.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
-import { type MeshMetrics, registerAuthorityMetrics } from './mesh-metrics.ts';
+import { isLoneControlPlane } from './lone-control-plane.ts';
+import { type MeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { meshNamespaces } from './mesh-namespaces.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import type { HostPort, XdsDoor } from './xds-door.ts';
@@ -50,7 +52,7 @@ export async function openSecureDoor(
   if (cluster === undefined || kube === undefined) {
     const given = authoritySettings({ ...parts, meshConfig: settings.config });
     const authority = await openFolderAuthority(given, environment.rootCaFolder);
-    await serve(parts, door, address, scope.add(authority));
+    await serve(parts, door, address, { authority: scope.add(authority), isAlone: () => true });
   } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
 }
 
@@ -74,7 +76,8 @@ async function openOnCluster(
   const given = authoritySettings({ ...parts, meshConfig: settings.config });
   const { rootCaFolder } = environment;
   let authority: CertificateAuthority;
-  if ((await readPluggedIn(rootCaFolder, clock.nowMs())) !== undefined) {
+  let isAlone = (): boolean => false;
+  if ((await readPluggedIn(rootCaFolder, { nowUnixMs: clock.nowMs() })) !== undefined) {
     let problem = '';
     reason = () => problem;
     authority = scope.add(await openMounted(given, rootCaFolder, (text) => (problem = text)));
@@ -82,13 +85,29 @@ async function openOnCluster(
     const found = scope.add(openClusterAuthority(given, kube, flags.namespace, leadership));
     reason = () => found.problem();
     authority = await found.opened;
+    // What an operator brings may sign in other clusters too, whose proxies nobody here knows.
+    if (found.isShared()) isAlone = () => isLoneControlPlane(mesh, flags.namespace, environment.podName);
   }
-  await serve(parts, door, address, authority);
+  await serve(parts, door, address, { authority, isAlone });
   isOpen = true;
   const { client } = kube;
-  const name = environment.rootsConfigMap;
-  const common = { client, leadership, name, clock, rng: systemRng(), log: log.scope('roots') };
-  scope.add(new RootConfigMaps({ ...common, namespaces: meshNamespaces(mesh), roots: authority.rotation }));
+  const common = { client, leadership, clock, rng: systemRng(), log: log.scope('roots') };
+  const namespaces = meshNamespaces(mesh);
+  for (const [name, content] of trustTexts(authority, environment)) {
+    scope.add(new TrustConfigMaps({ ...common, namespaces, name, content }));
+  }
+}
+
+/** What pods mount, by name of the ConfigMap. Source: istio pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go. */
+function trustTexts(
+  { rotation }: CertificateAuthority,
+  { rootsConfigMap, revocationsConfigMap, hasRevocations }: DiscoveryEnvironment,
+): readonly (readonly [string, SharedText])[] {
+  const watch = (changed: () => void): Disposable => rotation.watch(changed);
+  const roots = { key: 'root-cert.pem', text: () => rotation.rootsPem, watch };
+  const lists = (): string => rotation.revocations.map(({ pem }) => pem).join('');
+  const revocations = { key: 'ca-crl.pem', text: lists, watch };
+  return [[rootsConfigMap, roots], ...(hasRevocations ? [[revocationsConfigMap, revocations] as const] : [])];
 }
 
 /** What is mounted may be put right while we wait. */
@@ -113,8 +132,9 @@ async function serve(
   { metrics, clock }: SecureDoorParts,
   door: XdsDoor,
   address: HostPort,
-  authority: CertificateAuthority,
+  { authority, isAlone }: { readonly authority: CertificateAuthority; readonly isAlone: () => boolean },
 ): Promise<void> {
   registerAuthorityMetrics(metrics.registry, authority, clock);
-  await door.listenSecurely(authority, address);
+  await door.listenSecurely(authority, address, { isAlone });
+  registerTrustBundleMetrics(metrics.registry, door);
 }

@@ -25,6 +25,7 @@ import type { Mesh } from './mesh.ts';
 import { createProxyAdmission } from './proxy-admission.ts';
 import { certificateNames } from './server-names.ts';
 import { createSnapshotSource } from './snapshot-source.ts';
+import { type RolloutSettings, TrustBundle } from './trust-bundle.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -52,10 +53,16 @@ export interface XdsDoor {
   /** Ports that are listened on; 0 where a door is shut. */
   readonly plainPort: number;
   readonly securePort: number;
-  /** Opens the port over TLS, with the CA's call on it. Errors: as openXdsDoor. */
-  listenSecurely(authority: CertificateAuthority, address: HostPort): Promise<void>;
+  /** Opens the port over TLS, with the CA's call on it. `rollout`: by default other control planes may have proxies too. Errors: as openXdsDoor. */
+  listenSecurely(
+    authority: CertificateAuthority,
+    address: HostPort,
+    rollout?: RolloutSettings,
+  ): Promise<void>;
   /** Whose certificates and tokens count; undefined until the secure port has been opened. */
   readonly authority: CertificateAuthority | undefined;
+  /** What agents are told about whom to believe; undefined until then too. */
+  readonly trustBundle: TrustBundle | undefined;
   close(): Promise<void>;
 }
 
@@ -81,6 +88,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   });
   let authority: CertificateAuthority | undefined;
   let secure: SecureDoor | undefined;
+  let trustBundle: TrustBundle | undefined;
   const authenticator = peerAuthenticator(() => authority);
   const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
@@ -95,13 +103,18 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     get authority() {
       return authority;
     },
-    async listenSecurely(opened, address) {
+    get trustBundle() {
+      return trustBundle;
+    },
+    async listenSecurely(opened, address, settings = { isAlone: () => false }) {
       authority = opened;
+      trustBundle = new TrustBundle({ mesh, ads, authority: opened, clock, settings });
       mountCertificates(server, opened);
       secure = await listenSecurely(server, opened, address, options);
     },
     async close() {
       secure?.certificate[Symbol.dispose]();
+      trustBundle?.[Symbol.dispose]();
       ads[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
     },

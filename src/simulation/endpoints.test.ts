@@ -18,6 +18,7 @@ const SNAPSHOT = {
   listeners: NOTHING,
   routes: NOTHING,
   nameTable: NOTHING,
+  trustBundle: NOTHING,
   secrets: NOTHING,
   extensions: NOTHING,
   secretsOwner: '',

@@ -33,6 +33,7 @@ import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import { createStreamRoutes } from '#model/stream-routes.ts';
 import { createTrafficExtensionModel } from '#model/traffic-extension.ts';
+import type { TrustAnchors } from '#model/trust-bundle.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createExtensionScope } from '#scope/extension.ts';
 import { createInboundScope } from '#scope/inbound.ts';
@@ -65,6 +66,7 @@ import {
 } from './secrets/proxy-secrets.ts';
 import { createOutboundRoutes } from './routes/outbound-routes.ts';
 import { createTlsConflicts, type TlsConflictSources } from './tls/mutual-tls-conflicts.ts';
+import { createTrustBundle, type TrustBundleIndex } from './trust-bundle.ts';
 
 /** Everything that comes from outside. */
 export interface MeshGraphSources {
@@ -82,6 +84,8 @@ export interface MeshGraphSources {
   readonly keySets: Collection<KeySetState>;
   readonly secretAccess: Collection<SecretAccess>;
   readonly demands: Collection<Demand>;
+  /** By the name of their source. */
+  readonly trustAnchors: Collection<TrustAnchors>;
   readonly clusterId?: string;
   readonly clusterDomain?: string;
   /** Defaults where absent. */
@@ -109,6 +113,8 @@ export interface MeshGraph {
   readonly security: SecurityModel;
   /** Who wants secrets now. */
   readonly secretWishes: Collection<SecretWish>;
+  /** What agents are told about whom to believe, in the bucket MESH_KEY. */
+  readonly trustBundle: TrustBundleIndex;
   /** Counts what was built and encoded. */
   readonly interner: Interner;
   /** Findings about EnvoyFilters' patches that change nothing at any connected proxy; see patches/idle-patches.ts. */
@@ -138,6 +144,8 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const { endpoints, meshFacts } = serviceModel;
   const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
+  const trustBundle = createTrustBundle(engine, sources.trustAnchors);
+  const localServices = (fetch: Fetch, proxy: Proxy) => localServiceOf(targetsOf(fetch, proxy));
   const snapshots = createProxySnapshots(engine, {
     proxies,
     listenerViews,
@@ -145,16 +153,14 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     interner,
     scope,
     clusters,
-    endpoints: createEndpoints({
-      ...shared,
-      localServiceOf: (fetch, proxy) => localServiceOf(targetsOf(fetch, proxy)),
-    }),
+    endpoints: createEndpoints({ ...shared, localServiceOf: localServices }),
     routes,
     outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
     inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
+    trustBundle,
     grpc: createGrpcResources({ ...shared, demands, routes, inbound, policies }),
     patches: patches.of,
     ...extended,
@@ -172,6 +178,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     secretWishes: secrets.wishes,
     wantedKeySets,
     security,
+    trustBundle,
     idlePatches: () => idlePatches(patches.sets.all(), snapshots.all()),
   };
 }

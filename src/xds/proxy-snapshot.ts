@@ -17,6 +17,8 @@ export interface ProxySnapshot {
   readonly routes: PersistentMap<ResourceEntry>;
   /** At most one entry, the DNS name table. */
   readonly nameTable: PersistentMap<ResourceEntry>;
+  /** At most one entry, whom to believe. */
+  readonly trustBundle: PersistentMap<ResourceEntry>;
   readonly secrets: PersistentMap<ResourceEntry>;
   /** SPIFFE id of the one who may see them; '' for nobody. */
   readonly secretsOwner: string;

@@ -28,6 +28,7 @@ import type { ProxySnapshot } from './proxy-snapshot.ts';
 import type { ResourceEntry } from './resource.ts';
 import type { OutboundRoutes } from './routes/outbound-routes.ts';
 import { merge, type SidecarListenerInput, sidecarListeners } from './sidecar-listeners.ts';
+import type { TrustBundleIndex } from './trust-bundle.ts';
 
 export interface ProxySnapshotDeps {
   readonly proxies: Collection<Proxy>;
@@ -44,6 +45,7 @@ export interface ProxySnapshotDeps {
   readonly gateways: GatewayResources;
   readonly secrets: ProxySecrets;
   readonly nameTables: NameTables;
+  readonly trustBundle: TrustBundleIndex;
   readonly grpc: GrpcResources;
   readonly patches: PatchesOf;
   /** By proxy id, for those that have any: configurations to be asked for by name. */
@@ -112,6 +114,7 @@ function sidecarSnapshot(
         })),
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
     nameTable: nameTable(fetch, proxy, deps),
+    trustBundle: fetch.bucket(deps.trustBundle, MESH_KEY),
     ...secretsOf(fetch, proxy, deps),
   };
 }
@@ -161,6 +164,7 @@ function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): P
         })),
     endpoints: deps.endpoints.endpointsFor(fetch, proxy),
     nameTable: nameTable(fetch, proxy, deps),
+    trustBundle: fetch.bucket(deps.trustBundle, MESH_KEY),
     ...secretsOf(fetch, proxy, deps),
   };
 }
@@ -183,6 +187,7 @@ function grpcSnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): Prox
     listeners: fetch.bucket(resources, partKey('listeners', proxy.id)),
     routes: fetch.bucket(resources, partKey('routes', proxy.id)),
     nameTable: nameTable(fetch, proxy, deps),
+    trustBundle: fetch.bucket(deps.trustBundle, MESH_KEY),
     ...secretsOf(fetch, proxy, deps),
     extensions: NOTHING,
   };

@@ -32,4 +32,6 @@ export const TYPE_LISTENER = 'type.googleapis.com/envoy.config.listener.v3.Liste
 export const TYPE_ROUTE = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
 export const TYPE_SECRET = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
 export const TYPE_EXTENSION = 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig';
+/** Istio's ProxyConfig as its agents ask for it: a trust bundle and nothing else. */
+export const TYPE_TRUST_BUNDLE = 'type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig';
 export const TYPE_NAME_TABLE = 'type.googleapis.com/istio.networking.nds.v1.NameTable';

@@ -74,6 +74,7 @@ export function snapshotOf(
     listeners: map(TYPE_LISTENER, world.listeners),
     routes: map(TYPE_ROUTE, world.routes),
     nameTable: emptyMap(),
+    trustBundle: emptyMap(),
     secrets: emptyMap(),
     secretsOwner: '',
     extensions: emptyMap(),

@@ -135,6 +135,10 @@ export class SotwClient {
     this.send({ typeUrl, resourceNames, versionInfo: last?.version ?? '', responseNonce: last?.nonce ?? '' });
   }
 
+  ack(typeUrl: string): void {
+    this.ask(typeUrl);
+  }
+
   nack(typeUrl: string, message: string, ...resourceNames: string[]): void {
     const responseNonce = this.#last.get(typeUrl)?.nonce ?? '';
     this.send({ typeUrl, resourceNames, responseNonce, errorDetail: { code: 13, message } });

@@ -131,6 +131,7 @@ export function snapshot(...resources: readonly Resource[]): ProxySnapshot {
     listeners: map(TYPE_LISTENER),
     routes: map(TYPE_ROUTE),
     nameTable: emptyMap(),
+    trustBundle: emptyMap(),
     secrets: emptyMap(),
     secretsOwner: '',
     extensions: emptyMap(),

@@ -81,7 +81,7 @@ async function setUp(caName: string, rootsPath?: string): Promise<Setup> {
   const metrics = new AgentMetrics('1');
   const parts = { clock, rng: seededRng(3), log: silentLogger(), metrics };
   const certificate = new WorkloadCertificate(
-    { spiffeId: id, ttlMs: 24 * hourMs, keyKind: 'ecdsa-p256', rootsPath },
+    { spiffeId: id, ttlMs: 24 * hourMs, keyKind: 'ecdsa-p256', rootsPath, revocationsPath: undefined },
     source,
     parts,
   );

@@ -1,6 +1,6 @@
 /** A CA as an operator brings it: roots and intermediates made by hand, and written as the files of a mounted Secret. */
 import 'reflect-metadata';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   BasicConstraintsExtension,
@@ -9,9 +9,11 @@ import {
   type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
+import { makeRevocationList } from '#identity/certificate-rig.ts';
 import { generateKeyPair, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { makeSerial } from '#ca/signer.ts';
 
+const WEEK_MS = 7 * 24 * 3_600_000;
 const YEAR_MS = 365 * 24 * 3_600_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
@@ -46,6 +48,29 @@ export async function makeOperatorsAuthority(
 
 export function authorityPem({ certificate }: OperatorsAuthority): string {
   return `${certificate.toString('pem')}\n`;
+}
+
+/** A revocation list of an authority, for a week unless said otherwise. */
+export function revocationListOf(
+  { certificate, keys }: OperatorsAuthority,
+  serials: readonly string[] = [],
+  endMs: number = Date.now() + WEEK_MS,
+): string {
+  return makeRevocationList({
+    issuer: Buffer.from(certificate.subjectName.toArrayBuffer()),
+    key: keys.privateKey,
+    serials,
+    thisUpdate: new Date(Math.min(Date.now(), endMs) - 60_000),
+    nextUpdate: new Date(endMs),
+  });
+}
+
+/** Puts revocation lists beside the authority; undefined: takes them away. */
+export function plugInRevocations(folder: string, pem: string | undefined): void {
+  const path = join(folder, 'ca-crl.pem');
+  if (pem === undefined) return rmSync(path);
+  writeFileSync(`${path}.new`, pem, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }
 
 /** Puts an intermediate and its root into the folder of the plugged-in CA, file by file, as a person would. */

@@ -16,6 +16,7 @@ import { systemRng } from '#base/rng.ts';
 import { type LocalAuthority, openCertificateAuthority } from '#ca/certificate-authority.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
 import { createMesh, type Mesh } from '#main/mesh.ts';
+import type { TrustBundleStatus } from '#main/trust-bundle.ts';
 import { openXdsDoor, type XdsDoor } from '#main/xds-door.ts';
 import { agentEnvironment, ROOT_CERT_PATH, TOKEN_PATH } from '#standalone/agent-environment.ts';
 import { readObjects } from '../support/mesh-fixture.ts';
@@ -31,10 +32,12 @@ import {
 } from './agent-fixture.ts';
 import { fetchAgentSecret, type WorkloadSecret } from './workload-secret.ts';
 
-export const TTL_MS = 6_000;
+/** Life of certificates, unless a test says otherwise. */
+const TTL_MS = 6_000;
 export const PROXY_PORT = 15080;
 const ADMIN_PORT = 15000;
-const APP_PORT = 8080;
+/** Not one that somebody else's server is likely to hold on every address of the machine. */
+export const APP_PORT = 8479;
 const START_LIMIT_MS = 30_000;
 /** Waits of hours and more take a second: the CA's clock is an accelerated one. */
 const LONG_WAIT_MS = 600_000;
@@ -66,6 +69,12 @@ kind: DestinationRule
 metadata: {name: server, namespace: default}
 spec: {host: server, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 10}}}}
 `;
+
+export interface RotationOptions {
+  readonly ttlMs?: number;
+  /** How long the CA really waits for a wait of so long. */
+  readonly waitMs?: (delayMs: number) => number;
+}
 
 export type WorkloadName = 'client' | 'server';
 
@@ -99,24 +108,35 @@ export class RotationRig implements AsyncDisposable {
   }
 
   /** Starts everything; `plugIn` writes the first authority into the folder that it is given. */
-  static async start(plugIn: (cacerts: string) => void): Promise<RotationRig> {
+  static async start(
+    plugIn: (cacerts: string) => void,
+    { ttlMs = TTL_MS, waitMs = shortened }: RotationOptions = {},
+  ): Promise<RotationRig> {
     prepareBundle();
     const folder = makeFolder();
     plugIn(cacertsOf(folder));
-    const authority = await openAuthority(folder);
+    const authority = await openAuthority(folder, ttlMs, waitMs);
     const mesh = openMesh();
     const [clock, rng, log] = [systemClock(), systemRng(), silentLogger()];
+    // Nobody is waited for who was there before: this mesh has no past.
+    const rollout = { isAlone: () => true, returnMs: 1_000 };
     const door = await openXdsDoor({ mesh, clock, rng, log, metrics: noMetrics(), version: 'test' });
-    await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
+    await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 }, rollout);
     const [appAddress, app] = [ownAddress(), startApp()];
     app.listen(APP_PORT, appAddress);
-    await once(app, 'listening');
+    try {
+      await once(app, 'listening');
+    } catch (error) {
+      await door.close();
+      authority[Symbol.dispose]();
+      throw error;
+    }
     const workloads = new Map<WorkloadName, Workload>();
     for (const name of ['server', 'client'] as const) {
       const address = ownAddress();
       const replica = { namespace: 'default', workload: name, replica: 0, address, appAddress, ready: true };
       mesh.replicas.set(`default/${name}-0`, replica);
-      const agent = await startAgent({ folder, name, address, appAddress, authority, door });
+      const agent = await startAgent({ folder, name, address, appAddress, ttlMs, authority, door });
       workloads.set(name, { address, agent });
     }
     mesh.driver.poke();
@@ -130,6 +150,13 @@ export class RotationRig implements AsyncDisposable {
     return rig;
   }
 
+  /** How far the agents are with the newest bundle. */
+  get bundle(): TrustBundleStatus {
+    const { trustBundle } = this.#door;
+    if (trustBundle === undefined) throw new Error('the secure port is not open');
+    return trustBundle.status;
+  }
+
   address(name: WorkloadName): string {
     return this.#workload(name).address;
   }
@@ -137,6 +164,11 @@ export class RotationRig implements AsyncDisposable {
   /** What the agent gives its Envoy now. */
   secret(name: WorkloadName): Promise<WorkloadSecret> {
     return fetchAgentSecret(join(this.#folder, name));
+  }
+
+  /** The process of a workload's Envoy. */
+  envoyPid(name: WorkloadName): number | undefined {
+    return this.#workload(name).agent.envoyPid;
   }
 
   /** Sum of the counters of a workload's Envoy whose names match. */
@@ -188,18 +220,26 @@ function openMesh(): Mesh {
   return mesh;
 }
 
-async function openAuthority(folder: string): Promise<LocalAuthority> {
+function shortened(delayMs: number): number {
+  return delayMs > LONG_WAIT_MS ? SHORT_WAIT_MS : delayMs;
+}
+
+async function openAuthority(
+  folder: string,
+  ttlMs: number,
+  waitMs: (delayMs: number) => number,
+): Promise<LocalAuthority> {
   const system = systemClock();
   const clock: Clock = {
     ...system,
-    schedule: (delayMs, run) => system.schedule(delayMs > LONG_WAIT_MS ? SHORT_WAIT_MS : delayMs, run),
+    schedule: (delayMs, run) => system.schedule(waitMs(delayMs), run),
   };
   const ca = await openCertificateAuthority({
     folder: join(folder, 'ca'),
     pluggedInFolder: cacertsOf(folder),
     trustDomain: 'cluster.local',
     trustDomainAliases: [],
-    signer: { ...defaultSignerOptions, defaultTtlMs: TTL_MS, maxTtlMs: TTL_MS },
+    signer: { ...defaultSignerOptions, defaultTtlMs: ttlMs, maxTtlMs: ttlMs },
     tokenVerifiers: [],
     clock,
     log: silentLogger(),
@@ -234,11 +274,12 @@ interface AgentFacts {
   readonly name: WorkloadName;
   readonly address: string;
   readonly appAddress: string;
+  readonly ttlMs: number;
   readonly authority: LocalAuthority;
   readonly door: XdsDoor;
 }
 
-async function startAgent({ folder, name, address, appAddress, authority, door }: AgentFacts) {
+async function startAgent({ folder, name, address, appAddress, ttlMs, authority, door }: AgentFacts) {
   const object = readObjects(OBJECTS).find((one) => one.kind === 'LocalWorkload' && one.name === name);
   if (object === undefined) throw new Error(`no workload ${name}`);
   const proxyConfig = defaultMeshConfig().defaultConfig ?? {};
@@ -271,7 +312,7 @@ async function startAgent({ folder, name, address, appAddress, authority, door }
   };
   writePrivate(join(home, TOKEN_PATH), (await authority.tokens.issueToken(subject)).reveal());
   followRoots(join(home, ROOT_CERT_PATH), authority);
-  const started = { ...Object.fromEntries(environment), SECRET_TTL: `${TTL_MS / 1000}s` };
+  const started = { ...Object.fromEntries(environment), SECRET_TTL: `${ttlMs / 1000}s` };
   return new TestAgent(home, started);
 }
 

@@ -29,6 +29,8 @@ export interface WorkloadSecret {
   readonly key: string;
   readonly chain: string;
   readonly roots: string;
+  /** Revocation lists; '' for none. */
+  readonly revocations: string;
 }
 
 /** Asks the agent of a replica, `namespace/name-N`. */
@@ -61,7 +63,7 @@ async function fetchSecretAt(path: string): Promise<WorkloadSecret> {
     return nextSecret(stream);
   };
   try {
-    return { ...certificateOf(await ask('default')), roots: rootsOf(await ask('ROOTCA')) };
+    return { ...certificateOf(await ask('default')), ...rootsOf(await ask('ROOTCA')) };
   } finally {
     session.destroy();
   }
@@ -85,9 +87,10 @@ function certificateOf({ type }: Secret): { readonly key: string; readonly chain
   return { key: inlineText(type.value.privateKey), chain: inlineText(type.value.certificateChain) };
 }
 
-function rootsOf({ type }: Secret): string {
+function rootsOf({ type }: Secret): Pick<WorkloadSecret, 'roots' | 'revocations'> {
   if (type.case !== 'validationContext') throw new Error(`${type.case} in place of roots`);
-  return inlineText(type.value.trustedCa);
+  const { trustedCa, crl } = type.value;
+  return { roots: inlineText(trustedCa), revocations: crl === undefined ? '' : inlineText(crl) };
 }
 
 function inlineText(source: { readonly specifier: { readonly value?: unknown } } | undefined): string {

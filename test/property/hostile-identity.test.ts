@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import 'reflect-metadata';
-import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension, X509Crl } from '@peculiar/x509';
 import { exportJWK, generateKeyPair as generateJwtKeys } from 'jose';
 import { decodeObjects } from '#api/decode-object.ts';
 import { systemClock } from '#base/clock.ts';
@@ -28,6 +28,7 @@ import { parseCertificates, readCertificate } from '#identity/certificate.ts';
 import { makeCsr } from '#identity/csr.ts';
 import { generateKeyPair, parsePrivateKey, printPrivateKey } from '#identity/key-pair.ts';
 import { encodePem, parsePem } from '#identity/pem.ts';
+import { parseRevocationLists } from '#identity/revocation-list.ts';
 import { parseWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
 import { hasUsableKey } from '#model/jwt-key-set.ts';
@@ -130,6 +131,29 @@ testHostileBytes({
     const peer = { authorization: bytes.toString('latin1'), certificate: undefined };
     const caller = await ca.authenticator.authenticate(peer);
     if (caller.ok) deepStrictEqual(caller.value.identity.serviceAccount, 'own');
+  },
+});
+
+testHostileBytes({
+  name: 'a revocation list, in PEM',
+  seeds: text(revocations, revocations + revocations),
+  read: (bytes) => parseRevocationLists(bytes.toString('latin1')),
+});
+
+testHostileBytes({
+  name: 'a revocation list, in DER: what is taken is what a library reads',
+  seeds: [derOf(revocations), derOf(await issuer.revoke([]))],
+  read(bytes) {
+    const read = parseRevocationLists(encodePem('X509 CRL', bytes));
+    const [list] = read.ok ? read.value : [];
+    if (list === undefined) return;
+    const library = new X509Crl(new Uint8Array(bytes));
+    deepStrictEqual(
+      [...list.serials].sort(),
+      [...new Set(library.entries.map(({ serialNumber }) => serialNumber.replace(/^0+(?=.)/, '')))].sort(),
+    );
+    deepStrictEqual(list.issuer, Buffer.from(library.issuerName.toArrayBuffer()));
+    deepStrictEqual(list.thisUpdateUnixMs, library.thisUpdate.getTime());
   },
 });
 

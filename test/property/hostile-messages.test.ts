@@ -18,6 +18,7 @@ import { DnsStreamReader, streamFrame } from '#agent/dns-stream.ts';
 import { parseImageReference } from '#agent/image-reference.ts';
 import { MetricRenamer } from '#agent/metric-renaming.ts';
 import { peekTypeUrl } from '#agent/peek-type.ts';
+import { decodeTrustBundle } from '#agent/trust-bundle-message.ts';
 import { isModule, moduleOfLayer, unwrapModule } from '#agent/wasm-archive.ts';
 import { readRemoteWasm, withLocalModule } from '#agent/wasm-config.ts';
 import { WasmFetchError } from '#agent/wasm-error.ts';
@@ -25,7 +26,8 @@ import { decodeObjects } from '#api/decode-object.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
 import { GrpcFrameError, GrpcFrameReader, grpcFrame } from '#base/grpc-frame.ts';
 import { Secret } from '#base/secret.ts';
-import { WireError } from '#base/proto-wire.ts';
+import { WireError, WireWriter } from '#base/proto-wire.ts';
+import { createIssuer } from '#identity/certificate-rig.ts';
 import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { NodeSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { WasmSchema } from '#proto/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts';
@@ -175,6 +177,20 @@ testHostileBytes({
   read: (bytes) => {
     const scope = { namespace: 'default', domain: 'svc.cluster.local', searchDomain: 'x' };
     decodeNameTable(bytes, scope).find('a.b.test.');
+  },
+});
+
+const bundle = new WireWriter()
+  .string(34, (await createIssuer('bundle')).root)
+  .string(15_034, await (await createIssuer('lists')).revoke([]))
+  .finish();
+testHostileBytes({
+  name: 'a trust bundle: what is taken is never empty',
+  seeds: [bundle],
+  refusals: [WireError],
+  read(bytes) {
+    const read = decodeTrustBundle(bytes, undefined, Date.now());
+    if (read.ok) ok(read.value.rootsPem.includes('-----BEGIN CERTIFICATE-----'));
   },
 });
 

@@ -15,6 +15,7 @@ import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from '#model/mesh-flags.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
+import type { TrustAnchors } from '#model/trust-bundle.ts';
 import {
   decodeAll,
   type MeshFixture,
@@ -30,7 +31,7 @@ import { PROXIES } from './mesh-proxies.ts';
 import { meshConfigPart, meshNetworks, POLICY_KINDS, resolvedName } from './policy-arbitrary.ts';
 import { keySetOutcome, TOKEN_KINDS } from './token-arbitrary.ts';
 import { ROUTE_KINDS } from './route-arbitrary.ts';
-import { SECRET_KINDS, secretAccess } from './secret-arbitrary.ts';
+import { SECRET_KINDS, secretAccess, trustAnchors } from './secret-arbitrary.ts';
 import { localReplica, WORKLOAD_KINDS } from './workload-arbitrary.ts';
 
 /** Events that concern something that is there. */
@@ -50,6 +51,7 @@ export type Command =
   | { readonly do: 'run'; readonly replica: LocalReplica }
   | { readonly do: 'fetch'; readonly key: string; readonly state: KeySetState }
   | { readonly do: 'review'; readonly key: string; readonly answer: SecretAccess | undefined }
+  | { readonly do: 'vouch'; readonly source: string; readonly anchors: TrustAnchors | undefined }
   | { readonly do: 'configure'; readonly part: object }
   | { readonly do: 'network'; readonly networks: MeshNetworks }
   | { readonly do: 'resolve'; readonly name: string; readonly resolved: ResolvedName }
@@ -116,6 +118,10 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: localReplica.map((replica): Command => ({ do: 'run', replica })) },
   { weight: 7, arbitrary: meshConfigPart.map((part): Command => ({ do: 'configure', part })) },
   { weight: 2, arbitrary: secretAccess.map(([key, answer]): Command => ({ do: 'review', key, answer })) },
+  {
+    weight: 1,
+    arbitrary: trustAnchors.map(([source, anchors]): Command => ({ do: 'vouch', source, anchors })),
+  },
   { weight: 2, arbitrary: meshNetworks.map((networks): Command => ({ do: 'network', networks })) },
   {
     weight: 2,
@@ -155,6 +161,7 @@ export class LivingMesh {
   readonly replicas = new Map<string, LocalReplica>();
   readonly keySets = new Map<string, KeySetState>();
   readonly secretAccess = new Map<string, SecretAccess>([[EVERYBODY, { isAllowed: true }]]);
+  readonly trustAnchors = new Map<string, TrustAnchors>();
   readonly proxies = new Map<string, ProxyFacts>();
   config: MeshConfigJson = readMeshConfig({});
   networks: MeshNetworks = NO_NETWORKS;
@@ -194,6 +201,8 @@ export class LivingMesh {
         return this.fixture.mesh.keySets.set(command.key, command.state);
       case 'review':
         return this.#review(command.key, command.answer);
+      case 'vouch':
+        return this.#vouch(command.source, command.anchors);
       case 'connect':
         return this.#connect(command.proxy);
       case 'trim':
@@ -248,6 +257,12 @@ export class LivingMesh {
           () =>
             access.set(key, answer),
       ),
+      ...Array.from(
+        this.trustAnchors,
+        ([source, anchors]) =>
+          () =>
+            to.mesh.trustAnchors.set(source, anchors),
+      ),
       ...Array.from(this.proxies.values(), (facts) => () => void to.connect(facts)),
       ...Array.from(
         this.names,
@@ -300,6 +315,16 @@ export class LivingMesh {
     } else {
       this.secretAccess.set(key, answer);
       access.set(key, answer);
+    }
+  }
+
+  #vouch(source: string, anchors: TrustAnchors | undefined): void {
+    if (anchors === undefined) {
+      this.trustAnchors.delete(source);
+      this.fixture.mesh.trustAnchors.delete(source);
+    } else {
+      this.trustAnchors.set(source, anchors);
+      this.fixture.mesh.trustAnchors.set(source, anchors);
     }
   }
 

@@ -1,6 +1,7 @@
 /** Random credentials: Secrets and ConfigMaps with and without what is asked for, grants, and who may read keys. */
 import fc from 'fast-check';
 import { EVERYBODY, type SecretAccess } from '#model/secret-access.ts';
+import type { TrustAnchors } from '#model/trust-bundle.ts';
 import { all, few, type Manifest, manifests, name, namespace, some } from './mesh-names.ts';
 
 const value = fc.constantFrom('b25l', 'dHdv', '');
@@ -50,4 +51,12 @@ export const SECRET_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[
 export const secretAccess: fc.Arbitrary<readonly [string, SecretAccess | undefined]> = fc.tuple(
   fc.constantFrom(EVERYBODY, 'default/default', 'shop/default', 'istio-system/default'),
   fc.constantFrom({ isAllowed: true }, { isAllowed: false }, undefined),
+);
+
+const texts = fc.subarray(['root a', 'root b', 'root c']);
+
+/** Whom a source vouches for; undefined: it vouches for nobody any more. */
+export const trustAnchors: fc.Arbitrary<readonly [string, TrustAnchors | undefined]> = fc.tuple(
+  fc.constantFrom('authority', 'meshConfig'),
+  fc.option(fc.record({ rootPems: texts, revocationPems: texts }), { nil: undefined }),
 );

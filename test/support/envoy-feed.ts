@@ -323,6 +323,7 @@ const EMPTY: ProxySnapshot = {
   listeners: NONE,
   routes: NONE,
   nameTable: NONE,
+  trustBundle: NONE,
   secrets: NONE,
   secretsOwner: SPIFFE_ID,
   extensions: NONE,

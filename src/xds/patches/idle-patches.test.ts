@@ -28,6 +28,7 @@ function snapshot(...causes: readonly Cause[]): ProxySnapshot {
     listeners: nothing,
     routes: nothing,
     nameTable: nothing,
+    trustBundle: nothing,
     secrets: nothing,
     secretsOwner: '',
     extensions: nothing,

@@ -8,7 +8,7 @@ import { seededRng } from '#base/rng.ts';
 import type { KubeObject } from '#kube/api-resource.ts';
 import { ApiServerFixture } from '#kube/api-server-fixture.ts';
 import { KubeClient } from '#kube/kube-client.ts';
-import { RootConfigMaps } from './root-config-maps.ts';
+import { TrustConfigMaps } from './trust-config-maps.ts';
 
 const MAPS = { group: '', plural: 'configmaps' };
 const NAME = 'istio-ca-root-cert';
@@ -63,11 +63,11 @@ async function openRig(names: readonly string[]) {
     const data = server.get(MAPS, `${namespace}/${NAME}`)?.['data'] as KubeObject['metadata'] | undefined;
     return String(data?.['root-cert.pem'] ?? '');
   };
-  const controller = new RootConfigMaps({
+  const controller = new TrustConfigMaps({
     client,
     leadership,
     namespaces,
-    roots,
+    content: { key: 'root-cert.pem', text: () => roots.rootsPem, watch: (changed) => roots.watch(changed) },
     name: NAME,
     clock: systemClock(),
     rng: seededRng(1),
@@ -161,4 +161,22 @@ test('a namespace costs the writing of its own ConfigMap and nothing else', asyn
   rig.namespaces.tell(['d']);
   await rig.has({ d: 'root 1' });
   deepStrictEqual(rig.server.requests.slice(before), ['/api/v1/namespaces/d/configmaps']);
+});
+
+test('where there is nothing to write no ConfigMap is made, and one that there is is emptied', async () => {
+  await using rig = await openRig(['a']);
+  await rig.has({ a: 'root 1' });
+  rig.roots.rootsPem = '';
+  rig.roots.tell();
+  await rig.has({ a: '' });
+  const { data } = rig.server.get(MAPS, `a/${NAME}`) as KubeObject;
+  deepStrictEqual(data, { 'root-cert.pem': '' });
+  const before = rig.server.requests.length;
+  rig.namespaces.names.add('b');
+  rig.namespaces.tell(['b']);
+  rig.roots.rootsPem = 'root 2';
+  rig.roots.tell();
+  await rig.has({ a: 'root 2', b: 'root 2' });
+  const made = rig.server.requests.slice(before).filter((path) => path.includes('/b/'));
+  deepStrictEqual(made, ['/api/v1/namespaces/b/configmaps']);
 });

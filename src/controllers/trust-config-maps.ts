@@ -1,6 +1,7 @@
 /**
- * The ConfigMap with the mesh's roots in every namespace that belongs to the mesh, where pods mount it. Kept by the leader: made,
- * made again when it is deleted, put right when it is edited, changed when the roots change. What others keep in it stays.
+ * A ConfigMap with the mesh's roots, or its revocation lists, in every namespace that belongs to the mesh, where pods mount it. Kept by the leader: made,
+ * made again when it is deleted, put right when it is edited, changed when the text changes. What others keep in it stays.
+ * Where there is no text no map is made, and one that there is is emptied.
  * A change costs the namespaces that it touches. What cannot be written is tried again; a namespace that goes is left alone.
  * Source: istio pilot/pkg/serviceregistry/kube/controller/namespacecontroller.go, security/pkg/k8s/configutil.go.
  */
@@ -24,12 +25,20 @@ export interface MeshNamespaces {
   watch(changed: (names: Iterable<string>) => void): Disposable;
 }
 
-export interface RootConfigMapsOptions {
+/** What is written, and when it changes. */
+export interface SharedText {
+  /** The entry of the ConfigMaps. */
+  readonly key: string;
+  /** PEM; '' for nothing. */
+  text(): string;
+  watch(changed: () => void): Disposable;
+}
+
+export interface TrustConfigMapsOptions {
   readonly client: KubeClient;
   readonly leadership: Leadership;
   readonly namespaces: MeshNamespaces;
-  /** PEM of all roots, and when they change. */
-  readonly roots: { readonly rootsPem: string; watch(changed: () => void): Disposable };
+  readonly content: SharedText;
   /** Name of the ConfigMaps. */
   readonly name: string;
   readonly clock: Clock;
@@ -37,7 +46,6 @@ export interface RootConfigMapsOptions {
   readonly log: Logger;
 }
 
-const KEY = 'root-cert.pem';
 const LABELS = { 'istio.io/config': 'true' };
 const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps' };
 /** Kubernetes' own, but for kube-system, where node proxies may run. Source: istio pkg/kube/inject IgnoredNamespaces. */
@@ -46,8 +54,8 @@ const WRITERS = 8;
 const RETRY = { initialMs: 1_000, maxMs: 60_000 };
 
 /** Works from its construction until disposed of. */
-export class RootConfigMaps implements Disposable {
-  readonly #options: RootConfigMapsOptions;
+export class TrustConfigMaps implements Disposable {
+  readonly #options: TrustConfigMapsOptions;
   readonly #scope = new Scope();
   readonly #backoff: Backoff;
   /** What there is, by namespace; only while we lead. */
@@ -60,13 +68,13 @@ export class RootConfigMaps implements Disposable {
   readonly #failures = new Set<string>();
   #retry: Disposable | undefined;
 
-  constructor(options: RootConfigMapsOptions) {
+  constructor(options: TrustConfigMapsOptions) {
     this.#options = options;
-    const { leadership, namespaces, roots, rng } = options;
+    const { leadership, namespaces, content, rng } = options;
     this.#backoff = new Backoff(RETRY, rng);
     this.#scope.add(leadership.watch(() => this.#lead()));
     this.#scope.add(namespaces.watch((names) => this.#look(names)));
-    this.#scope.add(roots.watch(() => this.#look(namespaces.all())));
+    this.#scope.add(content.watch(() => this.#look(namespaces.all())));
     this.#lead();
   }
 
@@ -139,22 +147,22 @@ export class RootConfigMaps implements Disposable {
   }
 
   async #put(namespace: string): Promise<void> {
-    const { client, name, roots } = this.#options;
-    const { rootsPem } = roots;
+    const { client, name, content } = this.#options;
+    const text = content.text();
     const path = resourcePath({ ...CONFIG_MAPS, namespace });
     const old = this.#maps.get(namespace);
     const data = old?.['data'] as Readonly<Record<string, unknown>> | undefined;
-    if (old !== undefined && data?.[KEY] === rootsPem) return;
+    if (old === undefined ? text === '' : (data?.[content.key] ?? '') === text) return;
     const value = {
       ...old,
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: old?.metadata ?? { namespace, name, labels: LABELS },
-      data: { ...data, [KEY]: rootsPem },
+      data: { ...data, [content.key]: text },
     };
     if (old === undefined) await client.postJson({ path, value });
     else await client.putJson({ path: `${path}/${name}`, value });
-    this.#options.log.debug('roots written', { configMap: nameKey(value) });
+    this.#options.log.debug('trust written', { configMap: nameKey(value) });
   }
 
   #failed(namespace: string, error: unknown): void {
@@ -163,10 +171,10 @@ export class RootConfigMaps implements Disposable {
     const { log, clock } = this.#options;
     const reason = error instanceof Error ? error.message : String(error);
     if (hasStatus(error, 403)) {
-      log.info('the roots may not be written into a namespace', { namespace, reason });
+      log.info('a ConfigMap of trust may not be written into a namespace', { namespace, reason });
       return;
     }
-    log.warn('the roots could not be written into a namespace', { namespace, reason });
+    log.warn('a ConfigMap of trust could not be written into a namespace', { namespace, reason });
     this.#failures.add(namespace);
     this.#retry ??= clock.schedule(this.#backoff.nextMs(), () => {
       this.#retry = undefined;
