@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { decodeObject } from '#api/decode-object.ts';
+import { trimmed, withOneField } from './manifest-change.ts';
 import { type MeshNetworks, NO_NETWORKS } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { objectKey } from '#base/object-ref.ts';
@@ -370,37 +371,6 @@ export class LivingMesh {
     this.heldBack.set(objectKey(object), verdict);
     this.fixture.mesh.heldBack.set(objectKey(object), verdict);
   }
-}
-
-/** The target with one field of the source: of its spec, of its root where it has no spec, or its labels and annotations. */
-function withOneField(target: Manifest, source: Manifest, index: number): Manifest {
-  const { labels = {}, annotations = {} } = source.metadata;
-  const holder = 'spec' in source ? 'spec' : 'status' in source ? 'status' : '';
-  const fields = Object.entries((holder === '' ? source : source[holder]) as object).filter(
-    ([field]) => !['apiVersion', 'kind', 'metadata'].includes(field),
-  );
-  const [field, value] = fields[index % (fields.length + 1)] ?? [];
-  if (field === undefined) return { ...target, metadata: { ...target.metadata, labels, annotations } };
-  if (holder === '') return { ...target, [field]: value };
-  return { ...target, [holder]: { ...(target[holder] as object), [field]: value } };
-}
-
-/** The manifest without one field or one item of a list, the one at that place of all in it. */
-function trimmed(manifest: Manifest, place: number): Manifest {
-  const copy = structuredClone(manifest);
-  const { apiVersion: _version, kind: _kind, metadata, ...content } = copy;
-  const cuts = [metadata.labels, metadata.annotations, ...Object.values(content)].flatMap(cutsIn);
-  cuts[place % Math.max(cuts.length, 1)]?.();
-  return copy;
-}
-
-/** The ways to take one thing out of a value, at any depth. */
-function cutsIn(value: unknown): readonly (() => void)[] {
-  if (typeof value !== 'object' || value === null) return [];
-  if (Array.isArray(value))
-    return value.flatMap((item, i) => [() => void value.splice(i, 1), ...cutsIn(item)]);
-  const fields = value as Record<string, unknown>;
-  return Object.keys(fields).flatMap((field) => [() => void delete fields[field], ...cutsIn(fields[field])]);
 }
 
 function take<V>(map: Map<string, V>, index: number, remove: (key: string, value: V) => void): void {
