@@ -11,7 +11,7 @@ export type SnapshotMap = Exclude<keyof ProxySnapshot, 'secretsOwner'>;
 /** Keyed by proxy id in the collection `xds.snapshots`. Maps are keyed by resource name. */
 export interface ProxySnapshot {
   readonly clusters: PersistentMap<ResourceEntry>;
-  /** One per EDS cluster in `clusters`. */
+  /** One per EDS cluster in `clusters`, for gateways with chosen clusters more; and that of the proxy's own cluster. */
   readonly endpoints: PersistentMap<ResourceEntry>;
   readonly listeners: PersistentMap<ResourceEntry>;
   readonly routes: PersistentMap<ResourceEntry>;

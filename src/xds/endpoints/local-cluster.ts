@@ -46,6 +46,7 @@ export interface LocalClusterSources {
 interface LocalClient {
   readonly workloadName: string;
   readonly region: string;
+  /** '' unless the service shows each client its own node alone. */
   readonly nodeName: string;
   readonly network: string;
   readonly networkView: readonly string[];
@@ -81,7 +82,9 @@ export function createLocalClusters(sources: LocalClusterSources): Collection<Re
     const facts = meshFact(fetch, serviceModel.meshFacts.clusters, clusterFacts);
     const networks = fetch.get(serviceModel.networkGateways, MESH_KEY) ?? NO_GATEWAYS;
     const served = fetch.get(sources.served, serviceKey(service.namespace, service.hostname)) ?? NOT_SERVED;
-    const client = interner.intern('localClient', clientOf(proxy, viewer), (input) => ({ ...input }));
+    const client = interner.intern('localClient', clientOf(proxy, viewer, service), (input) => ({
+      ...input,
+    }));
     return build(service, port, served, facts, networks, client);
   });
 }
@@ -97,13 +100,13 @@ function isResolvedByEnvoy({ resolution }: Service): boolean {
   return resolution === 'DNS' || resolution === 'DNS_ROUND_ROBIN';
 }
 
-function clientOf(proxy: Proxy, viewer: Viewer): LocalClient {
-  const { nodeName, network, networkView, locality } = proxy;
+function clientOf(proxy: Proxy, viewer: Viewer, service: Service): LocalClient {
+  const { network, networkView, locality } = proxy;
   const labels = REPLICA_SET_LABELS.map((name) => [name, proxy.labels[name] ?? ''] as const);
   return {
     workloadName: proxy.workloadName,
     region: locality.region,
-    nodeName,
+    nodeName: service.internalTrafficPolicy === 'Local' ? proxy.nodeName : '',
     network,
     networkView,
     ipFamilies: viewer.ipFamilies,
