@@ -52,6 +52,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     meshConfig,
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
+    environment: process.env,
     onError: (collection, key, error) =>
       log.error('derivation failed', { collection, key, error: String(error) }),
   };

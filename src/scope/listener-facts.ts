@@ -7,10 +7,12 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { PLAIN_TRAITS } from '#model/proxy.ts';
+import type { TracerResolution } from '#model/tracing.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import { type HttpSettings, httpSettings } from './http-settings.ts';
+import { meshTracer, type TracerChoice, type Tracing, tracingOf } from './tracing.ts';
 
 /** The flags that listeners know. */
 export type ListenerFlags = Pick<
@@ -71,6 +73,8 @@ export interface ListenerFacts {
   /** How long a listener looks at the first bytes; 0 for ever. */
   readonly detectionTimeoutMs: number;
   readonly http: HttpSettings;
+  /** Undefined: requests are not traced. */
+  readonly tracing: Tracing | undefined;
   readonly ipFamilies: IpFamilies;
   readonly exactBalanceInbound: boolean;
   readonly exactBalanceOutbound: boolean;
@@ -83,19 +87,33 @@ export interface ListenerFacts {
   readonly flags: ListenerFlags;
 }
 
+export interface ListenerFactsDeps {
+  readonly meshConfig: Collection<MeshConfigJson>;
+  /** By `tracerKey`. */
+  readonly tracers: Collection<TracerResolution>;
+  readonly flags: MeshFlags;
+}
+
 /** Derives the facts of the mesh, keyed 'mesh'; equal facts keep their identity. */
 export function createListenerFacts(
   engine: Engine,
-  meshConfig: Collection<MeshConfigJson>,
-  flags: MeshFlags,
+  { meshConfig, tracers, flags }: ListenerFactsDeps,
 ): Collection<ListenerFacts> {
-  return engine.derive('scope.listenerFacts', meshConfig, (_fetch, config) =>
-    meshListenerFacts(config, flags),
+  return engine.derive('scope.listenerFacts', meshConfig, (fetch, config) =>
+    meshListenerFacts(
+      config,
+      flags,
+      meshTracer(config, (key) => fetch.get(tracers, key)),
+    ),
   );
 }
 
 /** The facts of a sidecar that says nothing of its own. */
-export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): ListenerFacts {
+export function meshListenerFacts(
+  mesh: MeshConfigJson,
+  flags: MeshFlags,
+  choice: TracerChoice = 'none',
+): ListenerFacts {
   const config = mesh.defaultConfig ?? {};
   return {
     trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
@@ -113,6 +131,7 @@ export function meshListenerFacts(mesh: MeshConfigJson, flags: MeshFlags): Liste
     cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
     detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
     http: httpSettings({ mesh, flags, traits: PLAIN_TRAITS, type: 'sidecar', config }),
+    tracing: tracingOf({ choice, flags, config, proxy: undefined }),
     ipFamilies: 'v4',
     exactBalanceInbound: false,
     exactBalanceOutbound: false,
