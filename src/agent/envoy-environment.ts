@@ -45,6 +45,7 @@ export function buildEnvoyEnvironment(
     LATEEN_CANONICAL_REVISION: revision,
     LATEEN_CLUSTER: pick('Kubernetes', node.metadata['CLUSTER_ID']),
     LATEEN_MESH_ID: pick(unknown, node.metadata['MESH_ID']),
+    DD_SERVICE: given.get('DD_SERVICE') || node.cluster,
     [resourceAttributes]: nameService(given.get(resourceAttributes) ?? '', node.cluster),
   };
 }

@@ -43,7 +43,7 @@ export interface Tracing {
   readonly maxPathTagLength: number;
   /** Undefined: what the proxy's bootstrap names, if anything. */
   readonly tracer: Tracer | undefined;
-  /** Under which name the proxy's spans are sent; '' where Envoy knows it by itself. */
+  /** Under which name the proxy's spans are sent, where Envoy does not know it by itself. */
   readonly serviceName: string;
 }
 
@@ -126,13 +126,16 @@ function spanTag(tag: string, { literal, environment, header }: Tracing_CustomTa
   return isUsable ? [{ tag, from, name, fallback }] : [];
 }
 
-/** Zipkin and SkyWalking take the proxy's cluster by themselves, OpenTelemetry finds it in the environment of our own Envoys. */
+/**
+ * Zipkin and SkyWalking take the proxy's cluster by themselves. For Datadog and OpenTelemetry our agent says it in the environment
+ * of its Envoy, where Datadog's word goes before that of the configuration, which may not be empty.
+ */
 function serviceName(tracer: Tracer | undefined, proxy: Proxy | undefined): string {
-  if (proxy === undefined) return '';
-  if (tracer?.kind === 'datadog') return proxy.traits.serviceCluster;
-  if (tracer?.kind !== 'opentelemetry') return '';
+  const isOurs = proxy === undefined || !proxy.traits.foreign;
+  if (tracer?.kind === 'datadog') return isOurs ? 'istio-proxy' : proxy.traits.serviceCluster;
+  if (tracer?.kind !== 'opentelemetry' || proxy === undefined) return '';
   if (tracer.namesByConvention) return conventionalName(proxy);
-  return proxy.traits.foreign ? proxy.traits.serviceCluster : '';
+  return isOurs ? '' : proxy.traits.serviceCluster;
 }
 
 /** Source: istio otelServiceName, after OpenTelemetry's conventions for Kubernetes. */
