@@ -5,11 +5,16 @@
  * Source: istio pilot/pkg/networking/core/tracing.go configureTracing, pilot/pkg/model/telemetry.go Tracing.
  */
 import { sortedBy } from '#base/bytes-order.ts';
+import type { Collection, Fetch } from '#collections/collection.ts';
+import { identityMemo } from '#collections/identity-memo.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { HEADER_NAME, type Tracer, type TracerResolution, tracerKey } from '#model/tracing.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ProxyConfigJson, Tracing_CustomTagJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
+import type { ListenerFacts } from './listener-facts.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { viewerKey } from './viewer.ts';
 
 /** A tag of a user's, and where its value comes from. */
 export type SpanTag =
@@ -137,6 +142,29 @@ function serviceName(tracer: Tracer | undefined, proxy: Proxy | undefined): stri
   if (tracer.namesByConvention) return conventionalName(proxy);
   return isOurs ? '' : proxy.traits.serviceCluster;
 }
+
+/**
+ * The facts without tracing where the proxies of the viewer have no cluster for the collector: Envoy would refuse the listener, with
+ * all that it serves. OpenTelemetry and SkyWalking it takes all the same.
+ */
+export function tracedFacts(
+  fetch: Fetch,
+  hosts: Collection<OutboundHost>,
+  viewer: string,
+  facts: ListenerFacts,
+): ListenerFacts {
+  const tracer = facts.tracing?.tracer;
+  if (tracer?.kind !== 'zipkin' && tracer?.kind !== 'datadog') return facts;
+  const { hostname, port } = tracer.collector;
+  const host = fetch.get(hosts, viewerKey(viewer, hostname));
+  const isSeen = host?.service.ports.some(({ number }) => number === port) === true;
+  return isSeen ? facts : untracedFacts(facts);
+}
+
+/** One object for all who share the facts. */
+const untracedFacts = identityMemo(
+  (facts: ListenerFacts): ListenerFacts => ({ ...facts, tracing: undefined }),
+);
 
 /** Source: istio otelServiceName, after OpenTelemetry's conventions for Kubernetes. */
 function conventionalName({ traits, labels, metadata, name }: Proxy): string {
