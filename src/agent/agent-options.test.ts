@@ -295,6 +295,12 @@ describe('the node', () => {
       assert.equal(all['OTEL_RESOURCE_ATTRIBUTES'], expected);
     });
   }
+
+  it("tells Datadog's tracer who sends spans, unless it is told already", () => {
+    const service = (...given: readonly [string, string][]): string | undefined =>
+      buildEnvoyEnvironment(new Map(given), buildProxyNode(facts), 'bookinfo')['DD_SERVICE'];
+    assert.deepEqual([service(), service(['DD_SERVICE', 'mine'])], ['reviews.bookinfo', 'mine']);
+  });
 });
 
 describe('downward API files', () => {
