@@ -161,8 +161,8 @@ export function tracedFacts(
   return isSeen ? facts : untracedFacts(facts);
 }
 
-/** One object for all who share the facts. */
-const untracedFacts = identityMemo(
+/** What a listener without requests takes from the facts; one object for all who share them. */
+export const untracedFacts: (facts: ListenerFacts) => ListenerFacts = identityMemo(
   (facts: ListenerFacts): ListenerFacts => ({ ...facts, tracing: undefined }),
 );
 
