@@ -112,6 +112,7 @@ export function clientNode(
       NAMESPACE: namespace,
       INSTANCE_IPS: address,
       INTERCEPTION_MODE: 'REDIRECT',
+      LATEEN_ENVIRONMENT: 'true',
     },
     route: String(HTTP_PORT),
   };

@@ -13,7 +13,7 @@ ingressClass | no | Ingress is not built yet
 ingressService | no | Ingress is not built yet
 ingressControllerMode | no | Ingress is not built yet
 ingressSelector | no | Ingress is not built yet
-enableTracing | no | tracing is not built yet
+enableTracing | yes |
 accessLogFile | yes | on one machine /dev/stdout unless set
 accessLogFormat | yes |
 accessLogEncoding | yes |
@@ -43,8 +43,8 @@ serviceScopeConfigs | no | ambient is not built yet
 enablePrometheusMerge | yes | on one machine; on Kubernetes injection will heed it
 verifyCertificateAtClient | no | servers are always verified where a DestinationRule names a CA
 ca | no | certificates come from the built-in authority only
-extensionProviders | yes | external authorizers; the other kinds need Telemetry
-defaultProviders | no | Telemetry is not built yet
+extensionProviders | yes | external authorizers; tracers: zipkin, datadog, skywalking, opentelemetry; the other kinds need Telemetry
+defaultProviders | yes | tracing; metrics and accessLogging need Telemetry
 discoverySelectors | yes | for clusters and folders, live
 pathNormalization | yes |
 defaultHttpRetryPolicy | yes |
@@ -74,7 +74,7 @@ statNameLength | no | Envoy has no such limit any more
 concurrency | yes |
 proxyBootstrapTemplatePath | no | Envoy's bootstrap is built, not made from templates
 interceptionMode | no | the node metadata INTERCEPTION_MODE says it, as in Istio; injection will set that
-tracing | no | tracing is not built yet
+tracing | yes | tracers zipkin and datadog; stock Envoy has no lightstep, stackdriver and openCensusAgent
 sds | no | deprecated in Istio too; secrets always come over SDS
 envoyAccessLogService | yes |
 envoyMetricsService | no | Telemetry is not built yet

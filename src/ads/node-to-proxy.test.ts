@@ -54,6 +54,8 @@ test('a full node of a sidecar becomes a proxy', () => {
     ENVOY_PROMETHEUS_PORT: '15090',
     OWNER: 'kubernetes://apis/apps/v1/namespaces/shop/deployments/reviews-v1',
     ISTIO_VERSION: '1.31.0',
+    LATEEN_ENVIRONMENT: 'true',
+    ANNOTATIONS: { 'resource.opentelemetry.io/service.name': 'web' },
   };
   assert.deepStrictEqual(read(ID, metadata, { region: 'r', zone: 'z', subZone: 's' }), {
     proxy: {
@@ -96,6 +98,7 @@ test('a full node of a sidecar becomes a proxy', () => {
         ENVOY_PROMETHEUS_PORT: '15090',
         OWNER: 'kubernetes://apis/apps/v1/namespaces/shop/deployments/reviews-v1',
         ISTIO_VERSION: '1.31.0',
+        LATEEN_ENVIRONMENT: 'true',
       },
       traits: {
         http10: true,
@@ -104,6 +107,9 @@ test('a full node of a sidecar becomes a proxy', () => {
         exactBalanceOutbound: false,
         unprivileged: true,
         reservedPorts: [15_021, 15_090],
+        foreign: false,
+        serviceCluster: 'reviews.shop',
+        spanServiceName: 'web',
       },
       // What is no ProxyConfig is left out.
       proxyConfig: { concurrency: 2, tracing: { sampling: 1.5 } },

@@ -77,7 +77,7 @@ export function nodeToProxy(node: XdsNode): Result<ProxyNode, NodeRefusal> {
     outboundAddress: isIP(text(metadata['OUTBOUND_ADDRESS'])) === 0 ? '' : text(metadata['OUTBOUND_ADDRESS']),
     istioVersion: text(metadata['ISTIO_VERSION']),
     metadata: readTexts(metadata),
-    traits: readTraits(metadata),
+    traits: readTraits(node),
     proxyConfig: readProxyConfig(metadata['PROXY_CONFIG']),
   };
   return ok({
@@ -123,7 +123,8 @@ function readList(value: JsonValue | undefined): readonly string[] {
     .filter((entry) => entry !== '');
 }
 
-function readTraits(metadata: JsonObject): NodeTraits {
+function readTraits({ metadata, cluster }: XdsNode): NodeTraits {
+  const annotations = readObject(metadata['ANNOTATIONS']);
   return {
     http10: isTrue(metadata['HTTP10']),
     idleTimeoutMs: Math.max(0, durationMs(text(metadata['IDLE_TIMEOUT']))),
@@ -133,6 +134,12 @@ function readTraits(metadata: JsonObject): NodeTraits {
     reservedPorts: [metadata['ENVOY_STATUS_PORT'], metadata['ENVOY_PROMETHEUS_PORT']]
       .map(readPort)
       .filter((port) => port > 0),
+    foreign: !isTrue(metadata['LATEEN_ENVIRONMENT']),
+    serviceCluster: cluster.slice(0, MAX_TEXT_CHARACTERS),
+    spanServiceName: text(annotations['resource.opentelemetry.io/service.name']).slice(
+      0,
+      MAX_TEXT_CHARACTERS,
+    ),
   };
 }
 

@@ -223,6 +223,7 @@ describe('the node', () => {
       INSTANCE_IPS: '10.0.0.1,fd00::1',
       ISTIO_VERSION: '1.2',
       LABELS: labels,
+      LATEEN_ENVIRONMENT: 'true',
       M: 'm',
       NAME: 'reviews-v1-0',
       NAMESPACE: 'bookinfo',
@@ -259,7 +260,7 @@ describe('the node', () => {
       const all = buildEnvoyEnvironment(new Map([['KEPT', '1']]), node, 'bookinfo');
       assert.equal(all['KEPT'], '1');
       return Object.entries(all).flatMap(([name, value]) =>
-        name === 'KEPT' ? [] : [`${name.slice(7)}=${value}`],
+        name.startsWith('LATEEN_') ? [`${name.slice(7)}=${value}`] : [],
       );
     };
     const bare = [
@@ -270,6 +271,7 @@ describe('the node', () => {
       'CANONICAL_SERVICE=reviews-v1',
       'CANONICAL_REVISION=latest',
       'CLUSTER=c1',
+      'MESH_ID=unknown',
     ];
     assert.deepEqual(environment({}), bare);
     assert.deepEqual(environment({ app: 'a\r\nx: y', version: 'ü' }), bare);
@@ -279,6 +281,25 @@ describe('the node', () => {
       'CANONICAL_SERVICE=reviews',
       'CANONICAL_REVISION=v1',
     ]);
+  });
+
+  const attributes: readonly [given: string, expected: string][] = [
+    ['', 'service.name=reviews.bookinfo'],
+    ['team=a,nonsense', 'service.name=reviews.bookinfo,team=a'],
+    ['team=a,service.name=mine', 'team=a,service.name=mine'],
+  ];
+  for (const [given, expected] of attributes) {
+    it(`tells OpenTelemetry who sends spans beside "${given}"`, () => {
+      const environment = new Map([['OTEL_RESOURCE_ATTRIBUTES', given]]);
+      const all = buildEnvoyEnvironment(environment, buildProxyNode(facts), 'bookinfo');
+      assert.equal(all['OTEL_RESOURCE_ATTRIBUTES'], expected);
+    });
+  }
+
+  it("tells Datadog's tracer who sends spans, unless it is told already", () => {
+    const service = (...given: readonly [string, string][]): string | undefined =>
+      buildEnvoyEnvironment(new Map(given), buildProxyNode(facts), 'bookinfo')['DD_SERVICE'];
+    assert.deepEqual([service(), service(['DD_SERVICE', 'mine'])], ['reviews.bookinfo', 'mine']);
   });
 });
 

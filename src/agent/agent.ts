@@ -8,9 +8,10 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { AgentGauges } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
-import type { SocketAddress } from './bootstrap-settings.ts';
+import type { BootstrapSettings, SocketAddress } from './bootstrap-settings.ts';
 import { readAccessLogClusters } from './access-log-service.ts';
 import { buildBootstrap } from './bootstrap.ts';
+import { readBootstrapTracing } from './bootstrap-tracing.ts';
 import { CertificateClient } from './certificate-client.ts';
 import { ControlPlane } from './control-plane.ts';
 import { buildEnvoyEnvironment } from './envoy-environment.ts';
@@ -190,6 +191,18 @@ export class Agent {
     };
   }
 
+  /** Services that Envoy calls whatever the control plane says. */
+  #services(node: ProxyNode): Pick<BootstrapSettings, 'serviceClusters' | 'tracing'> {
+    const { proxyConfig, workload, environment } = this.#options;
+    const hostIp = environment.get('HOST_IP') ?? '';
+    const logs = readAccessLogClusters(proxyConfig.raw, hostIp);
+    const around = { hostIp, addresses: workload.addresses, serviceName: node.cluster };
+    const traces = readBootstrapTracing(proxyConfig.raw, around);
+    const names = [...logs.problems, ...traces.problems];
+    if (names.length > 0) this.#parts.log.warn('services not used', { names });
+    return { serviceClusters: [...logs.clusters, ...traces.clusters], tracing: traces.tracing };
+  }
+
   async #writeBootstrap(): Promise<ProxyNode> {
     const { envoy, status, workload, proxyConfig, readiness, dns } = this.#options;
     const facts: NodeFacts = {
@@ -206,9 +219,8 @@ export class Agent {
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
-    const services = readAccessLogClusters(proxyConfig.raw, this.#options.environment.get('HOST_IP') ?? '');
-    if (services.problems.length > 0) this.#parts.log.warn('services not used', { names: services.problems });
     const node = buildProxyNode(facts);
+    const services = this.#services(node);
     const { grpc, xdsSocketPath } = this.#options;
     await writeGrpcBootstrap(grpc.bootstrapPath, buildGrpcBootstrap(node, xdsSocketPath, grpc));
     const bootstrap = buildBootstrap({
@@ -221,7 +233,7 @@ export class Agent {
       upstreamSourceAddress: this.#options.upstreamSourceAddress,
       runtimeValues: proxyConfig.runtimeValues,
       stats,
-      serviceClusters: services.clusters,
+      ...services,
       outlierLogPath: this.#options.outlierLogPath,
     });
     await mkdir(dirname(envoy.configPath), { recursive: true, mode: 0o700 });

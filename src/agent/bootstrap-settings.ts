@@ -26,6 +26,8 @@ export interface BootstrapSettings {
   readonly stats: StatsSettings;
   /** Clusters of services that the ProxyConfig names. */
   readonly serviceClusters: readonly JsonObject[];
+  /** The field `tracing`, or nothing: who takes spans where the control plane names nobody. */
+  readonly tracing: JsonObject;
   /** Where Envoy writes outlier events; undefined: nowhere. */
   readonly outlierLogPath: string | undefined;
 }

@@ -16,6 +16,7 @@ const settings: BootstrapSettings = {
   runtimeValues: new Map(),
   stats: defaultStats,
   serviceClusters: [],
+  tracing: {},
   outlierLogPath: undefined,
 };
 

@@ -44,6 +44,7 @@ export function buildBootstrap(settings: BootstrapSettings): JsonObject {
       clusters: buildStaticClusters(settings),
       listeners: [buildReadinessListener(settings.readiness)],
     },
+    ...settings.tracing,
     ...buildClusterManager(settings),
   };
 }

@@ -44,5 +44,18 @@ export function buildEnvoyEnvironment(
     LATEEN_CANONICAL_SERVICE: service,
     LATEEN_CANONICAL_REVISION: revision,
     LATEEN_CLUSTER: pick('Kubernetes', node.metadata['CLUSTER_ID']),
+    LATEEN_MESH_ID: pick(unknown, node.metadata['MESH_ID']),
+    DD_SERVICE: given.get('DD_SERVICE') || node.cluster,
+    [resourceAttributes]: nameService(given.get(resourceAttributes) ?? '', node.cluster),
   };
+}
+
+/** Where OpenTelemetry finds the name of the service that sends spans, besides what a user says there. */
+const resourceAttributes = 'OTEL_RESOURCE_ATTRIBUTES';
+
+function nameService(attributes: string, cluster: string): string {
+  const given = attributes.split(',').filter((pair) => pair.includes('='));
+  if (given.some((pair) => pair.trim().startsWith('service.name=')) || /[,=]/.test(cluster))
+    return attributes;
+  return [`service.name=${cluster}`, ...given].join(',');
 }

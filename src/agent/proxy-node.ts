@@ -63,6 +63,8 @@ export function buildProxyNode(facts: NodeFacts): ProxyNode {
   metadata.set('PROXY_CONFIG', facts.proxyConfig.raw);
   metadata.set('ENVOY_STATUS_PORT', facts.readinessPort);
   metadata.set('ENVOY_PROMETHEUS_PORT', facts.prometheusPort);
+  // The workload's facts are in Envoy's environment: the control plane need not write them into its configuration.
+  metadata.set('LATEEN_ENVIRONMENT', 'true');
   metadata.set('PILOT_SAN', [facts.proxyConfig.discoveryAddress.replace(/:\d+$/, '')]);
   if (!metadata.has('ISTIO_VERSION')) metadata.set('ISTIO_VERSION', facts.version);
   if (facts.outlierLogPath !== undefined) metadata.set('OUTLIER_LOG_PATH', facts.outlierLogPath);

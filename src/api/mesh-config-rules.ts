@@ -2,18 +2,19 @@
  * Rules for mesh config and the proxies' config in it.
  * Source: istio pkg/config/validation/agent/validation.go ValidateMeshConfig, ValidateMeshConfigProxyConfig.
  */
-import { isIp } from '#base/cidr.ts';
 import { parseDurationNanos } from './duration.ts';
 import { checkDuration, checkPort } from './field-rules.ts';
 import { type Findings, show } from './findings.ts';
-import { hostProblem, wildcardHostProblem } from './host-rules.ts';
+import { checkHostPort } from './host-port-rules.ts';
+import { wildcardHostProblem } from './host-rules.ts';
 import { checkConnectionSettings } from './connection-settings-rules.ts';
 import { checkExtensionProviders } from './extension-provider-rules.ts';
 import { checkRetries } from './http-action-rules.ts';
 import { checkLocalityLb, checkZoneAwareLb } from './load-balancer-rules.ts';
 import type { MeshConfigPart, MeshProxyConfigPart } from './mesh-config.ts';
 import { isDnsLabel } from './name-rules.ts';
-import { checkClientTls, checkConnectionPool, checkOutlierDetection } from './traffic-policy-rules.ts';
+import { checkTracing, checkTracingProviders } from './tracing-rules.ts';
+import { checkConnectionPool, checkOutlierDetection } from './traffic-policy-rules.ts';
 
 const NANOS_PER_SECOND = 1_000_000_000n;
 const NANOS_PER_MS = 1_000_000n;
@@ -67,6 +68,7 @@ export function checkMeshConfig(config: MeshConfigPart, path: string, findings: 
   );
   checkInboundRetries(config.defaultInboundHttpRetryPolicy, at('defaultInboundHttpRetryPolicy'), findings);
   checkExtensionProviders(config.extensionProviders, at('extensionProviders'), findings);
+  checkTracingProviders(config, at('defaultProviders.tracing'), findings);
 }
 
 /** Only attempts, retryOn and backoff count there. Source: validateMeshConfigDefaultInboundHTTPRetryPolicy. */
@@ -154,18 +156,6 @@ function checkDrainDuration(duration: string | undefined, path: string, findings
   });
 }
 
-function checkTracing(tracing: MeshProxyConfigPart['tracing'], path: string, findings: Findings): void {
-  const { zipkin, datadog, lightstep } = tracing ?? {};
-  for (const [name, tracer] of Object.entries({ zipkin, datadog, lightstep })) {
-    if (tracer === undefined) continue;
-    const address = (tracer.address ?? '').replace('$(HOST_IP)', '127.0.0.1');
-    checkHostPort(address, `${path}.${name}.address`, findings);
-  }
-  if (lightstep !== undefined && (lightstep.accessToken ?? '') === '')
-    findings.missing(`${path}.lightstep`, 'accessToken');
-  checkClientTls(tracing?.tlsSettings, '', `${path}.tlsSettings`, findings);
-}
-
 function checkKeyProvider(
   provider: MeshProxyConfigPart['privateKeyProvider'],
   path: string,
@@ -180,17 +170,4 @@ function checkKeyProvider(
     const isZero = parseDurationNanos(settings.pollDelay ?? '0s') === 0n;
     if (isZero) findings.missing(`${path}.${name}`, 'pollDelay', 'pollDelay: 10ms');
   }
-}
-
-/** host:port with a DNS name, an IPv4 address, or an IPv6 address in brackets. Source: ValidateProxyAddress. */
-export function checkHostPort(address: string, path: string, findings: Findings): void {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,9})$/.exec(address);
-  const host = match?.[1] ?? match?.[2] ?? '';
-  if (match === null || (hostProblem(host) !== '' && !isIp(host))) {
-    findings.add('LTN2034', path, {
-      value: show(address),
-      problem: 'it is not host:port',
-      cure: 'Write name:port, 10.1.2.3:port or [2001:db8::1]:port.',
-    });
-  } else checkPort(Number(match[3]), path, findings);
 }

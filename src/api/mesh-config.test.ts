@@ -94,6 +94,44 @@ const PARTS: readonly (readonly [name: string, part: unknown, ...findings: strin
     { tlsDefaults: { ecdhCurves: ['P-1'] } },
     'LTN2045 tlsDefaults.ecdhCurves[0]',
   ],
+  [
+    "a collector's address",
+    { defaultConfig: { tracing: { zipkin: { address: 'zipkin' } } } },
+    'LTN2034 defaultConfig.tracing.zipkin.address',
+  ],
+  [
+    'tags without a source',
+    {
+      defaultConfig: {
+        tracing: { customTags: { good: { header: { name: 'x' } }, empty: { literal: {} }, nothing: {} } },
+      },
+    },
+    'LTN2041 defaultConfig.tracing.customTags.empty',
+    'LTN2041 defaultConfig.tracing.customTags.nothing',
+  ],
+  [
+    'a tracer that Envoy does not have',
+    { defaultConfig: { tracing: { openCensusAgent: { address: 'x:1' } } } },
+    'LTN2041 defaultConfig.tracing.openCensusAgent',
+  ],
+  [
+    'tracing providers: two, of which the first is not there',
+    { defaultProviders: { tracing: ['nobody', 'otel'] } },
+    'LTN2041 defaultProviders.tracing',
+    'LTN4001 defaultProviders.tracing[0]',
+  ],
+  [
+    'a tracing provider that takes no spans',
+    { defaultProviders: { tracing: ['Prometheus'] } },
+    'LTN4001 defaultProviders.tracing[0]',
+  ],
+  [
+    'a tracing provider, whatever the case of its name',
+    {
+      defaultProviders: { tracing: ['OTEL'] },
+      extensionProviders: [{ name: 'otel', opentelemetry: { service: 'otel.ns.svc', port: 4317 } }],
+    },
+  ],
 ];
 
 for (const [name, part, ...expected] of PARTS) {

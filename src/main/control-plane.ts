@@ -107,6 +107,7 @@ function meshOptionsOf(meshConfig: MeshConfigJson, log: Logger): MeshOptions {
     meshConfig,
     clusterId: 'Kubernetes',
     clusterDomain: 'cluster.local',
+    environment: process.env,
     onError: (collection, key, error) =>
       log.error('derivation failed', { collection, key, error: String(error) }),
   };

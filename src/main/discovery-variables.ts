@@ -187,7 +187,7 @@ PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
 PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
 PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | no | peers of other trust domains are refused, always
 PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
-PILOT_TRACE_SAMPLING | 1 | no | tracing is not built yet
+PILOT_TRACE_SAMPLING | 1 | yes | percent of the requests, where the proxies' config does not say
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
 PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | yes | how long a registered WorkloadEntry outlives its proxy's connection
 PILOT_XDS_CACHE_INDEX_CLEAR_INTERVAL | 5s | no | there is no such cache

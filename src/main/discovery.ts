@@ -233,6 +233,7 @@ function meshOptionsOf(
     clusterId: flags.clusterID,
     clusterDomain: flags.domain,
     flags: environment.flags,
+    environment: process.env,
     onError: (collection, key, error) =>
       log.error('derivation failed', { collection, key, error: String(error) }),
   };

@@ -26,6 +26,8 @@ export interface MeshOptions {
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly flags?: MeshFlags;
+  /** Variables that mesh config may name. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
   /** False where proxies are told with all that is known about them, and no workload is to be asked. */
@@ -85,6 +87,7 @@ export function createMesh(options: MeshOptions): Mesh {
     clusterId: options.clusterId,
     clusterDomain: options.clusterDomain,
     ...(options.flags === undefined ? {} : { flags: options.flags }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
     ...(options.derivesAddresses === undefined ? {} : { derivesAddresses: options.derivesAddresses }),
     ...(options.describesProxies === undefined ? {} : { describesProxies: options.describesProxies }),
   });

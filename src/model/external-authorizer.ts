@@ -14,6 +14,7 @@ import type {
   MeshConfigJson,
 } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { StatusCode } from '#proto/envoy/type/v3/http_status_pb.ts';
+import { providerService } from './provider-service.ts';
 import type { Service } from './service.ts';
 
 /** What an authorizer is told and may change over HTTP. Names may begin or end with `*`. */
@@ -77,27 +78,11 @@ export function createExternalAuthorizers(
       provider: Provider,
       settings: HttpProvider | GrpcProvider,
     ): AuthorizerResolution {
-      const found = hostnameOf(from, servicesByHostname, settings.service ?? '');
+      const found = providerService(from, servicesByHostname, settings.service ?? '');
       const fault = found.fault ?? faultOf(provider, settings);
       return fault === '' ? { authorizer: authorizerOf(provider, settings, found.hostname) } : { fault };
     }
   });
-}
-
-/** The service that is meant: `namespace/host`, or a host that only one namespace has. */
-function hostnameOf(
-  fetch: Fetch,
-  servicesByHostname: Index<Service>,
-  text: string,
-): { readonly hostname: string; readonly fault?: string } {
-  const parts = text.split('/');
-  const hostname = parts.at(-1) ?? '';
-  const services = [...fetch.bucket(servicesByHostname, hostname).values()];
-  const isNamed = parts.length === 2;
-  const fitting = isNamed ? services.filter(({ namespace }) => namespace === parts[0]) : services;
-  if (fitting.length === 1) return { hostname };
-  if (fitting.length === 0) return { hostname, fault: `there is no service ${text}` };
-  return { hostname, fault: `several namespaces have a service ${text}: write namespace/host` };
 }
 
 /** Why the settings cannot be used; '' when they can. */

@@ -14,6 +14,9 @@ const cases: readonly (readonly [keyof typeof DEFAULT_MESH_FLAGS, string, string
   ['mongoFilter', 'PILOT_ENABLE_MONGO_FILTER', 'F', false],
   ['connectionsPerSocketEvent', 'MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '0', 0],
   ['gatewayHandshakeTimeoutMs', 'PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', '1m1.5s', 61_500],
+  ['traceSampling', 'PILOT_TRACE_SAMPLING', '0', 0],
+  ['traceSampling', 'PILOT_TRACE_SAMPLING', '12.5', 12.5],
+  ['traceSampling', 'PILOT_TRACE_SAMPLING', '1e2', 100],
   ['persistentSessionLabel', 'PILOT_PERSISTENT_SESSION_LABEL', '', ''],
 ];
 
@@ -29,6 +32,9 @@ const refused: readonly (readonly [string, string])[] = [
   ['MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '-1'],
   ['MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', '1e3'],
   ['PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', '-1s'],
+  ['PILOT_TRACE_SAMPLING', '-0.5'],
+  ['PILOT_TRACE_SAMPLING', '100.1'],
+  ['PILOT_TRACE_SAMPLING', 'all'],
 ];
 
 for (const [variable, text] of refused) {

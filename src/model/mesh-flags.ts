@@ -63,6 +63,8 @@ const DEFINITIONS = {
   /** All connection managers count the mesh's networks as internal, not only those that look at the caller's address. */
   internalNetworks: truth('ENABLE_HCM_INTERNAL_NETWORKS', false),
   dnsJitterMs: duration('PILOT_DNS_JITTER_DURATION', 100),
+  /** Percent of the requests that are traced where nobody says how many. */
+  traceSampling: percentage('PILOT_TRACE_SAMPLING', 1),
 };
 
 /** The value of every flag. Source of names and defaults: istio pilot/pkg/features. */
@@ -107,6 +109,15 @@ function word(variable: string, fallback: string): FlagDefinition<string> {
 
 function count(variable: string, fallback: number): FlagDefinition<number> {
   return { variable, fallback, parse: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined) };
+}
+
+/** Source of the form: Go strconv.ParseFloat, without its hexadecimal numbers. */
+function percentage(variable: string, fallback: number): FlagDefinition<number> {
+  const parse = (text: string): number | undefined => {
+    const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+    return value >= 0 && value <= 100 ? value : undefined;
+  };
+  return { variable, fallback, parse };
 }
 
 function duration(variable: string, fallback: number): FlagDefinition<number> {

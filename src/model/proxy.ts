@@ -27,6 +27,12 @@ export interface NodeTraits {
   readonly unprivileged: boolean;
   /** Ports of the proxy's own doors (ENVOY_STATUS_PORT, ENVOY_PROMETHEUS_PORT), where no listener for all addresses can be. */
   readonly reservedPorts: readonly number[];
+  /** Not started by our agent (no LATEEN_ENVIRONMENT): its Envoy finds nothing about the workload in its environment. */
+  readonly foreign: boolean;
+  /** The cluster of the xDS node: the name under which spans are sent as a rule. */
+  readonly serviceCluster: string;
+  /** The annotation resource.opentelemetry.io/service.name. */
+  readonly spanServiceName: string;
 }
 
 /** Of a proxy that says nothing special. */
@@ -37,6 +43,9 @@ export const PLAIN_TRAITS: NodeTraits = {
   exactBalanceOutbound: false,
   unprivileged: false,
   reservedPorts: [],
+  foreign: false,
+  serviceCluster: '',
+  spanServiceName: '',
 };
 
 /** One connected proxy. Keyed by `id`. */

@@ -24,6 +24,7 @@ import { ingressPorts } from './inbound-sidecar-ports.ts';
 import type { ListenerDialect } from './listener-dialect.ts';
 import type { ListenerFacts } from './listener-facts.ts';
 import type { OutboundHost } from './outbound-host.ts';
+import { tracedFacts } from './tracing.ts';
 import { type Viewer, viewerKey } from './viewer.ts';
 
 /** Where the connections of a port go. */
@@ -99,9 +100,10 @@ export interface InboundDeps {
 export function createInboundScope(engine: Engine, deps: InboundDeps): Collection<InboundScope> {
   return engine.derive('scope.inbound', deps.proxies, (fetch, proxy) => {
     if (proxy.type !== 'sidecar') return undefined;
-    const facts = fetch.get(deps.dialects, proxy.id)?.facts;
-    if (facts === undefined) return undefined;
+    const own = fetch.get(deps.dialects, proxy.id)?.facts;
+    if (own === undefined) return undefined;
     const viewer = fetch.get(deps.viewers, deps.viewerOf(fetch, proxy));
+    const facts = tracedFacts(fetch, deps.hosts, viewer?.key ?? '', own);
     const object =
       viewer === undefined || viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
     const tls = mutualTlsFor(fetch, deps.peerAuthentication, facts.rootNamespace, proxy);

@@ -11,9 +11,11 @@ import type { Interner } from '#collections/interner.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { isOnOneMachine, type Proxy } from '#model/proxy.ts';
+import type { TracerResolution } from '#model/tracing.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
-import { httpSettings } from './http-settings.ts';
+import { type HttpSettings, httpSettings } from './http-settings.ts';
+import { meshTracer, type TracerChoice, tracingOf } from './tracing.ts';
 import { accessLogFacts, type IpFamilies, type ListenerFacts } from './listener-facts.ts';
 
 /** Keyed by proxy id. */
@@ -27,6 +29,8 @@ export interface ListenerDialectDeps {
   readonly proxies: Collection<Proxy>;
   readonly meshConfig: Collection<MeshConfigJson>;
   readonly facts: Collection<ListenerFacts>;
+  /** By `tracerKey`. */
+  readonly tracers: Collection<TracerResolution>;
   readonly flags: MeshFlags;
   readonly interner: Interner;
 }
@@ -39,7 +43,13 @@ export function createListenerDialects(
   return engine.derive('scope.listenerDialects', deps.proxies, (fetch, proxy) => {
     const facts = fetch.get(deps.facts, MESH_KEY);
     if (facts === undefined) return undefined;
-    const own = ownFacts(fetch.get(deps.meshConfig, MESH_KEY) ?? {}, deps.flags, proxy, facts);
+    const mesh = fetch.get(deps.meshConfig, MESH_KEY) ?? {};
+    const own = ownFacts(proxy, {
+      mesh,
+      flags: deps.flags,
+      internalBlocks: facts.http.internalBlocks,
+      choice: meshTracer(mesh, (key) => fetch.get(deps.tracers, key)),
+    });
     const differs = (Object.keys(own) as (keyof OwnFacts)[]).filter(
       (name) => !deepEqual(own[name], facts[name]),
     );
@@ -56,6 +66,7 @@ export function createListenerDialects(
 type OwnFacts = Pick<
   ListenerFacts,
   | 'http'
+  | 'tracing'
   | 'accessLog'
   | 'ipFamilies'
   | 'unknownHostsResolver'
@@ -66,16 +77,19 @@ type OwnFacts = Pick<
   | 'onOneMachine'
 >;
 
-function ownFacts(
-  mesh: MeshConfigJson,
-  flags: MeshFlags,
-  proxy: Proxy,
-  { http: { internalBlocks } }: ListenerFacts,
-): OwnFacts {
+interface MeshWords {
+  readonly mesh: MeshConfigJson;
+  readonly flags: MeshFlags;
+  readonly internalBlocks: HttpSettings['internalBlocks'];
+  readonly choice: TracerChoice;
+}
+
+function ownFacts(proxy: Proxy, { mesh, flags, internalBlocks, choice }: MeshWords): OwnFacts {
   const { traits, type } = proxy;
   const config = proxyConfigOf(proxy, mesh);
   return {
     http: httpSettings({ mesh, internalBlocks, flags, traits, type, config }),
+    tracing: tracingOf({ choice, flags, config, proxy }),
     accessLog: accessLogFacts(mesh, config),
     ipFamilies: ipFamiliesOf(proxy.addresses),
     unknownHostsResolver: proxy.dnsCapture ? agentResolver(proxy.metadata['DNS_PROXY_ADDR'] ?? '') : '',

@@ -10,10 +10,12 @@ import type { MeshFlags } from '#model/mesh-flags.ts';
 import { networkBlocks } from '#model/network.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { PLAIN_TRAITS } from '#model/proxy.ts';
+import type { TracerResolution } from '#model/tracing.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import { type HttpSettings, httpSettings } from './http-settings.ts';
+import { meshTracer, type TracerChoice, type Tracing, tracingOf } from './tracing.ts';
 
 /** The flags that listeners know. */
 export type ListenerFlags = Pick<
@@ -79,6 +81,8 @@ export interface ListenerFacts {
   /** How long a listener looks at the first bytes; 0 for ever. */
   readonly detectionTimeoutMs: number;
   readonly http: HttpSettings;
+  /** Undefined: requests are not traced. */
+  readonly tracing: Tracing | undefined;
   readonly ipFamilies: IpFamilies;
   readonly exactBalanceInbound: boolean;
   readonly exactBalanceOutbound: boolean;
@@ -91,15 +95,30 @@ export interface ListenerFacts {
   readonly flags: ListenerFlags;
 }
 
+/** What a mesh's words are understood by. */
+interface MeshChoices {
+  readonly networks?: MeshNetworks | undefined;
+  readonly choice?: TracerChoice;
+}
+
+export interface ListenerFactsDeps {
+  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly meshNetworks?: Collection<MeshNetworks> | undefined;
+  /** By `tracerKey`. */
+  readonly tracers: Collection<TracerResolution>;
+  readonly flags: MeshFlags;
+}
+
 /** Derives the facts of the mesh, keyed 'mesh'; equal facts keep their identity. */
 export function createListenerFacts(
   engine: Engine,
-  meshConfig: Collection<MeshConfigJson>,
-  flags: MeshFlags,
-  meshNetworks?: Collection<MeshNetworks>,
+  { meshConfig, meshNetworks, tracers, flags }: ListenerFactsDeps,
 ): Collection<ListenerFacts> {
   return engine.derive('scope.listenerFacts', meshConfig, (fetch, config) =>
-    meshListenerFacts(config, flags, meshNetworks && fetch.get(meshNetworks, MESH_KEY)),
+    meshListenerFacts(config, flags, {
+      networks: meshNetworks && fetch.get(meshNetworks, MESH_KEY),
+      choice: meshTracer(config, (key) => fetch.get(tracers, key)),
+    }),
   );
 }
 
@@ -107,7 +126,7 @@ export function createListenerFacts(
 export function meshListenerFacts(
   mesh: MeshConfigJson,
   flags: MeshFlags,
-  networks: MeshNetworks = NO_NETWORKS,
+  { networks = NO_NETWORKS, choice = 'none' }: MeshChoices = {},
 ): ListenerFacts {
   const config = mesh.defaultConfig ?? {};
   return {
@@ -135,6 +154,7 @@ export function meshListenerFacts(
       type: 'sidecar',
       config,
     }),
+    tracing: tracingOf({ choice, flags, config, proxy: undefined }),
     ipFamilies: 'v4',
     exactBalanceInbound: false,
     exactBalanceOutbound: false,

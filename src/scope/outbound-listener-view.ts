@@ -17,6 +17,8 @@ import { ALL_STREAM_ROUTES, streamLabelPairs, type StreamRoutes } from '#model/s
 import { extensionsOnSide, NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } from './extension.ts';
 import type { ListenerDialect } from './listener-dialect.ts';
 import type { ListenerFacts } from './listener-facts.ts';
+import type { OutboundHost } from './outbound-host.ts';
+import { tracedFacts } from './tracing.ts';
 import type { Viewer } from './viewer.ts';
 
 /** Keyed by `key`; exists while a proxy has it. */
@@ -44,6 +46,7 @@ export interface ListenerViewDeps {
   readonly proxies: Collection<Proxy>;
   readonly viewers: Collection<Viewer>;
   readonly viewerOf: (fetch: Fetch, proxy: Proxy) => string;
+  readonly hosts: Collection<OutboundHost>;
   readonly sidecars: Collection<MeshObject<SidecarSpec>>;
   readonly dialects: Collection<ListenerDialect>;
   /** By proxy id, for those that have any. */
@@ -70,12 +73,13 @@ export function createListenerViews(engine: Engine, deps: ListenerViewDeps): Lis
     if (place === undefined || viewer === undefined) return [];
     const sidecar = viewer.sidecar === '' ? undefined : fetch.get(deps.sidecars, viewer.sidecar);
     const { key, pairs, dialect, extensions } = place;
+    const facts = tracedFacts(fetch, deps.hosts, viewer.key, dialect.facts);
     const view: ListenerView = {
       key,
       viewer: viewer.key,
       namespace: viewer.namespace,
       labels: Object.fromEntries(pairs.map(splitPair)),
-      facts: withOutboundPolicy(dialect.facts, sidecar?.spec, deps.interner),
+      facts: withOutboundPolicy(facts, sidecar?.spec, deps.interner),
       extensions,
     };
     return [[key, view] as const];

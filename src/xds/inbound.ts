@@ -19,6 +19,7 @@ import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/
 import { encodeResource } from './encode.ts';
 import { facetConfigurationNames } from './extensions/listener-extensions.ts';
 import { authorizerClusters } from './filters/external-authorization.ts';
+import { tracingReferences } from './filters/tracing.ts';
 import {
   boundListenerName,
   buildInboundListeners,
@@ -77,6 +78,7 @@ function inboundListeners(interner: Interner, input: InboundListenerInput): read
         ...references(frozen.inbound, listener.name),
         ...authorizerClusters(frozen.policies.authorizers),
         ...facetConfigurationNames(frozen.extensions),
+        ...tracingReferences(frozen.facts.tracing),
       ]),
     ),
   );

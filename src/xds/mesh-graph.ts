@@ -32,6 +32,7 @@ import type { SecretAccess } from '#model/secret-access.ts';
 import { createServiceModel, type ServiceModel } from '#model/service-model.ts';
 import { createServiceTargets, type ServiceTarget } from '#model/service-target.ts';
 import { createStreamRoutes } from '#model/stream-routes.ts';
+import { createTracers } from '#model/tracing.ts';
 import { createTrafficExtensionModel } from '#model/traffic-extension.ts';
 import type { TrustAnchors } from '#model/trust-bundle.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
@@ -90,6 +91,8 @@ export interface MeshGraphSources {
   readonly clusterDomain?: string;
   /** Defaults where absent. */
   readonly flags?: MeshFlags;
+  /** The control plane's own variables, of which mesh config may name some. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** False where only addresses count that are recorded in statuses of ServiceEntries. */
   readonly derivesAddresses?: boolean;
   /** False where proxies are told with all that is known about them, and no workload is to be asked. */
@@ -309,6 +312,9 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
   });
   const { clusterDomain } = serviceModel;
   const proxies = describedProxies(engine, sources, serviceModel);
+  const { servicesByHostname } = serviceModel;
+  const { flags = DEFAULT_MESH_FLAGS, environment = {} } = sources;
+  const tracers = createTracers(engine, { meshConfig, servicesByHostname, environment });
   const destinationRules = admitted<object>('DestinationRule');
   return {
     proxies,
@@ -322,7 +328,8 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       sidecars,
       virtualServices,
     }),
-    facts: createListenerFacts(engine, meshConfig, sources.flags ?? DEFAULT_MESH_FLAGS, sources.meshNetworks),
+    tracers,
+    facts: createListenerFacts(engine, { meshConfig, meshNetworks: sources.meshNetworks, tracers, flags }),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
     ...createPolicies(engine, sources, serviceModel),

@@ -21,6 +21,7 @@ import {
 import { type OutboundChain, streamChains } from '#scope/outbound-listener-chains.ts';
 import { type MergedListener, mergeClaims } from '#scope/outbound-listener-merge.ts';
 import type { ListenerView, ListenerViews } from '#scope/outbound-listener-view.ts';
+import { untracedFacts } from '#scope/tracing.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from './encode.ts';
 import { extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
@@ -169,7 +170,7 @@ function listenerOf(
     port: first.port,
     bound: first.isBound,
     chains,
-    facts: view.facts,
+    facts: chains.some(({ target }) => target.kind === 'http') ? view.facts : untracedFacts(view.facts),
     extensions: extensionsAt(facet, traffic),
   };
   const isChosen = !first.isCatchAll || (first.isBound && !first.isLocal);

@@ -10,6 +10,7 @@ import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { ListenerView } from '#scope/outbound-listener-view.ts';
 import { encodeResource } from './encode.ts';
 import { configurationNames, extensionCauses, extensionsAt } from './extensions/listener-extensions.ts';
+import { tracingReferences } from './filters/tracing.ts';
 import { localAddresses } from './listeners/listener-address.ts';
 import {
   buildHttpProxyListener,
@@ -102,7 +103,11 @@ function withHttpProxy(
   const extensions = extensionsAt(facet, traffic);
   const resource = interner.intern('httpProxyListener', { facts, address, port, extensions }, (frozen) => {
     const listener = buildHttpProxyListener(frozen);
-    const references = [HTTP_PROXY_ROUTES, ...configurationNames(frozen.extensions)];
+    const references = [
+      HTTP_PROXY_ROUTES,
+      ...configurationNames(frozen.extensions),
+      ...tracingReferences(frozen.facts.tracing),
+    ];
     return encodeResource(ListenerSchema, listener, TYPE_LISTENER, listener.name, references);
   });
   return listeners.set(resource.name, { resource, causes: extensionCauses(facet, causes, traffic) });

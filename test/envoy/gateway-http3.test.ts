@@ -119,6 +119,7 @@ function http3Cluster(address: string, port: number, root: string): Cluster {
 function clientListener(address: string, port: number): Listener {
   const filter = buildHttpConnectionManager({
     direction: 'outbound',
+    tracing: undefined,
     statPrefix: 'client',
     settings: FACTS.http,
     routes: { kind: 'inline', config: hostRoutes({ 'a.test': 'gateway' }) },

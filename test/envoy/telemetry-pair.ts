@@ -161,6 +161,7 @@ export async function startTelemetryPair(
           filters: [
             buildHttpConnectionManager({
               direction: 'outbound',
+              tracing: undefined,
               statPrefix: 'outbound',
               routes: { kind: 'inline', config: routes },
               settings: FACTS.http,

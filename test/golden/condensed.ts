@@ -33,6 +33,37 @@ const REQUEST_ID = {
     useRequestIdForTraceSampling: true,
   },
 };
+const variable = (tag: string, name: string, defaultValue: string): JsonValue => ({
+  tag,
+  environment: { name, defaultValue },
+});
+const policyTag = (tag: string, key: string): JsonValue => ({
+  tag,
+  metadata: { kind: { request: {} }, metadataKey: { key: 'envoy.filters.http.rbac', path: [{ key }] } },
+});
+/** In the order of their names. */
+const PROXY_TAGS: readonly JsonValue[] = [
+  policyTag(
+    'istio.authorization.dry_run.allow_policy.name',
+    'istio_dry_run_allow_shadow_effective_policy_id',
+  ),
+  policyTag('istio.authorization.dry_run.allow_policy.result', 'istio_dry_run_allow_shadow_engine_result'),
+  policyTag('istio.authorization.dry_run.deny_policy.name', 'istio_dry_run_deny_shadow_effective_policy_id'),
+  policyTag('istio.authorization.dry_run.deny_policy.result', 'istio_dry_run_deny_shadow_engine_result'),
+  variable('istio.canonical_revision', 'LATEEN_CANONICAL_REVISION', 'latest'),
+  variable('istio.canonical_service', 'LATEEN_CANONICAL_SERVICE', 'unknown'),
+  variable('istio.cluster_id', 'LATEEN_CLUSTER', 'unknown'),
+  variable('istio.mesh_id', 'LATEEN_MESH_ID', 'unknown'),
+  variable('istio.namespace', 'LATEEN_NAMESPACE', 'default'),
+];
+const ALL = { value: 100 };
+/** What mesh config says of tracing where it says nothing. */
+const TRACING: JsonValue = {
+  clientSampling: ALL,
+  randomSampling: { value: 1 },
+  overallSampling: ALL,
+  customTags: [...PROXY_TAGS],
+};
 const INBOUND_LIMITS = { grpcTimeoutHeaderMax: '0s', maxStreamDuration: '0s' };
 
 const FORMS: readonly (readonly [JsonValue, string])[] = [
@@ -42,6 +73,8 @@ const FORMS: readonly (readonly [JsonValue, string])[] = [
   [CIPHERS, '(mesh ciphers)'],
   [REQUEST_ID, '(uuid)'],
   [INBOUND_LIMITS, '(unlimited)'],
+  [TRACING, '(1 %)'],
+  ...PROXY_TAGS.map((tag): [JsonValue, string] => [tag, `(${(tag as { readonly tag: string }).tag})`]),
   [[{ upgradeType: 'websocket' }], '(websocket)'],
 ];
 const TYPE_PREFIX = 'type.googleapis.com/';

@@ -51,6 +51,7 @@ const ALL: readonly ProxyFacts[] = [
     labels: { app: 'b', version: 'v1' },
     interceptionMode: 'TPROXY',
     asks: { nameTable: true },
+    traits: { ...PLAIN_TRAITS, foreign: true, serviceCluster: 'b.shop' },
   },
   {
     name: 'c-1',

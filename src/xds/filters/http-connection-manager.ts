@@ -27,6 +27,7 @@ import {
 } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { UuidRequestIdConfigSchema } from '#proto/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
 import type { ClientCertForwarding, HttpSettings } from '#scope/http-settings.ts';
+import type { Tracing } from '#scope/tracing.ts';
 import { adsConfigSource } from '#xds/config-source.ts';
 import { encodeCanonical, packAny } from '#xds/encode.ts';
 import { concatenate } from '#xds/routes/bytes.ts';
@@ -40,6 +41,7 @@ import {
   setInternalCallers,
   setPaths,
 } from './connection-settings.ts';
+import { buildTracing } from './tracing.ts';
 
 export type TrafficDirection = 'inbound' | 'outbound' | 'gateway';
 
@@ -72,6 +74,8 @@ export interface HttpConnectionManagerInput {
   readonly statPrefix: string;
   readonly routes: RouteSource;
   readonly settings: HttpSettings;
+  /** Undefined: requests are not traced. */
+  readonly tracing: Tracing | undefined;
   /** Access loggers, built by access-log.ts and stats.ts. */
   readonly accessLog: readonly AccessLog[];
   /** Peer metadata and ALPN filters; they stand before everything else. */
@@ -115,17 +119,21 @@ function sharedPart(input: HttpConnectionManagerInput): Uint8Array {
     alpnFilters,
     forwardFilters = NO_FILTERS,
     settings,
+    tracing = NOT_TRACED,
   } = input;
   const lists = [accessLog, peerFilters, securityFilters, alpnFilters, forwardFilters] as const;
-  const known = sharedParts(settings, ...lists);
+  const known = sharedParts(settings, tracing, ...lists);
   const facts = JSON.stringify([input.direction, input.port, input.topology]);
   const bytes = known.get(facts) ?? encodeSharedPart(input);
   known.set(facts, bytes);
   return bytes;
 }
 
+/** Stands for no tracing where results are remembered. */
+const NOT_TRACED = {};
+
 const sharedParts = identityMemo(
-  (_settings: HttpSettings, ..._lists: readonly object[]) => new Map<string, Uint8Array>(),
+  (_settings: HttpSettings, ..._parts: readonly object[]) => new Map<string, Uint8Array>(),
 );
 
 function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
@@ -144,6 +152,7 @@ function encodeSharedPart(input: HttpConnectionManagerInput): Uint8Array {
       ),
     },
     httpFilters: httpFilters(input),
+    ...(input.tracing === undefined ? {} : { tracing: buildTracing(input.tracing, input.direction) }),
   };
   setPaths(settings, manager);
   if (useRemoteAddress || settings.alwaysInternal) setInternalCallers(settings, manager);

@@ -119,6 +119,7 @@ function httpManager(
     statPrefix: target.statPrefix,
     routes: { kind: 'inline', config: target.routes() },
     settings: input.facts.http,
+    tracing: input.facts.tracing,
     accessLog: parts.accessLog,
     peerFilters: parts.httpPeerFilters,
     securityFilters: filters,

@@ -60,6 +60,7 @@ export function outboundManagerFilters(facts: ListenerFacts, input: OutboundMana
     statPrefix: input.statPrefix,
     routes: input.routes,
     settings: facts.http,
+    tracing: facts.tracing,
     ...callerHttpParts(facts),
     securityFilters: extensions.http,
     forwardFilters: forwardFilters(facts)(input.dynamicHost),

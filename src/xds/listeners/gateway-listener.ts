@@ -30,6 +30,7 @@ import { packAny } from '#xds/encode.ts';
 import { buildListenerAccessLogs } from '#xds/filters/access-log.ts';
 import { buildHttpConnectionManager } from '#xds/filters/http-connection-manager.ts';
 import { callerHttpParts, callerStreamFilters } from '#xds/filters/outbound-filters.ts';
+import { tracingReferences } from '#xds/filters/tracing.ts';
 import type { InitOf } from '#xds/message-init.ts';
 import { outboundClusterName, sniName } from '#xds/names.ts';
 import { MESH_ALPN } from '#xds/tls/downstream-tls.ts';
@@ -102,9 +103,10 @@ function bufferLimit({ http }: ListenerFacts): ListenerInit {
 
 /** Names that must be at the proxy before the listener: route tables and clusters. */
 export function gatewayListenerReferences(input: GatewayListenerInput): readonly string[] {
+  const tracing = tracingReferences(input.facts.tracing);
   const names = input.chains.flatMap(({ target }) =>
     target.kind === 'http'
-      ? [target.routeTable]
+      ? [target.routeTable, ...tracing]
       : target.destinations.map(({ cluster }) => clusterNameOf(cluster)),
   );
   return [...new Set([...names, ...input.security.references])];
@@ -160,6 +162,7 @@ function httpFilter(input: GatewayListenerInput, target: GatewayHttpTarget): Fil
     statPrefix: target.statPrefix === '' ? `outbound_${input.name};` : target.statPrefix,
     routes: { kind: 'rds', name: target.routeTable },
     settings: input.facts.http,
+    tracing: input.facts.tracing,
     ...callerHttpParts(input.facts),
     securityFilters: input.security.httpFilters,
     topology: { trustedHops: input.trustedHops, clientCertForwarding: input.clientCertForwarding },

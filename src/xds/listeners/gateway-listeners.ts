@@ -21,6 +21,7 @@ import { type GatewayScopes, virtualServicesAt } from '#scope/gateway-scope.ts';
 import type { GatewayView } from '#scope/gateway-view.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import type { OutboundHost } from '#scope/outbound-host.ts';
+import { tracedFacts } from '#scope/tracing.ts';
 import { viewerKey } from '#scope/viewer.ts';
 import { encodeResource } from '#xds/encode.ts';
 import { type Resource, type ResourceEntry, TYPE_LISTENER } from '#xds/resource.ts';
@@ -88,8 +89,9 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
       .map((listener): [string, PlannedListener] => [viewerKey(view.key, listener.name), { view, listener }]),
   );
   const entries = engine.derive('xds.gatewayListeners', scoped, (fetch, { view, listener }) => {
-    const facts = fetch.get(deps.facts, view.key);
-    if (facts === undefined) return undefined;
+    const own = fetch.get(deps.facts, view.key);
+    if (own === undefined) return undefined;
+    const facts = tracedFacts(fetch, deps.hosts, view.viewer, own);
     const { causes, ...security } = deps.securityOf(fetch, view, listener.port);
     const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
     const input = {

@@ -25,6 +25,7 @@ import {
   unknownCluster,
   unknownStream,
 } from '#xds/filters/outbound-filters.ts';
+import { tracingReferences } from '#xds/filters/tracing.ts';
 import { outboundClusterName } from '#xds/names.ts';
 import { exactBalance, listenAddress, moreAddresses, plainHttpAlpn } from './listener-address.ts';
 import { httpInspectorFilter, tlsInspectorFilter } from './listener-filters.ts';
@@ -83,8 +84,9 @@ export function outboundListenerReferences({
   facts,
   extensions,
 }: OutboundListenerInput): readonly string[] {
+  const tracing = tracingReferences(facts.tracing);
   const names = chains.flatMap(({ target }) =>
-    target.kind === 'http' ? [target.routeTable] : target.destinations.map(clusterOf),
+    target.kind === 'http' ? [target.routeTable, ...tracing] : target.destinations.map(clusterOf),
   );
   // Only what the listener speaks of; where unknown destinations go as a rule is always there.
   const isNamed = facts.egressProxy !== undefined && !chains.some(takesAll);

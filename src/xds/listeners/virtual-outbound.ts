@@ -20,6 +20,7 @@ import { NO_EXTENSIONS, type ListenerExtensions } from '#xds/extensions/listener
 import { outboundManagerFilters, unknownCluster, unknownStream } from '#xds/filters/outbound-filters.ts';
 import { buildStatsLoggers } from '#xds/filters/stats.ts';
 import { buildTcpProxy } from '#xds/filters/tcp-proxy.ts';
+import { tracingReferences } from '#xds/filters/tracing.ts';
 import { BLACK_HOLE_CLUSTER, UNKNOWN_HOSTS_CLUSTER } from '#xds/names.ts';
 import { HTTP_PROXY_ROUTES } from '#xds/routes/outbound-routes.ts';
 import {
@@ -65,7 +66,10 @@ export function buildVirtualOutbound({ facts, transparent }: VirtualOutboundInpu
 
 /** Names that must be at the proxy before `virtualOutbound`. */
 export function virtualOutboundReferences(facts: ListenerFacts): readonly string[] {
-  const lookUp = facts.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? [UNKNOWN_HOSTS_CLUSTER] : [];
+  const lookUp =
+    facts.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS'
+      ? [UNKNOWN_HOSTS_CLUSTER, ...tracingReferences(facts.tracing)]
+      : [];
   return [BLACK_HOLE_CLUSTER, unknownCluster(facts), ...lookUp];
 }
 

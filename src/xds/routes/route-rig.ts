@@ -17,6 +17,7 @@ import {
   serviceModelRig,
 } from '#model/service-model-rig.ts';
 import { createServiceTargets } from '#model/service-target.ts';
+import { createTracers } from '#model/tracing.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
@@ -144,17 +145,20 @@ function createGraph({ rig, proxies, gateways, interner, flags }: GraphSources):
   const outbound = createOutboundRoutes({ engine, interner, model, proxies, sidecars, ...scope });
   const workloadOf = createServiceTargets({ ...serviceModel, engine, workloadModel: serviceModel });
   const targetsOf = (fetch: Fetch, proxy: Proxy) => workloadOf(fetch, proxy).targets;
-  const meshFacts = createListenerFacts(engine, meshConfig, flags);
-  const dialects = createListenerDialects(engine, { proxies, meshConfig, facts: meshFacts, flags, interner });
+  const { servicesByHostname } = serviceModel;
+  const tracers = createTracers(engine, { meshConfig, servicesByHostname, environment: {} });
+  const words = { meshConfig, tracers, flags };
+  const facts = createListenerFacts(engine, words);
+  const dialects = createListenerDialects(engine, { ...words, proxies, facts, interner });
   const { viewerOf } = scope;
   const viewDeps = { engine, proxies, meshConfig, dialects, viewerOf, targetsOf };
-  const { views, facts, viewOf } = createGatewayViews(viewDeps);
+  const { views, facts: factsOf, viewOf } = createGatewayViews(viewDeps);
   const scopes = createGatewayScopes({ engine, model, views, flags });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
   const none = { httpFilters: [], connectionFilters: [], networkFilters: [], references: [] };
   const securityOf = () => ({ ...none, causes: [] });
-  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts, securityOf, flags });
+  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts: factsOf, securityOf, flags });
   return {
     routeModel: model,
     gatewayDiagnostics: diagnostics,
