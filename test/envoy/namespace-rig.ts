@@ -33,13 +33,30 @@ const LIMIT_MS = 20_000;
 export function whyNoInterception(): string {
   if (process.getuid?.() !== 0) return 'needs root, for network namespaces';
   for (const mode of ['REDIRECT', 'TPROXY'] as const) {
-    const args = ['--net', 'iptables-restore'];
-    const { error, status, stderr } = spawnSync('unshare', args, { input: rules(mode, 4), env: { PATH } });
-    if (error !== undefined || status !== 0) {
-      return `the machine has no iptables for network namespaces: ${error?.message ?? stderr.toString().trim()}`;
-    }
+    const problem =
+      tryOut(['iptables-restore'], rules(mode, 4)) || tryOut(['ip6tables-restore'], rules(mode, 6));
+    if (problem !== '') return `the machine has no iptables for network namespaces: ${problem}`;
   }
-  return '';
+  const problem = tryOut(['ip', '-batch', '-'], LINKS.join('\n'));
+  return problem === '' ? '' : `the machine has no such links in network namespaces: ${problem}`;
+}
+
+/** One of each thing that the pod and the world are made of. */
+const LINKS = [
+  'link set lo up',
+  'link add eth0 type veth peer name eth1',
+  `address add ${POD.v4}/24 dev eth0`,
+  `address add ${POD.v6}/64 dev eth0 nodad`,
+  'rule add fwmark 1337 lookup 133',
+  'route add local default dev lo table 133',
+  '',
+];
+
+/** Runs a command in a namespace of its own, which goes with it; '' or what is wrong. */
+function tryOut(command: readonly string[], input: string): string {
+  const run = spawnSync('unshare', ['--net', ...command], { input, env: { PATH }, timeout: LIMIT_MS });
+  if (run.error !== undefined) return run.error.message;
+  return run.status === 0 ? '' : run.stderr.toString().trim() || `exit code ${run.status}`;
 }
 
 /** Opens both; nothing is intercepted yet. */
