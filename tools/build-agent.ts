@@ -22,6 +22,7 @@ const result = await build({
   format: 'cjs',
   target: 'node26',
   minifyWhitespace: true,
+  minifySyntax: true,
   metafile: true,
   logLevel: 'warning',
 });
