@@ -37,6 +37,9 @@ interface ProxyDescriptor {
   readonly proxyConfig?: Readonly<Record<string, unknown>>;
 }
 
+/** What the clients say of themselves. */
+const PROXY_VERSION = '1.30.0';
+
 interface CaseJson {
   readonly name: string;
   readonly tags?: readonly string[];
@@ -129,12 +132,21 @@ function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capab
 const MAIN_CLUSTER = 'Kubernetes';
 
 function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
-  const { name, type, ip, namespace, metadata = {}, proxyConfig = {}, labels = {} } = descriptor;
+  const { name, type, ip, namespace, proxyConfig = {}, labels = {} } = descriptor;
   const [region = '', zone = '', subzone = ''] = (descriptor.locality ?? '').split('/');
   const node = nodeToProxy({
     id: `${type}~${ip}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: '',
-    metadata: { CLUSTER_ID: MAIN_CLUSTER, ...metadata, PROXY_CONFIG: proxyConfig as JsonObject },
+    metadata: {
+      ISTIO_VERSION: PROXY_VERSION,
+      NAME: name,
+      NAMESPACE: namespace,
+      LABELS: labels,
+      SERVICE_ACCOUNT: descriptor.serviceAccount ?? '',
+      CLUSTER_ID: MAIN_CLUSTER,
+      ...descriptor.metadata,
+      PROXY_CONFIG: proxyConfig as JsonObject,
+    },
     locality: { region, zone, subzone },
     userAgent: '',
   });
