@@ -52,6 +52,7 @@ test('a full node of a sidecar becomes a proxy', () => {
     UNPRIVILEGED_POD: true,
     ENVOY_STATUS_PORT: 15_021,
     ENVOY_PROMETHEUS_PORT: '15090',
+    LATEEN_STDOUT_IS_SOCKET: 'true',
     OWNER: 'kubernetes://apis/apps/v1/namespaces/shop/deployments/reviews-v1',
     ISTIO_VERSION: '1.31.0',
     LATEEN_ENVIRONMENT: 'true',
@@ -96,6 +97,7 @@ test('a full node of a sidecar becomes a proxy', () => {
         IDLE_TIMEOUT: '90s',
         INBOUND_LISTENER_EXACT_BALANCE: 'true',
         ENVOY_PROMETHEUS_PORT: '15090',
+        LATEEN_STDOUT_IS_SOCKET: 'true',
         OWNER: 'kubernetes://apis/apps/v1/namespaces/shop/deployments/reviews-v1',
         ISTIO_VERSION: '1.31.0',
         LATEEN_ENVIRONMENT: 'true',
@@ -110,6 +112,7 @@ test('a full node of a sidecar becomes a proxy', () => {
         foreign: false,
         serviceCluster: 'reviews.shop',
         spanServiceName: 'web',
+        stdoutIsSocket: true,
       },
       // What is no ProxyConfig is left out.
       proxyConfig: { concurrency: 2, tracing: { sampling: 1.5 } },

@@ -140,6 +140,7 @@ function readTraits({ metadata, cluster }: XdsNode): NodeTraits {
       0,
       MAX_TEXT_CHARACTERS,
     ),
+    stdoutIsSocket: isTrue(metadata['LATEEN_STDOUT_IS_SOCKET']),
   };
 }
 

@@ -206,6 +206,7 @@ describe('the node', () => {
     labelsFile: 'version="v2"\npod-template-hash="77"\nistio-locality="r.z.s"\n',
     annotationsFile: 'note="a \\"b\\"\\n\\x01"\n',
     outlierLogPath: undefined,
+    stdoutIsSocket: false,
   };
 
   it('names the proxy and carries its facts', () => {

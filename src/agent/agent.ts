@@ -120,7 +120,6 @@ export class Agent {
   async start(): Promise<void> {
     const { log } = this.#parts;
     if (this.#options.problems.length > 0) log.warn('options not used', { names: this.#options.problems });
-    warnAboutSocketOutput(this.#parts);
     await this.#sdsDoor.listen();
     await this.#xdsDoor.listen();
     await this.#status.listen();
@@ -216,6 +215,7 @@ export class Agent {
       annotationsFile: await readIfThere(`${podInfoFolder}/annotations`),
       outlierLogPath: this.#options.outlierLogPath,
       ...(dns === undefined ? {} : { dnsAddress: addressText(dns.listen) }),
+      stdoutIsSocket: fstatSync(1).isSocket(),
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
@@ -254,10 +254,4 @@ function reachable(address: SocketAddress): SocketAddress {
 
 async function readIfThere(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch(() => undefined);
-}
-
-/** Envoy opens /dev/stdout by name for access logs, which the kernel refuses for sockets (what node gives children as pipes). */
-function warnAboutSocketOutput({ log }: AgentParts): void {
-  if (!fstatSync(1).isSocket()) return;
-  log.warn('stdout is a socket: access logs to /dev/stdout will fail, start the agent with a file or a pipe');
 }

@@ -43,6 +43,8 @@ export interface NodeFacts {
   readonly outlierLogPath: string | undefined;
   /** Where the agent answers DNS, `address:port`; undefined: nowhere. */
   readonly dnsAddress?: string;
+  /** Envoy writes to the agent's own standard output, and cannot open a socket by the name /dev/stdout. */
+  readonly stdoutIsSocket: boolean;
 }
 
 const metaPrefix = 'ISTIO_META_';
@@ -69,6 +71,7 @@ export function buildProxyNode(facts: NodeFacts): ProxyNode {
   if (!metadata.has('ISTIO_VERSION')) metadata.set('ISTIO_VERSION', facts.version);
   if (facts.outlierLogPath !== undefined) metadata.set('OUTLIER_LOG_PATH', facts.outlierLogPath);
   if (facts.dnsAddress !== undefined) metadata.set('DNS_PROXY_ADDR', facts.dnsAddress);
+  if (facts.stdoutIsSocket) metadata.set('LATEEN_STDOUT_IS_SOCKET', 'true');
   const address = facts.addresses[0] ?? '127.0.0.1';
   return {
     id: `${facts.kind}~${address}~${facts.name}.${facts.namespace}~${facts.domain}`,

@@ -113,6 +113,21 @@ for (const [name, yaml, ...expected] of DOCUMENTS) {
   });
 }
 
+test('from an API server an unknown field is told and left out, and the rest is checked as ever', () => {
+  const read = (spec: object) =>
+    decodeObject(
+      { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'v' }, spec },
+      { defaultNamespace: 'default', dropsUnknownFields: true },
+    );
+  const http = [{ route: [{ destination: { host: 'a' } }], newer: 1 }];
+  const kept = read({ hosts: ['a'], http });
+  deepStrictEqual(
+    [kept.object?.spec, kept.diagnostics.map(({ code }) => code)],
+    [{ hosts: ['a'], http: [{ route: [{ destination: { host: 'a' } }] }] }, ['LTN1002']],
+  );
+  strictEqual(read({ hosts: ['a b'], http }).object, undefined);
+});
+
 test('an unknown field names the nearest known one, also one level down', () => {
   const { diagnostics } = decodeYaml(
     `${VS}spec: {hosts: [a], http: [{route: [{subset: v1, destinaton: {host: a}}]}]}`,

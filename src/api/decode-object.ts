@@ -16,11 +16,14 @@ import { decodeMetadata, type Metadata } from './object-metadata.ts';
 import { readStatus } from './object-status.ts';
 
 const MAX_LIST_ITEMS = 100_000;
+const UNKNOWN_FIELD = 'LTN1002';
 
 /** What decoding needs to know besides the document. */
 export interface DecodeOptions {
   /** Namespace of objects that name none. */
   readonly defaultNamespace: string;
+  /** Fields that the kind does not have are told and left out, as an API server does; otherwise they refuse the object. */
+  readonly dropsUnknownFields?: boolean;
 }
 
 /** The outcome of one document. */
@@ -50,8 +53,10 @@ export function decodeObject(json: unknown, options: DecodeOptions): DecodedObje
   const spec = info.decode(json, findings, metadata);
   if (spec === undefined) return { ref, diagnostics: findings.all };
   const object = buildObject(json, info, ref, metadata, spec);
-  const diagnostics = [...findings.all, ...(findings.hasErrors ? [] : checkMeaning(object, info))];
-  const isRefused = diagnostics.some((diagnostic) => diagnostic.severity === 'error');
+  const refuses = ({ code, severity }: Diagnostic): boolean =>
+    severity === 'error' && !(code === UNKNOWN_FIELD && options.dropsUnknownFields === true);
+  const diagnostics = [...findings.all, ...(findings.all.some(refuses) ? [] : checkMeaning(object, info))];
+  const isRefused = diagnostics.some(refuses);
   return isRefused ? { refused: object, ref, diagnostics } : { object, ref, diagnostics };
 }
 

@@ -33,6 +33,8 @@ export interface NodeTraits {
   readonly serviceCluster: string;
   /** The annotation resource.opentelemetry.io/service.name. */
   readonly spanServiceName: string;
+  /** LATEEN_STDOUT_IS_SOCKET: its Envoy cannot open /dev/stdout by name. */
+  readonly stdoutIsSocket: boolean;
 }
 
 /** Of a proxy that says nothing special. */
@@ -46,6 +48,7 @@ export const PLAIN_TRAITS: NodeTraits = {
   foreign: false,
   serviceCluster: '',
   spanServiceName: '',
+  stdoutIsSocket: false,
 };
 
 /** One connected proxy. Keyed by `id`. */

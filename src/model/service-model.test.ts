@@ -172,6 +172,25 @@ test('a ServiceEntry may select pods and WorkloadEntries of its namespace', () =
   deepStrictEqual(endpointsOf(rig, 'default/a.com'), ['10.1.0.1:80 healthy', '10.9.0.1:80 unknown']);
 });
 
+test('endpoints of a ServiceEntry stay in its order, and count once for each of its addresses', () => {
+  const rig = serviceModelRig();
+  const endpoints = [{ address: '10.9.0.2' }, { address: '10.9.0.1' }];
+  rig.apply(
+    serviceEntry('e', {
+      hosts: ['a.com'],
+      addresses: ['240.0.0.1', '240.0.0.2'],
+      resolution: 'STATIC',
+      endpoints,
+    }),
+  );
+  deepStrictEqual(endpointsOf(rig, 'default/a.com'), [
+    '10.9.0.2:80 unknown',
+    '10.9.0.1:80 unknown',
+    '10.9.0.2:80 unknown',
+    '10.9.0.1:80 unknown',
+  ]);
+});
+
 test('a pod and a WorkloadEntry may have one name', () => {
   const rig = serviceModelRig();
   rig.apply(pod('same', '10.1.0.1', {}), object('WorkloadEntry', 'same', { address: '10.9.0.1' }));

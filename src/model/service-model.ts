@@ -199,11 +199,11 @@ function createEndpoints(
   return engine.derive('model.endpoints', declarations, (fetch, declared) => {
     const endpoints = [...declared.values()].flatMap((service) =>
       service.registry === 'Kubernetes'
-        ? kubernetesEndpoints(fetch, build, slicesByService, service)
+        ? byAddress(kubernetesEndpoints(fetch, build, slicesByService, service))
         : entryEndpoints(fetch, build, service),
     );
     if (endpoints.length === 0) return undefined;
-    return sortedEndpoints(endpoints.map((endpoint) => withDraining(endpoint, build.flags)));
+    return withIdentities(endpoints.map((endpoint) => withDraining(endpoint, build.flags)));
   });
 }
 
@@ -261,6 +261,17 @@ function isEntryFor(service: Service, source: string): boolean {
 function entryEndpoints(fetch: Fetch, build: Build, service: Service): readonly Endpoint[] {
   const entry = fetch.get(build.serviceEntries, `${service.namespace}/${service.name}`);
   if (entry === undefined) return [];
+  const endpoints = endpointsOfEntry(fetch, build, service, entry);
+  // Istio has a service for each address, and the endpoints of all of them together.
+  return Array.from({ length: Math.max(1, entry.spec.addresses?.length ?? 0) }, () => endpoints).flat();
+}
+
+function endpointsOfEntry(
+  fetch: Fetch,
+  build: Build,
+  service: Service,
+  entry: MeshObject<ServiceEntrySpec>,
+): readonly Endpoint[] {
   if (entry.spec.workloadSelector !== undefined) {
     const selected = selectWorkloads(fetch, build.workloadModel, service.namespace, service.selector);
     return endpointsFromSelection(
@@ -280,8 +291,12 @@ function withDraining(endpoint: Endpoint, { drainingLabel }: MeshFlags): Endpoin
   return isDraining ? { ...endpoint, health: 'draining' } : endpoint;
 }
 
-function sortedEndpoints(endpoints: readonly Endpoint[]): ServiceEndpoints {
-  const sorted = endpoints.toSorted((a, b) => compareBytes(a.address, b.address) || a.port - b.port);
-  const identities = [...new Set(sorted.map((endpoint) => endpoint.identity))].filter((id) => id !== '');
-  return { endpoints: sorted, identities: identities.sort(compareBytes) };
+/** Slices have no order of their own; endpoints of a ServiceEntry keep the order in which they were written. */
+function byAddress(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  return endpoints.toSorted((a, b) => compareBytes(a.address, b.address) || a.port - b.port);
+}
+
+function withIdentities(endpoints: readonly Endpoint[]): ServiceEndpoints {
+  const identities = [...new Set(endpoints.map((endpoint) => endpoint.identity))].filter((id) => id !== '');
+  return { endpoints, identities: identities.sort(compareBytes) };
 }

@@ -32,7 +32,7 @@ export function servicePorts(request: InboundRequest, isWanted: (port: number) =
   const byPort = new Map<number, ServiceTarget[]>();
   for (const target of ordered) {
     const { targetPort } = target;
-    if (target.port.protocol === 'UDP' || !isWanted(targetPort) || !canServe(request, targetPort)) continue;
+    if (!isWanted(targetPort) || !canServe(request, targetPort)) continue;
     const list = byPort.get(targetPort);
     if (list === undefined) byPort.set(targetPort, [target]);
     else list.push(target);

@@ -110,6 +110,8 @@ it('each port of the workload is served once, with its mode', () => {
   const targets = [target('a', 80, 8080), target('b', 9090, 9090, 'TCP'), target('dns', 53, 53, 'UDP')];
   const scope = inboundOf({ workload: { targets }, proxy: { labels: { app: 'a' } } });
   deepStrictEqual(scope?.inbound.ports.map(show), [
+    // A UDP port too: Istio serves its number over TCP.
+    '0.0.0.0:53 > as it came (53) UDP STRICT dns',
     '0.0.0.0:8080 > as it came (80) HTTP STRICT a',
     '0.0.0.0:9090 > as it came (9090) TCP DISABLE b',
   ]);

@@ -90,7 +90,7 @@ function ownFacts(proxy: Proxy, { mesh, flags, internalBlocks, choice }: MeshWor
   return {
     http: httpSettings({ mesh, internalBlocks, flags, traits, type, config }),
     tracing: tracingOf({ choice, flags, config, proxy }),
-    accessLog: accessLogFacts(mesh, config),
+    accessLog: accessLogFacts(mesh, config, traits),
     ipFamilies: ipFamiliesOf(proxy.addresses),
     unknownHostsResolver: proxy.dnsCapture ? agentResolver(proxy.metadata['DNS_PROXY_ADDR'] ?? '') : '',
     exactBalanceInbound: traits.exactBalanceInbound,

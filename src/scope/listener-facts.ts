@@ -9,7 +9,7 @@ import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { networkBlocks } from '#model/network.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
-import { PLAIN_TRAITS } from '#model/proxy.ts';
+import { type NodeTraits, PLAIN_TRAITS } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
@@ -42,6 +42,8 @@ export interface ClusterTarget {
 
 /** Where connections and requests are written down. */
 export interface AccessLogFacts {
+  /** The proxy's Envoy cannot open /dev/stdout by name. */
+  readonly stdoutIsSocket: boolean;
   /** Path to write to, `/dev/stdout` as a rule; '' for none. */
   readonly file: string;
   /** The user's format; '' for Istio's. With encoding JSON it is a JSON object as text. */
@@ -142,7 +144,7 @@ export function meshListenerFacts(
     egressProxy: undefined,
     inboundLocalhost: mesh.inboundTrafficPolicy?.mode === 'LOCALHOST',
     inboundRetries: mesh.defaultInboundHttpRetryPolicy,
-    accessLog: accessLogFacts(mesh, config),
+    accessLog: accessLogFacts(mesh, config, PLAIN_TRAITS),
     minimumTlsVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
     cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
     detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
@@ -166,9 +168,14 @@ export function meshListenerFacts(
 }
 
 /** The access log of a proxy with this config. The service is left out where the proxy's bootstrap does not know it. */
-export function accessLogFacts(mesh: MeshConfigJson, config: ProxyConfigJson): AccessLogFacts {
+export function accessLogFacts(
+  mesh: MeshConfigJson,
+  config: ProxyConfigJson,
+  { stdoutIsSocket }: NodeTraits,
+): AccessLogFacts {
   const hasService = (config.envoyAccessLogService?.address ?? '') !== '';
   return {
+    stdoutIsSocket,
     file: mesh.accessLogFile ?? '',
     format: mesh.accessLogFormat ?? '',
     encoding: mesh.accessLogEncoding === 'JSON' ? 'JSON' : 'TEXT',

@@ -10,6 +10,7 @@ import type { Service } from '#model/service.ts';
 import { serviceKey } from '#model/service-hostname.ts';
 import type { EgressListener } from './egress-listener.ts';
 import type { ClaimKind } from './outbound-listener.ts';
+import { usableAddresses } from './service-address.ts';
 import type { Viewer } from './viewer.ts';
 
 /** The place of one claim. */
@@ -99,15 +100,10 @@ function unnamedPlace(service: Service, viewer: Viewer): ClaimPlace {
   return { ...PLAIN, isAnywhere: viewer.ipFamilies !== 'v6' };
 }
 
-/** Of a ServiceEntry all, since each stands for itself; of a Service those of the proxy's family, its first family's first. */
+/** Those that the proxies can use; where there are none of their family the service's first must do. */
 function ownAddresses(service: Service, viewer: Viewer): readonly string[] {
-  const own = service.addresses.filter((address) => address !== ANY_IPV4);
-  if (service.registry === 'External') return own;
-  const fitting = own.filter((address) => isIpv6(address) === (viewer.ipFamilies === 'v6'));
-  if (fitting.length === 0) return own.slice(0, 1);
-  return viewer.ipFamilies === 'v6'
-    ? fitting
-    : [...fitting, ...own.filter((address) => !fitting.includes(address))];
+  const usable = usableAddresses(service, viewer.ipFamilies).filter((address) => address !== ANY_IPV4);
+  return usable.length > 0 ? usable : service.addresses.filter((address) => address !== ANY_IPV4).slice(0, 1);
 }
 
 function addressPlace(

@@ -114,9 +114,16 @@ const CASES: readonly (readonly [string, readonly string[], ...Parameters<typeof
   ],
   ['bytes have the address of the service', ['10.1.0.1_3306 tcp'], { addresses: ['10.1.0.1'] }],
   [
-    'bytes have the address of the proxy’s family, and that of the other beside it',
-    ['10.1.0.1_3306 tcp fd00::1'],
+    'bytes have the address of the proxy’s family',
+    ['10.1.0.1_3306 tcp'],
     { addresses: ['fd00::1', '10.1.0.1'] },
+  ],
+  [
+    'a proxy that uses both families has the first address, and the others beside it',
+    ['10.1.0.1_3306 tcp fd00::1'],
+    { addresses: ['10.1.0.1', 'fd00::1'] },
+    [],
+    { ipFamilies: 'dual' },
   ],
   [
     'a proxy with IPv6 alone has that address alone',

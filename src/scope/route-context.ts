@@ -5,7 +5,7 @@
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
 import type { Destination } from '#api/virtual-service.ts';
-import { compareBytes, sortedBy } from '#base/bytes-order.ts';
+import { compareBytes } from '#base/bytes-order.ts';
 import type { Collection, Engine, Index } from '#collections/collection.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
@@ -100,11 +100,27 @@ export function compareSpecificity(a: string, b: string): number {
   return wildcards || b.length - a.length || compareBytes(a, b);
 }
 
+/** Aliases by the host that they end at; those that end nowhere, in a circle, are left out. */
 function aliasesOf(hosts: Iterable<OutboundHost>): ReadonlyMap<string, readonly string[]> {
+  const targets = new Map(Array.from(hosts, ({ service }) => [service.hostname, service.externalName]));
   const aliases = new Map<string, string[]>();
-  for (const { service } of sortedBy(hosts, (host) => host.service.hostname)) {
-    const names = aliases.get(service.externalName) ?? [];
-    aliases.set(service.externalName, [...names, service.hostname]);
+  for (const alias of [...targets.keys()].sort(compareBytes)) {
+    const host = lastTarget(targets, alias);
+    if (host === undefined) continue;
+    const names = aliases.get(host);
+    if (names === undefined) aliases.set(host, [alias]);
+    else names.push(alias);
   }
   return aliases;
+}
+
+/** Source: istio push_context.go resolveServiceAliases. */
+function lastTarget(targets: ReadonlyMap<string, string>, alias: string): string | undefined {
+  const seen = new Set([alias]);
+  for (let host = targets.get(alias); host !== undefined; host = targets.get(host)) {
+    if (!targets.has(host)) return host;
+    if (seen.has(host)) return undefined;
+    seen.add(host);
+  }
+  return undefined;
 }

@@ -27,6 +27,7 @@ interface DomainCase {
   readonly service: Partial<Service>;
   readonly aliases?: readonly string[];
   readonly namespace: string;
+  readonly ipFamilies?: 'v4' | 'v6' | 'dual';
   readonly domains: readonly string[];
 }
 const FULL = 'a.shop.svc.cluster.local';
@@ -44,6 +45,26 @@ const CASES: readonly DomainCase[] = [
     domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', '10.0.0.1'],
   },
   {
+    title: 'of a Service with addresses of both families a client has those of its own',
+    service: { addresses: ['10.0.0.1', 'fd00::1'] },
+    namespace: 'other',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', '10.0.0.1'],
+  },
+  {
+    title: 'with IPv6 alone that address alone',
+    service: { addresses: ['10.0.0.1', 'fd00::1'] },
+    namespace: 'other',
+    ipFamilies: 'v6',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', '[fd00::1]'],
+  },
+  {
+    title: 'with both families both, where both are to be used',
+    service: { addresses: ['fd00::1', '10.0.0.1'] },
+    namespace: 'other',
+    ipFamilies: 'dual',
+    domains: [FULL, `${FULL}.`, 'a.shop', 'a.shop.svc', '[fd00::1]', '10.0.0.1'],
+  },
+  {
     title: 'pods of a headless service are below its names',
     service: { resolution: 'NONE', addresses: [] },
     namespace: 'other',
@@ -59,10 +80,10 @@ const CASES: readonly DomainCase[] = [
     ],
   },
   {
-    title: 'external hosts have no short names',
+    title: 'external hosts have no short names, and of several addresses the last',
     service: { hostname: 'api.example.com', registry: 'External', addresses: ['240.0.0.1', '2001:db8::1'] },
     namespace: 'shop',
-    domains: ['api.example.com', 'api.example.com.', '240.0.0.1', '[2001:db8::1]'],
+    domains: ['api.example.com', 'api.example.com.', '[2001:db8::1]'],
   },
   {
     title: 'a host that is an address has no trailing dot, and 0.0.0.0 is no address',
@@ -87,15 +108,20 @@ const CASES: readonly DomainCase[] = [
     ],
   },
 ];
-for (const { title, service: overrides, aliases = [], namespace, domains } of CASES) {
+for (const { title, service: overrides, aliases = [], namespace, ipFamilies = 'v4', domains } of CASES) {
   test(title, () => {
-    const scope = { namespace, clusterSuffix: '.svc.cluster.local', absoluteDomains: true };
+    const scope = { namespace, ipFamilies, clusterSuffix: '.svc.cluster.local', absoluteDomains: true };
     deepStrictEqual(serviceDomains(service(overrides), aliases, scope).domains, domains);
   });
 }
 
 test('without absolute names no name ends with a dot', () => {
-  const scope = { namespace: 'shop', clusterSuffix: '.svc.cluster.local', absoluteDomains: false };
+  const scope = {
+    namespace: 'shop',
+    ipFamilies: 'v4',
+    clusterSuffix: '.svc.cluster.local',
+    absoluteDomains: false,
+  } as const;
   deepStrictEqual(serviceDomains(service({ addresses: [] }), [], scope).domains, [
     FULL,
     'a',

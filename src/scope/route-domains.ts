@@ -1,9 +1,11 @@
 /**
  * By which names a client may ask for a service: the Host values that lead to its virtual host. They depend on the
- * service and on the client's namespace only, so they are the same for every table that the service is in.
+ * service and on the client's namespace and address family only, so they are the same for every table that the service is in.
  */
 import { isWildcardHost } from '#model/service-hostname.ts';
 import type { Service } from '#model/service.ts';
+import { usableAddresses } from './service-address.ts';
+import type { Viewer } from './viewer.ts';
 
 /** Names of one virtual host. */
 export interface HostDomains {
@@ -26,6 +28,7 @@ const UNSPECIFIED_ADDRESS = '0.0.0.0';
 export interface DomainScope {
   /** The client's. */
   readonly namespace: string;
+  readonly ipFamilies: Viewer['ipFamilies'];
   /** `.svc.` and the cluster's domain. */
   readonly clusterSuffix: string;
   /** Names with the dot of the root at their end are matched too. */
@@ -54,13 +57,22 @@ export function serviceDomains(
     // Headless: pods are asked for by names below the service's.
     names.push(...names.map((name) => `*.${name}`));
   }
-  const addresses = service.addresses.filter((address) => address !== '' && address !== UNSPECIFIED_ADDRESS);
+  const addresses = namedAddresses(service, scope);
   return {
     domains: [...names, ...addresses.map(bracketed)],
     addressCount: addresses.length,
     alternates,
     isClusterName: aliases.length === 0 && service.hostname.endsWith(clusterSuffix),
   };
+}
+
+/** Of the addresses that somebody wrote into a ServiceEntry the last one only: Istio has a service for each, and the last wins. */
+function namedAddresses(service: Service, { ipFamilies }: DomainScope): readonly string[] {
+  const usable = usableAddresses(service, ipFamilies);
+  const isWritten = service.registry === 'External' && service.autoAllocatedAddresses.length === 0;
+  return (isWritten ? usable.slice(-1) : usable).filter(
+    (address) => address !== '' && address !== UNSPECIFIED_ADDRESS,
+  );
 }
 
 /** Names of a host that is only in a VirtualService. */

@@ -76,7 +76,11 @@ export class KubeObjects {
       return;
     }
     const key = nameKey(object);
-    const decoded = decodeObject(project(object, info, version), { defaultNamespace: '' });
+    // A field that only newer definitions have is no reason to be without the object.
+    const decoded = decodeObject(project(object, info, version), {
+      defaultNamespace: '',
+      dropsUnknownFields: true,
+    });
     this.#report(`${info.kind}/${key}`, decoded.diagnostics);
     if (decoded.object !== undefined) this.#hold(info.kind, key, decoded.object);
   }

@@ -37,6 +37,9 @@ interface ProxyDescriptor {
   readonly proxyConfig?: Readonly<Record<string, unknown>>;
 }
 
+/** What the clients say of themselves. */
+const PROXY_VERSION = '1.30.0';
+
 interface CaseJson {
   readonly name: string;
   readonly tags?: readonly string[];
@@ -70,12 +73,12 @@ export function caseFolders(dir: string): readonly string[] {
     .sort();
 }
 
-/** Reads one case. What our decoder refuses is left out, as an API server would have refused it. */
+/** Reads one case. What our decoder refuses is left out, and so are fields that a kind does not have, as an API server does it. */
 export function readCase(folder: string): CaseInputs {
   const info = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) as CaseJson;
   const documents = ['k8s.yaml', 'istio.yaml'].flatMap((file) => readDocuments(join(folder, file)));
   const objects = documents.flatMap((document) => {
-    const { object } = decodeObject(document, { defaultNamespace: 'default' });
+    const { object } = decodeObject(document, { defaultNamespace: 'default', dropsUnknownFields: true });
     if (object === undefined) return [];
     const isOfIstio = object.apiVersion.includes('istio.io/');
     return [isOfIstio && object.createdAtMs === 0 ? { ...object, createdAtMs: CREATED_AT_MS } : object];
@@ -129,12 +132,21 @@ function needsOf(info: CaseJson, documents: readonly Document[]): readonly Capab
 const MAIN_CLUSTER = 'Kubernetes';
 
 function proxyFacts(descriptor: ProxyDescriptor): ProxyFacts {
-  const { name, type, ip, namespace, metadata = {}, proxyConfig = {}, labels = {} } = descriptor;
+  const { name, type, ip, namespace, proxyConfig = {}, labels = {} } = descriptor;
   const [region = '', zone = '', subzone = ''] = (descriptor.locality ?? '').split('/');
   const node = nodeToProxy({
     id: `${type}~${ip}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: '',
-    metadata: { CLUSTER_ID: MAIN_CLUSTER, ...metadata, PROXY_CONFIG: proxyConfig as JsonObject },
+    metadata: {
+      ISTIO_VERSION: PROXY_VERSION,
+      NAME: name,
+      NAMESPACE: namespace,
+      LABELS: labels,
+      SERVICE_ACCOUNT: descriptor.serviceAccount ?? '',
+      CLUSTER_ID: MAIN_CLUSTER,
+      ...descriptor.metadata,
+      PROXY_CONFIG: proxyConfig as JsonObject,
+    },
     locality: { region, zone, subzone },
     userAgent: '',
   });

@@ -4,13 +4,14 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DescMessage } from '@bufbuild/protobuf';
+import { type DescMessage, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { ClusterSchema } from '#proto/envoy/config/cluster/v3/cluster_pb.ts';
 import { TypedExtensionConfigSchema } from '#proto/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#proto/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.ts';
 import { NameTableSchema } from '#proto/istio/networking/nds/v1/nds_pb.ts';
+import { envoyRegistry } from '#proto/registry.gen.ts';
 import { meshFixture, SNAPSHOT_PARTS, type SnapshotPart } from '../support/mesh-fixture.ts';
 import { type CaseInputs, CORPUS, caseFolders, readCase } from './case-inputs.ts';
 import { findDifferences, isPlain, sortedJson } from './difference.ts';
@@ -32,6 +33,9 @@ const CORPUS_NAMES: Readonly<Partial<Record<SnapshotPart, string>>> = {
   nameTable: 'nametable',
   extensions: 'ecds',
 };
+
+/** Parts that the corpus writes as Any. */
+const WITH_TYPE: ReadonlySet<SnapshotPart> = new Set(['nameTable', 'extensions']);
 
 /** A proxy has one table at most. */
 const NAME_TABLE = 'name-table';
@@ -61,16 +65,13 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
       ? (JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, readonly Plain[]>>)
       : {};
     const snapshot = fixture.snapshot(name);
-    context.dump(
-      inputs.name,
-      name,
-      Object.fromEntries(SNAPSHOT_PARTS.map((part) => [keyOf(part), Object.values(snapshot[part])])),
-    );
     const asked = {
       ...snapshot,
+      endpoints: pick(snapshot.endpoints, askedAssignments(snapshot.clusters)),
       routes: pick(snapshot.routes, askedRoutes(snapshot.listeners)),
       extensions: pick(snapshot.extensions, askedExtensions(snapshot.listeners)),
     };
+    context.dump(inputs.name, name, inCorpusForm(asked));
     for (const part of SNAPSHOT_PARTS) {
       const differences = compareParts(part, expected[keyOf(part)] ?? [], asked[part], context);
       found.push(...differences.map((difference) => `${name} ${part} ${difference}`));
@@ -82,6 +83,35 @@ function compare(inputs: CaseInputs, context: CaseContext): readonly string[] {
 /** As the corpus calls a part. */
 function keyOf(part: SnapshotPart): string {
   return CORPUS_NAMES[part] ?? part;
+}
+
+/** What a client got, as the corpus writes it: field names of the messages, sorted by name, only what is not empty. */
+function inCorpusForm(asked: Readonly<Record<SnapshotPart, Readonly<Record<string, Plain>>>>): Plain {
+  const registry = envoyRegistry();
+  const parts = SNAPSHOT_PARTS.map((part) => {
+    const schema = SCHEMAS[part];
+    const type = WITH_TYPE.has(part) ? { '@type': `type.googleapis.com/${schema.typeName}` } : {};
+    const resources = Object.entries(asked[part])
+      .filter(([, resource]) => !isEmpty(part, resource))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, resource]) => {
+        const message = fromJson(schema, resource as JsonValue, { registry });
+        return { ...type, ...(toJson(schema, message, { registry, useProtoFieldName: true }) as Plain) };
+      });
+    return [keyOf(part), resources] as const;
+  });
+  return Object.fromEntries(parts.filter(([, resources]) => resources.length > 0));
+}
+
+/** A client asks for the endpoints of its clusters of type EDS. */
+function askedAssignments(clusters: Readonly<Record<string, Plain>>): ReadonlySet<string> {
+  const asking = Object.values(clusters).filter((cluster) => cluster['type'] === 'EDS');
+  return new Set(
+    asking.map((cluster) => {
+      const config = cluster['edsClusterConfig'] as { readonly serviceName?: string } | undefined;
+      return config?.serviceName ?? String(cluster['name']);
+    }),
+  );
 }
 
 /** A client asks for the route configurations that its listeners name, and for no others. */

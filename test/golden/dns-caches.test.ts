@@ -73,7 +73,7 @@ for (const [what, dualStack, facts, expected] of PROXIES) {
     fixture.connect({ name: 'client', ...facts });
     const { clusters, listeners } = fixture.snapshot('client');
     const caches = cachesIn([clusters, listeners]);
-    deepStrictEqual([...caches.keys()].sort(), ['*.example.com-dfp-dns-cache', 'allow_any_dfp_dns_cache']);
+    deepStrictEqual([...caches.keys()].sort(), ['*.example.com_dfp_dns_cache', 'allow_any_dfp_dns_cache']);
     for (const [name, descriptions] of caches) deepStrictEqual(descriptions.size, 1, name);
     const [unknown = ''] = caches.get('allow_any_dfp_dns_cache') ?? [];
     deepStrictEqual(shape(unknown), expected);

@@ -61,7 +61,7 @@ export function dynamicCluster(
 
 /** Name of the cache of a wildcard host. */
 export function dnsCacheName(host: string): string {
-  return `${host}-dfp-dns-cache`;
+  return `${host}_dfp_dns_cache`;
 }
 
 /** The cache of a wildcard host with resolution DYNAMIC_DNS. */

@@ -53,7 +53,7 @@ test('sessions may go on with endpoints that drain', () => {
 test('a flag weighs the localities of every cluster', () => {
   const facts = clusterFacts({}, { ...DEFAULT_MESH_FLAGS, localityWeightedLb: true });
   const input = { facts, policy: {}, discovery: 'EDS', neverPanics: false } as unknown as ClusterInput;
-  deepStrictEqual(commonLoadBalancing(input).localityConfigSpecifier?.case, 'localityWeightedLbConfig');
+  deepStrictEqual(commonLoadBalancing(input)?.localityConfigSpecifier?.case, 'localityWeightedLbConfig');
 });
 
 test('an entry may ask Envoy to race its connections', () => {

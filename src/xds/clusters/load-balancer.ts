@@ -98,8 +98,8 @@ function consistentHash(hash: LoadBalancerSettings['consistentHash']): LbInit {
  * Panic stays off unless a rule asks for it: endpoints that are not ready are sent too, so that Envoy knows how many
  * there are, and must never be used. Localities are weighted where a rule or the mesh distributes or fails over.
  */
-export function commonLoadBalancing(input: ClusterInput): CommonLbInit {
-  if (input.discovery === 'DYNAMIC') return {};
+export function commonLoadBalancing(input: ClusterInput): CommonLbInit | undefined {
+  if (input.discovery === 'DYNAMIC') return undefined;
   const outlier = input.policy.outlierDetection;
   const panicPercent = input.neverPanics ? 0 : (outlier?.minHealthPercent ?? 0);
   return {

@@ -48,6 +48,7 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
   const httpOptions = buildHttpOptions(input);
   const outliers = outlierDetection(policy.outlierDetection);
   const connections = connectionOptions(policy, facts);
+  const commonLb = commonLoadBalancing(input);
   const cluster = create(ClusterSchema, {
     name: input.name,
     // The ';' ends the name in statistics: Istio's tag extraction looks for it.
@@ -56,7 +57,7 @@ export function buildOutboundCluster(input: ClusterInput): Cluster {
     connectTimeout: parseDuration(policy.connectionPool?.tcp?.connectTimeout ?? facts.connectTimeout),
     ...loadBalancer(input),
     circuitBreakers: circuitBreakers(policy, facts),
-    commonLbConfig: commonLoadBalancing(input),
+    ...(commonLb === undefined ? {} : { commonLbConfig: commonLb }),
     ...(outliers === undefined ? {} : { outlierDetection: outliers }),
     ...(connections === undefined ? {} : { upstreamConnectionOptions: connections }),
     metadata: { filterMetadata: metadata(input) },

@@ -78,8 +78,10 @@ describe('access logs', () => {
     );
   });
 
-  it('write to the open descriptor for /dev/stdout, which may be a socket', () => {
-    const [log] = buildAccessLogs({ ...FILE, file: '/dev/stdout' }, 'http');
+  it('write to /dev/stdout by name, and to the open descriptor where that is a socket', () => {
+    const [named] = buildAccessLogs({ ...FILE, file: '/dev/stdout' }, 'http');
+    assert.equal(named?.name, 'envoy.access_loggers.file');
+    const [log] = buildAccessLogs({ ...FILE, file: '/dev/stdout', stdoutIsSocket: true }, 'http');
     assert.equal(log?.name, 'envoy.access_loggers.stdout');
     assert.ok(
       log.configType.case === 'typedConfig' && anyUnpack(log.configType.value, StdoutAccessLogSchema),

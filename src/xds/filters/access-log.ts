@@ -108,19 +108,23 @@ function buildFileLog(input: AccessLogInput, filter?: AccessLogFilter): AccessLo
   if (input.file === '') return [];
   return [
     create(AccessLogSchema, {
-      ...logger(input.file, buildFormat(input)),
+      ...logger(input, buildFormat(input)),
       ...(filter === undefined ? {} : { filter }),
     }),
   ];
 }
 
 /**
- * Istio writes the file logger for /dev/stdout too; Envoy then opens that path, which fails (and refuses the listener) when
- * its standard output is a socket, as it is for a child of Node. The stream loggers write to the open descriptor.
+ * A file logger, as Istio writes it for /dev/stdout too. Envoy opens that path by name, which fails (and refuses the listener)
+ * when its standard output is a socket, as a child of Node has it; then the stream logger writes to the open descriptor. Spare
+ * Envoys have a socket for /dev/stderr.
  */
-function logger(file: string, logFormat: SubstitutionFormatString): MessageInitShape<typeof AccessLogSchema> {
+function logger(
+  { file, stdoutIsSocket }: AccessLogInput,
+  logFormat: SubstitutionFormatString,
+): MessageInitShape<typeof AccessLogSchema> {
   const accessLogFormat = { case: 'logFormat' as const, value: logFormat };
-  if (file === '/dev/stdout') {
+  if (file === '/dev/stdout' && stdoutIsSocket === true) {
     const stdout = packAny(StdoutAccessLogSchema, create(StdoutAccessLogSchema, { accessLogFormat }));
     return { name: 'envoy.access_loggers.stdout', configType: { case: 'typedConfig', value: stdout } };
   }

@@ -43,7 +43,7 @@ export function forwardSniFilter(host: string, port: number, lookup: UnknownHost
     portSpecifier: { case: 'portValue', value: port },
   });
   return create(FilterSchema, {
-    name: 'envoy.filters.network.sni_dynamic_forward_proxy',
+    name: 'envoy.extensions.filters.network.sni_dynamic_forward_proxy',
     configType: { case: 'typedConfig', value: packAny(SniForwardSchema, config) },
   });
 }

@@ -4,12 +4,12 @@
  */
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
-import { isIpv4, isIpv6 } from '#base/cidr.ts';
 import type { Collection, Engine, Fetch } from '#collections/collection.ts';
 import type { Demand } from '#model/demand.ts';
 import type { Proxy } from '#model/proxy.ts';
 import { type EgressListener, egressListeners } from '#scope/egress-listener.ts';
 import type { OutboundScope } from '#scope/outbound-host-model.ts';
+import type { Viewer } from '#scope/viewer.ts';
 
 /** Keyed by `key`, `viewer@place`. */
 export interface NameView {
@@ -48,9 +48,11 @@ export interface NameViews {
 
 /** Derives the views of the proxies that ask for names. */
 export function createNameViews(deps: NameViewDeps): NameViews {
+  const placeFor = (fetch: Fetch, proxy: Proxy): NamePlace =>
+    placeOf(proxy, fetch.get(deps.scope.viewers, deps.scope.viewerOf(fetch, proxy))?.ipFamilies ?? 'v4');
   const viewOf = (fetch: Fetch, proxy: Proxy): string | undefined =>
     fetch.get(deps.demands, proxy.id)?.nameTable === true
-      ? keyOf(deps.scope.viewerOf(fetch, proxy), placeOf(proxy))
+      ? keyOf(deps.scope.viewerOf(fetch, proxy), placeFor(fetch, proxy))
       : undefined;
   const views = deps.engine.deriveMany('xds.nameViews', deps.proxies, (fetch, proxy) => {
     const key = viewOf(fetch, proxy);
@@ -63,7 +65,7 @@ export function createNameViews(deps: NameViewDeps): NameViews {
       viewer,
       hasNames: proxy.type === 'sidecar',
       imports: sidecar === undefined ? undefined : egressListeners(sidecar, proxy.namespace),
-      place: placeOf(proxy),
+      place: placeFor(fetch, proxy),
     };
     return [[key, view]];
   });
@@ -71,10 +73,10 @@ export function createNameViews(deps: NameViewDeps): NameViews {
 }
 
 /** Source: Istio pilot/pkg/model/service.go nodeUsesAutoallocatedIPs (allocation is on by default), getAllAddressesForProxy. */
-function placeOf(proxy: Proxy): NamePlace {
+function placeOf(proxy: Proxy, families: Viewer['ipFamilies']): NamePlace {
   return {
-    ipv4: proxy.addresses.some(isIpv4),
-    ipv6: proxy.addresses.some(isIpv6),
+    ipv4: families !== 'v6',
+    ipv6: families !== 'v4',
     autoAllocated: proxy.dnsCapture || proxy.type === 'waypoint',
     clusterId: proxy.clusterId,
     network: proxy.network,

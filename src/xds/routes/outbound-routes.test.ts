@@ -212,6 +212,31 @@ test('a sniffed port with an address has a table of its own that takes every Hos
   deepStrictEqual(Object.keys(destinations(rig, '7000')), [name, 'allow_any']);
 });
 
+test('a sniffed port of a headless service has its own table too: its listeners are at the endpoints', () => {
+  const spec = { clusterIP: 'None', clusterIPs: ['None'], ports: [port('data', { port: 7000 })] };
+  const rig = mesh(kubernetesService('s', spec));
+  const name = `${fullName('s')}:7000`;
+  deepStrictEqual(
+    rig.table(CLIENT, name).virtualHosts?.map((host) => [host.name, host.domains]),
+    [[name, ['*']]],
+  );
+});
+
+test('a host has the names of aliases of its aliases, and circles of aliases have none', () => {
+  const alias = (name: string, externalName: string) =>
+    kubernetesService(name, { type: 'ExternalName', clusterIP: '', clusterIPs: [], externalName });
+  const rig = mesh(
+    alias('c', fullName('d')),
+    alias('d', fullName('a')),
+    alias('x', fullName('y')),
+    alias('y', fullName('x')),
+  );
+  deepStrictEqual(
+    domainsOf(rig, A)?.filter((name) => name.endsWith('.local')),
+    [fullName('a'), fullName('c'), fullName('d')],
+  );
+});
+
 test('the HTTP proxy serves all ports, told apart by the port of Host', () => {
   const bound = proxy('bound', { id: 'bound', interceptionMode: 'NONE', httpProxyPort: 15007 });
   const rig = mesh(

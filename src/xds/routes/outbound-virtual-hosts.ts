@@ -102,6 +102,7 @@ function serviceTargets(
   const { absoluteDomains } = facts;
   const domains = serviceDomains(service, aliases, {
     namespace: viewer.namespace,
+    ipFamilies: viewer.ipFamilies,
     clusterSuffix,
     absoluteDomains,
   });
@@ -111,7 +112,9 @@ function serviceTargets(
     bound: virtualServicesFor(lookup, context, service.hostname, port.number),
     domains,
     host,
-    hasOwnTable: port.protocol === 'Unsupported' && service.addresses.length > 0,
+    // Their listeners are at addresses: the service's own, or those of its endpoints.
+    hasOwnTable:
+      port.protocol === 'Unsupported' && (service.addresses.length > 0 || service.resolution === 'NONE'),
   }));
 }
 
