@@ -7,6 +7,7 @@
 import { parseDownwardFile } from './downward-file.ts';
 import type { JsonObject, JsonValue } from './json-value.ts';
 import { isObject, type ProxyConfig } from './proxy-config.ts';
+import type { FoundSockets } from './secret-sockets.ts';
 
 /** The node of the bootstrap. */
 export interface ProxyNode {
@@ -43,6 +44,8 @@ export interface NodeFacts {
   readonly outlierLogPath: string | undefined;
   /** Where the agent answers DNS, `address:port`; undefined: nowhere. */
   readonly dnsAddress?: string;
+  /** Who hands out secrets beside the agent. */
+  readonly sockets: FoundSockets;
 }
 
 const metaPrefix = 'ISTIO_META_';
@@ -69,6 +72,9 @@ export function buildProxyNode(facts: NodeFacts): ProxyNode {
   if (!metadata.has('ISTIO_VERSION')) metadata.set('ISTIO_VERSION', facts.version);
   if (facts.outlierLogPath !== undefined) metadata.set('OUTLIER_LOG_PATH', facts.outlierLogPath);
   if (facts.dnsAddress !== undefined) metadata.set('DNS_PROXY_ADDR', facts.dnsAddress);
+  // Source: Istio pkg/security CredentialMetaDataName, CredentialFileMetaDataName.
+  if (facts.sockets.credentials) metadata.set('credential', 'true');
+  if (facts.sockets.workload) metadata.set('file-credential', 'true');
   const address = facts.addresses[0] ?? '127.0.0.1';
   return {
     id: `${facts.kind}~${address}~${facts.name}.${facts.namespace}~${facts.domain}`,
