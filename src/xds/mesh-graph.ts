@@ -38,6 +38,7 @@ import type { TrustAnchors } from '#model/trust-bundle.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createExtensionScope } from '#scope/extension.ts';
 import { createInboundScope } from '#scope/inbound.ts';
+import { createGatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { createListenerDialects } from '#scope/listener-dialect.ts';
 import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -140,7 +141,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const shared = { engine, interner, proxies, serviceModel, scope, forwarders, gateways, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
-  const { facts } = models;
+  const { facts, tlsDefaults } = models;
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
   const users = { ...scope, clustersWithSecrets, gateways, patchSets: patches.sets };
   const secrets = createSecrets(engine, sources, { ...shared, ...users });
@@ -159,7 +160,14 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     endpoints: createEndpoints({ ...shared, localServiceOf: localServices }),
     routes,
     outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
-    inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),
+    inbound: createInboundResources(engine, {
+      ...mesh,
+      ...extended,
+      tlsDefaults,
+      inbound,
+      policies,
+      interner,
+    }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
@@ -210,7 +218,7 @@ function createScopes(engine: Engine, models: Models & ReturnType<typeof createL
 function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
-  { routeModel, proxies, scope, facts, policies, extensions, envoyFilters }: Models,
+  { routeModel, proxies, scope, facts, tlsDefaults, policies, extensions, envoyFilters }: Models,
   more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf' | 'dialects'>,
 ) {
   return createGatewayResources({
@@ -220,6 +228,7 @@ function createGateways(
     scope,
     meshConfig: sources.meshConfig,
     facts,
+    tlsDefaults,
     policies,
     extensions,
     envoyFilters,
@@ -329,6 +338,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     tracers,
+    tlsDefaults: createGatewayTlsDefaults(engine, meshConfig, serviceModel.servicesByHostname),
     facts: createListenerFacts(engine, { meshConfig, meshNetworks: sources.meshNetworks, tracers, flags }),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),
