@@ -47,14 +47,20 @@ export class AgentMesh implements AsyncDisposable {
   readonly authority: LocalAuthority;
   readonly address = ownAddress();
   readonly folder: string;
+  /** What Envoys did not take. */
+  readonly refusals: string[];
   readonly #agents: TestAgent[] = [];
   readonly #apps: Server[] = [];
 
-  private constructor(folder: string, mesh: Mesh, door: XdsDoor, authority: LocalAuthority) {
+  private constructor(
+    folder: string,
+    { mesh, door, authority, refusals }: Pick<AgentMesh, 'mesh' | 'door' | 'authority' | 'refusals'>,
+  ) {
     this.folder = folder;
     this.mesh = mesh;
     this.door = door;
     this.authority = authority;
+    this.refusals = refusals;
   }
 
   static async start(meshConfig: object = {}): Promise<AgentMesh> {
@@ -68,13 +74,12 @@ export class AgentMesh implements AsyncDisposable {
       onError: (collection, key, error) => process.stderr.write(`${collection} ${key}: ${String(error)}\n`),
       flags: DEFAULT_MESH_FLAGS,
     });
-    const onNack = (event: { readonly message: string }): void => {
-      process.stderr.write(`refused: ${event.message}\n`);
-    };
+    const refusals: string[] = [];
+    const onNack = ({ message }: { readonly message: string }): void => void refusals.push(message);
     const metrics = noMetrics();
     const door = await openXdsDoor({ mesh, clock, rng: systemRng(), log, metrics, version: 'test', onNack });
     const authority = await openTestAuthority(join(folder, 'ca'));
-    const made = new AgentMesh(folder, mesh, door, authority);
+    const made = new AgentMesh(folder, { mesh, door, authority, refusals });
     await door.listenSecurely(authority, { host: '127.0.0.1', port: 0 });
     return made;
   }

@@ -3,8 +3,12 @@
  * own authority, by which alone they talk; a server of credentials in the pod, and one that mesh config names, give a gateway its own.
  */
 import { deepStrictEqual, match, ok, strictEqual } from 'node:assert';
+import { once } from 'node:events';
+import { createServer, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { createIssuer, type TestIssuer } from '#identity/certificate-rig.ts';
 import { freePort } from './static-envoy.ts';
 import { AgentMesh, type Place } from './agent-mesh.ts';
@@ -92,11 +96,52 @@ async function serialOf(
   return (await handshake(place, wish)).serialNumber.toLowerCase().replace(/^0+/, '');
 }
 
+interface Partner extends Disposable {
+  readonly address: string;
+  readonly port: number;
+  /** Name in the certificate that a gateway shows to the partner, asked through the gateway. */
+  callerBy(gateway: Place): Promise<string>;
+}
+
+/** A server outside of the mesh that wants certificates of the same authority. */
+async function startPartner(): Promise<Partner> {
+  const { chain, key } = await credentials.issue({ dns: ['partner.test'] });
+  const demand = { cert: chain, key, ca: credentials.root, requestCert: true, rejectUnauthorized: true };
+  const server = createServer(demand, (incoming, response) => {
+    const { subjectaltname = '' } = (incoming.socket as TLSSocket).getPeerCertificate();
+    response.end(subjectaltname.replace('DNS:', ''));
+  });
+  const address = ownAddress();
+  server.listen(0, address);
+  await once(server, 'listening');
+  return {
+    address,
+    port: (server.address() as AddressInfo).port,
+    async callerBy(gateway) {
+      const options = { host: gateway.address, port: 8443, servername: 'a.test', rejectUnauthorized: false };
+      const outgoing = request({ ...options, headers: { host: 'a.test' }, agent: false, timeout: LIMIT_MS });
+      outgoing.on('timeout', () => outgoing.destroy(new Error('no answer')));
+      outgoing.end();
+      const [answer] = await once(outgoing, 'response');
+      const chunks: Buffer[] = [];
+      for await (const chunk of answer) chunks.push(chunk);
+      return Buffer.concat(chunks).toString();
+    },
+    [Symbol.dispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
 test('a gateway asks the server in its pod for sds:// names, the one of the mesh where there is none', async () => {
   const [inPod, plain] = await Promise.all([mesh.place('inpod'), mesh.place('plain')]);
   const pod = await SecretServer.listen(join(inPod.folder, CREDENTIAL_SOCKET));
   servers.push(pod);
   pod.setCertificate('sds://web', await credentials.issue({ dns: ['pod.test'] }));
+  pod.setCertificate('sds://client', await credentials.issue({ dns: ['client.test'] }));
+  pod.setRoots('sds://client-cacert', credentials.root);
+  using partner = await startPartner();
   remote.setCertificate('web', await credentials.issue({ dns: ['remote.test'] }));
   await mesh.apply(`
 apiVersion: networking.istio.io/v1
@@ -109,6 +154,22 @@ spec:
   endpoints: [{address: ${remoteAddress}, ports: {grpc: ${remotePort}}}]
 ---
 apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner, namespace: default}
+spec:
+  hosts: [partner.test]
+  ports: [{number: 443, name: https, protocol: HTTPS}]
+  resolution: STATIC
+  endpoints: [{address: ${partner.address}, ports: {https: ${partner.port}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: partner, namespace: default}
+spec:
+  host: partner.test
+  trafficPolicy: {tls: {mode: MUTUAL, credentialName: 'sds://client', sni: partner.test}}
+---
+apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: gw, namespace: default}
 spec:
@@ -119,7 +180,7 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: gw, namespace: default}
-spec: {hosts: ['*'], gateways: [gw], http: [{directResponse: {status: 200}}]}
+spec: {hosts: ['*'], gateways: [gw], http: [{route: [{destination: {host: partner.test, port: {number: 443}}}]}]}
 `);
   const labels = { ISTIO_METAJSON_LABELS: JSON.stringify({ istio: 'gateway' }) };
   const agents = await Promise.all([inPod, plain].map((place) => mesh.startAgent(place, labels, 'router')));
@@ -139,5 +200,9 @@ spec: {hosts: ['*'], gateways: [gw], http: [{directResponse: {status: 200}}]}
   await until('the renewed certificate', LIMIT_MS, async () =>
     (await shown(inPod)) === 'renewed.test' ? true : undefined,
   );
-  deepStrictEqual([[...pod.asked], [...remote.asked]], [['sds://web'], ['web']]);
+  strictEqual(await partner.callerBy(inPod), 'client.test');
+  deepStrictEqual(
+    [[...pod.asked].sort(), [...remote.asked], mesh.refusals],
+    [['sds://client', 'sds://client-cacert', 'sds://web'], ['web'], []],
+  );
 });
