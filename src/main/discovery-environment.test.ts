@@ -48,6 +48,18 @@ test('variables about certificates and replicas have defaults', () => {
   );
 });
 
+test('other issuers: by a rule, and outside of clusters by name', () => {
+  const rules = (environment: Readonly<Record<string, string>>): readonly string[] =>
+    readDiscoveryEnvironment(environment).tokenRules.map((rule) => `${rule.issuer} ${rule.audiences.join()}`);
+  const named = { TOKEN_ISSUER: 'https://t', AUDIENCE: 'b' };
+  const rule = { JWT_RULE: '{"issuer":"https://i","audiences":["a"]}' };
+  deepStrictEqual(
+    [rules({}), rules({ ...rule, ...named }), rules({ ...named, KUBERNETES_SERVICE_HOST: '10.0.0.1' })],
+    [[], ['https://i a', 'https://t b'], []],
+  );
+  throws(() => readDiscoveryEnvironment({ JWT_RULE: '{"issuer":"https://i"}' }), /no audiences/);
+});
+
 test('trusted node accounts are pairs; what is none is told and left out', () => {
   const { trustedNodeAccounts, warnings } = readDiscoveryEnvironment({
     CA_TRUSTED_NODE_ACCOUNTS: 'istio-system/ztunnel,ztunnel,kube-system/ztunnel',

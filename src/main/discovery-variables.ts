@@ -25,7 +25,7 @@ AMBIENT_ENABLE_MULTI_NETWORK_INGRESS | false | no | ambient is not built yet
 AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT | true | no | ambient is not built yet
 AMBIENT_ENABLE_STATUS | false | no | ambient is not built yet
 AMBIENT_SCOPED_ADDRESS_PUSHES | true | no | ambient is not built yet
-AUDIENCE | | no | audiences of tokens from outside: none are taken yet
+AUDIENCE | | yes | audience of the tokens of TOKEN_ISSUER
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
 CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
@@ -87,7 +87,7 @@ ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
 ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
 ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
-JWT_RULE | | never | tokens of other issuers are not taken for identities yet
+JWT_RULE | | yes | another issuer whose tokens are taken for service accounts: a JWTRule in JSON (issuer, jwksUri or jwks, audiences)
 K8S_INGRESS_NS | istio-system | no | Ingress is not built yet
 K8S_SIGNER | | never | certificates come from the built-in authority only
 KUBERNETES_SERVICE_HOST | | yes | where the API server is, in a pod
@@ -202,7 +202,7 @@ REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
 SHARED_MESH_CONFIG | | yes | a ConfigMap under the mesh's own config
 TOKEN_AUDIENCES | istio-ca | yes | audiences of the tokens of service accounts that are taken
-TOKEN_ISSUER | | no | tokens are those of the built-in issuer
+TOKEN_ISSUER | | yes | outside of clusters: an issuer whose tokens for AUDIENCE are taken for service accounts
 TRUSTED_GATEWAY_CIDR | | never | would trust headers for identities; not built
 UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same

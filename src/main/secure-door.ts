@@ -18,6 +18,7 @@ import {
 } from './discovery-authority.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
+import { openIssuedTokens } from './issued-tokens.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
 import { isLoneControlPlane } from './lone-control-plane.ts';
@@ -26,7 +27,7 @@ import { meshNamespaces } from './mesh-namespaces.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import type { HostPort, XdsDoor } from './xds-door.ts';
 
-export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConfig'> {
+export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConfig' | 'issuedTokens'> {
   readonly flags: DiscoveryFlags;
   readonly settings: MeshSettings;
   readonly readiness: Readiness;
@@ -41,23 +42,28 @@ const RETRY_MS = 5_000;
  * people.
  */
 export async function openSecureDoor(
-  parts: SecureDoorParts,
+  given: SecureDoorParts,
   door: XdsDoor,
   cluster: KubeFeed | undefined,
   scope: AsyncScope,
 ): Promise<void> {
-  const { flags, environment, settings, kube } = parts;
+  const { flags, environment, settings, kube } = given;
   const address = addressOf(flags.secureGRPCAddr);
   if (address === undefined || !environment.hasCertificateAuthority) return;
+  const parts = { ...given, issuedTokens: openIssuedTokens(environment.tokenRules, given, scope) };
   if (cluster === undefined || kube === undefined) {
-    const given = authoritySettings({ ...parts, meshConfig: settings.config });
-    const authority = await openFolderAuthority(given, environment.rootCaFolder);
+    const options = authoritySettings({ ...parts, meshConfig: settings.config });
+    const authority = await openFolderAuthority(options, environment.rootCaFolder);
     await serve(parts, door, address, { authority: scope.add(authority), isAlone: () => true });
   } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
 }
 
+/** On a cluster, with the verifiers opened. */
+type ClusterDoorParts = SecureDoorParts &
+  Pick<DiscoveryAuthorityParts, 'issuedTokens'> & { readonly kube: KubeAccess };
+
 async function openOnCluster(
-  parts: SecureDoorParts & { readonly kube: KubeAccess },
+  parts: ClusterDoorParts,
   door: XdsDoor,
   { cluster, address }: { readonly cluster: KubeFeed; readonly address: HostPort },
   scope: AsyncScope,
