@@ -8,7 +8,11 @@ import { DEFAULT_REGISTRATION, type RegistrationSettings } from '#controllers/wo
 import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
 import { parseTokenRule, type TokenRule } from '#ca/token-rule.ts';
 import type { DebugAccessSettings } from './discovery-doors.ts';
+import type { ClusterSignerSettings } from './cluster-signers.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
+
+/** The one kind of authority elsewhere that Istio knows. */
+const KUBERNETES_SIGNERS = 'ISTIOD_RA_KUBERNETES_API';
 
 /** Values of the variables that have an effect. */
 export interface DiscoveryEnvironment {
@@ -45,6 +49,8 @@ export interface DiscoveryEnvironment {
   readonly tokenAudiences: readonly string[];
   /** Other issuers whose tokens are taken for service accounts. */
   readonly tokenRules: readonly TokenRule[];
+  /** Undefined: workload certificates are signed here. */
+  readonly signers: ClusterSignerSettings | undefined;
   /** What is to be logged. */
   readonly warnings: readonly string[];
 }
@@ -98,6 +104,7 @@ export function readDiscoveryEnvironment(
     revocationsConfigMap: environment['PILOT_CRL_CONFIGMAP'] || 'istio-ca-crl',
     tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
     tokenRules: tokenRules(environment),
+    signers: signerSettings(environment),
   };
   const told = [...mesh.unreadable, ...unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,
@@ -121,6 +128,20 @@ function tokenRules(environment: Readonly<Record<string, string | undefined>>): 
     ...(rule === undefined ? [] : [rule.value]),
     ...(hasIssuer ? [{ issuer, audiences: [audience], jwksUri: '', jwks: '' }] : []),
   ];
+}
+
+/** Errors: throws a text for people. */
+function signerSettings(
+  environment: Readonly<Record<string, string | undefined>>,
+): ClusterSignerSettings | undefined {
+  const kind = environment['EXTERNAL_CA'] ?? '';
+  if (kind === '') return undefined;
+  if (kind !== KUBERNETES_SIGNERS) throw new Error(`EXTERNAL_CA can be ${KUBERNETES_SIGNERS} only`);
+  const defaultSigner = environment['K8S_SIGNER'] ?? '';
+  const signerDomain = environment['CERT_SIGNER_DOMAIN'] ?? '';
+  if (defaultSigner === '' && signerDomain === '')
+    throw new Error('EXTERNAL_CA: K8S_SIGNER or CERT_SIGNER_DOMAIN has to say who signs');
+  return { defaultSigner, signerDomain };
 }
 
 /** Words between commas. */

@@ -29,7 +29,7 @@ AUDIENCE | | yes | audience of the tokens of TOKEN_ISSUER
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
 CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
-CERT_SIGNER_DOMAIN | | never | certificates come from the built-in authority only
+CERT_SIGNER_DOMAIN | | yes | with EXTERNAL_CA: what stands before the names of signers that agents ask for
 CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
 CITADEL_SELF_SIGNED_CA_CERT_TTL | 87600h | no | the root lives for ten years
 CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
@@ -67,7 +67,7 @@ ENABLE_VTPROTOBUF | true | no | a library of Go
 ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS | false | no | ambient is not built yet
 ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
 ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | the agent serves readiness itself
-EXTERNAL_CA | | never | certificates come from the built-in authority only
+EXTERNAL_CA | | yes | ISTIOD_RA_KUBERNETES_API: workload certificates are signed by signers of the cluster; other values end the start
 EXTERNAL_ISTIOD | false | no | several clusters are not built yet
 GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of their own rhythm
 GRPC_KEEPALIVE_TIMEOUT | 10s | no | connections are watched by HTTP/2 pings of their own rhythm
@@ -89,7 +89,7 @@ ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registe
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
 JWT_RULE | | yes | another issuer whose tokens are taken for service accounts: a JWTRule in JSON (issuer, jwksUri or jwks, audiences)
 K8S_INGRESS_NS | istio-system | no | Ingress is not built yet
-K8S_SIGNER | | never | certificates come from the built-in authority only
+K8S_SIGNER | | yes | with EXTERNAL_CA: the signer for requests that name none
 KUBERNETES_SERVICE_HOST | | yes | where the API server is, in a pod
 K_REVISION | | no | a name that one platform sets
 LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES | false | no | Telemetry is not built yet

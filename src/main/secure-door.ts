@@ -17,6 +17,7 @@ import {
   openFolderAuthority,
 } from './discovery-authority.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
+import { type ClusterSignerSettings, openClusterSigners } from './cluster-signers.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
 import { openIssuedTokens } from './issued-tokens.ts';
 import type { KubeAccess } from './kube-access.ts';
@@ -52,6 +53,7 @@ export async function openSecureDoor(
   if (address === undefined || !environment.hasCertificateAuthority) return;
   const parts = { ...given, issuedTokens: openIssuedTokens(environment.tokenRules, given, scope) };
   if (cluster === undefined || kube === undefined) {
+    if (environment.signers !== undefined) throw new Error('EXTERNAL_CA needs a cluster');
     const options = authoritySettings({ ...parts, meshConfig: settings.config });
     const authority = await openFolderAuthority(options, environment.rootCaFolder);
     await serve(parts, door, address, { authority: scope.add(authority), isAlone: () => true });
@@ -79,8 +81,9 @@ async function openOnCluster(
   await cluster.source.synced;
   await mesh.driver.settled();
   if (scope.isDisposed) return;
-  const given = authoritySettings({ ...parts, meshConfig: settings.config });
-  const { rootCaFolder } = environment;
+  const own = authoritySettings({ ...parts, meshConfig: settings.config });
+  const { rootCaFolder, signers } = environment;
+  const given = signers === undefined ? own : await withSigners(own, signers, parts, scope);
   let authority: CertificateAuthority;
   let isAlone = (): boolean => false;
   if ((await readPluggedIn(rootCaFolder, { nowUnixMs: clock.nowMs() })) !== undefined) {
@@ -114,6 +117,18 @@ function trustTexts(
   const lists = (): string => rotation.revocations.map(({ pem }) => pem).join('');
   const revocations = { key: 'ca-crl.pem', text: lists, watch };
   return [[rootsConfigMap, roots], ...(hasRevocations ? [[revocationsConfigMap, revocations] as const] : [])];
+}
+
+/** The settings of an authority that has workload certificates signed by the cluster's signers. */
+async function withSigners(
+  settings: AuthoritySettings,
+  signers: ClusterSignerSettings,
+  { mesh, kube, clock, log }: ClusterDoorParts,
+  scope: AsyncScope,
+): Promise<AuthoritySettings> {
+  const { signer } = settings;
+  const parts = { mesh, client: kube.client, signer, clock, log };
+  return { ...settings, registration: await openClusterSigners(signers, parts, scope) };
 }
 
 /** What is mounted may be put right while we wait. */
