@@ -147,7 +147,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const secrets = createSecrets(engine, sources, { ...shared, ...users });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const { endpoints, meshFacts } = serviceModel;
-  const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
+  const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig, tlsDefaults };
   const trustBundle = createTrustBundle(engine, sources.trustAnchors);
   const localServices = (fetch: Fetch, proxy: Proxy) => localServiceOf(targetsOf(fetch, proxy));
   const snapshots = createProxySnapshots(engine, {
@@ -160,14 +160,7 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
     endpoints: createEndpoints({ ...shared, localServiceOf: localServices }),
     routes,
     outboundListeners: createOutboundListeners(engine, { ...listeners, ...scope, endpoints, interner }),
-    inbound: createInboundResources(engine, {
-      ...mesh,
-      ...extended,
-      tlsDefaults,
-      inbound,
-      policies,
-      interner,
-    }),
+    inbound: createInboundResources(engine, { ...mesh, ...extended, inbound, policies, interner }),
     gateways,
     secrets,
     nameTables: createNameTables({ ...shared, demands, sidecars: models.sidecars }),
