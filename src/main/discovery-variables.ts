@@ -107,7 +107,7 @@ PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet
 PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | yes | endpoints that are not ready are sent, unless panic might use them
 PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | yes | name of the ConfigMaps with the mesh's roots
-PILOT_CERT_PROVIDER | istiod | never | the control plane's certificate comes from the built-in authority only
+PILOT_CERT_PROVIDER | istiod | no | the control plane's own certificate comes from its own authority only
 PILOT_CONVERT_SIDECAR_SCOPE_CONCURRENCY | 1 | no | a matter of speed in Go
 PILOT_CRL_CONFIGMAP | istio-ca-crl | yes | name of the ConfigMaps with the revocation lists of a plugged-in authority
 PILOT_DEBOUNCE_AFTER | 100ms | no | pushes wait as long as the work behind them takes, not for a fixed time
