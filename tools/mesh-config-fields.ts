@@ -26,7 +26,7 @@ configSources | no | objects come from a cluster, from --configDir, or from the 
 enableAutoMtls | yes |
 trustDomain | yes | the certificate authority takes a change at its next start
 trustDomainAliases | yes |
-caCertificates | no | roots of others are not distributed yet
+caCertificates | yes | with certSigners and EXTERNAL_CA: the roots of signers elsewhere; other entries have no effect yet
 defaultServiceExportTo | yes |
 defaultVirtualServiceExportTo | yes |
 defaultDestinationRuleExportTo | yes |
@@ -43,7 +43,7 @@ serviceScopeConfigs | no | ambient is not built yet
 enablePrometheusMerge | yes | on one machine; on Kubernetes injection will heed it
 verifyCertificateAtClient | no | servers are always verified where a DestinationRule names a CA
 ca | no | certificates come from the built-in authority only
-extensionProviders | yes | external authorizers; tracers: zipkin, datadog, skywalking, opentelemetry; the other kinds need Telemetry
+extensionProviders | yes | external authorizers; servers of secrets; tracers: zipkin, datadog, skywalking, opentelemetry; the other kinds need Telemetry
 defaultProviders | yes | tracing; metrics and accessLogging need Telemetry
 discoverySelectors | yes | for clusters and folders, live
 pathNormalization | yes |

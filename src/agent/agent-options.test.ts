@@ -6,6 +6,7 @@ import { buildEnvoyEnvironment } from './envoy-environment.ts';
 import { envoyArguments } from './envoy-process.ts';
 import { parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import { buildProxyNode, type NodeFacts } from './proxy-node.ts';
+import { NO_SOCKETS } from './secret-sockets.ts';
 import { readStatsSettings } from './stats-options.ts';
 
 const noFlags: ProxyFlags = {
@@ -28,6 +29,7 @@ function parse(environment: Readonly<Record<string, string>>, flags: Partial<Pro
       version: '1',
       isRoot: false,
       launcher: [],
+      isFile: () => false,
     },
   );
 }
@@ -66,18 +68,20 @@ describe('options', () => {
     const { grpc, hasEnvoy } = options({});
     assert.deepEqual(
       [grpc, hasEnvoy],
-      [{ bootstrapPath: 'etc/istio/proxy/grpc-bootstrap.json', certificateFolder: undefined }, true],
+      [
+        { bootstrapPath: 'etc/istio/proxy/grpc-bootstrap.json', certificateFolder: undefined, isKept: false },
+        true,
+      ],
     );
     const without = options({ DISABLE_ENVOY: 'true', OUTPUT_CERTS: '/certs', GRPC_XDS_BOOTSTRAP: '/b.json' });
     assert.deepEqual(
       [without.grpc, without.hasEnvoy],
-      [{ bootstrapPath: '/b.json', certificateFolder: '/certs' }, false],
+      [{ bootstrapPath: '/b.json', certificateFolder: '/certs', isKept: false }, false],
     );
   });
 
   it("are Istio's where nothing is said", () => {
-    const { xds, ca, certificate, status, readiness, workload, envoy, xdsSocketPath, sdsSocketPath } =
-      options({});
+    const { xds, ca, certificate, status, readiness, workload, envoy, xdsSocketPath, sockets } = options({});
     assert.deepEqual([xds.host, xds.port, xds.security], ['istiod.istio-system.svc', 15012, 'tls']);
     assert.deepEqual(ca, xds);
     assert.equal(xds.rootCertPath, './var/run/secrets/istio/root-cert.pem');
@@ -91,7 +95,7 @@ describe('options', () => {
     assert.deepEqual(workload.addresses, ['10.0.0.1']);
     assert.equal(workload.domain, 'default.svc.cluster.local');
     assert.deepEqual(
-      [xdsSocketPath, sdsSocketPath],
+      [xdsSocketPath, sockets.workload],
       ['etc/istio/proxy/XDS', './var/run/secrets/workload-spiffe-uds/socket'],
     );
     assert.deepEqual(
@@ -207,6 +211,7 @@ describe('the node', () => {
     annotationsFile: 'note="a \\"b\\"\\n\\x01"\n',
     outlierLogPath: undefined,
     stdoutIsSocket: false,
+    sockets: NO_SOCKETS,
   };
 
   it('names the proxy and carries its facts', () => {

@@ -4,16 +4,16 @@
  * LATEEN_ variables move addresses and files, so that many agents can run on one machine. Pure: main hands in the values.
  */
 import { isIPv6 } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseDurationMs } from '#base/duration.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { defaultTrustDomain, makeWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
-import type { ControlPlaneSettings } from './control-plane.ts';
 import { type DnsSettings, readDnsSettings } from './dns-options.ts';
 import type { EnvoySettings } from './envoy-process.ts';
 import { type HealthCheckSettings, readHealthCheck } from './health-options.ts';
 import type { GrpcSettings } from './grpc-bootstrap.ts';
+import { type IdentityOptions, readIdentityOptions } from './identity-options.ts';
 import { isObject, type ParsedProxyConfig, parseProxyConfig, type ProxyConfig } from './proxy-config.ts';
 import type { ApplicationMetrics, StatusSettings } from './status-server.ts';
 import { readWasmOptions, type WasmOptions } from './wasm-options.ts';
@@ -40,6 +40,7 @@ export interface Surroundings {
   readonly isRoot: boolean;
   /** What makes a child end with its parent; see EnvoySettings.launcher. */
   readonly launcher: readonly string[];
+  readonly isFile: (path: string) => boolean;
 }
 
 /** Who the workload is, as far as it has been told. */
@@ -53,13 +54,11 @@ export interface WorkloadNames {
 }
 
 /** Everything that an agent needs to run. */
-export interface AgentOptions {
+export interface AgentOptions extends Omit<IdentityOptions, 'rootsPath'> {
   readonly workload: WorkloadNames;
   readonly proxyConfig: ProxyConfig;
   readonly environment: ReadonlyMap<string, string>;
   readonly version: string;
-  readonly xds: ControlPlaneSettings;
-  readonly ca: ControlPlaneSettings;
   readonly certificate: WorkloadCertificateSettings;
   readonly envoy: EnvoySettings;
   readonly status: StatusSettings;
@@ -72,7 +71,6 @@ export interface AgentOptions {
   /** Undefined: no DNS server. */
   readonly dns: DnsSettings | undefined;
   readonly xdsSocketPath: string;
-  readonly sdsSocketPath: string;
   readonly upstreamSourceAddress: string | undefined;
   readonly outlierLogPath: string | undefined;
   /** Undefined: configurations of Wasm filters pass as they are. */
@@ -81,10 +79,7 @@ export interface AgentOptions {
   readonly problems: readonly string[];
 }
 
-const defaultRootCert = './var/run/secrets/istio/root-cert.pem';
 const revocationLists = './var/run/secrets/istio/crl/ca-crl.pem';
-const defaultToken = './var/run/secrets/tokens/istio-token';
-const defaultSdsSocket = './var/run/secrets/workload-spiffe-uds/socket';
 const dayMs = 24 * 3_600_000;
 const defaultConcurrency = 2;
 
@@ -94,20 +89,18 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
   if (!parsed.ok) return parsed;
   const reader = new OptionReader(flags, around, parsed.value);
   const workload = reader.workload();
-  const certificate = reader.certificate(workload);
+  const identity = reader.identity();
+  if (!identity.ok) return identity;
+  const { rootsPath, ...sources } = identity.value;
+  const certificate = reader.certificate(workload, rootsPath);
   if (!certificate.ok) return certificate;
-  const xds = reader.xds();
-  if (!xds.ok) return xds;
-  const ca = reader.ca(xds.value);
-  if (!ca.ok) return ca;
   const status = reader.status();
   const options = {
     workload,
     proxyConfig: reader.config,
     environment: around.environment,
     version: around.version,
-    xds: xds.value,
-    ca: ca.value,
+    ...sources,
     certificate: certificate.value,
     envoy: reader.envoy(workload, status.admin),
     status,
@@ -117,7 +110,6 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     dns: reader.dns(workload),
     healthCheck: reader.healthCheck(workload),
     xdsSocketPath: join(reader.config.configPath, 'XDS'),
-    sdsSocketPath: reader.text('LATEEN_SDS_SOCKET') ?? defaultSdsSocket,
     upstreamSourceAddress: reader.text('LATEEN_UPSTREAM_SOURCE_ADDRESS'),
     outlierLogPath: flags.outlierLogPath,
     wasm: readWasmOptions(reader),
@@ -180,7 +172,10 @@ class OptionReader {
     };
   }
 
-  certificate(workload: WorkloadNames): Result<WorkloadCertificateSettings, string> {
+  certificate(
+    workload: WorkloadNames,
+    rootsPath: string | undefined,
+  ): Result<WorkloadCertificateSettings, string> {
     const trustDomain = this.text('TRUST_DOMAIN') ?? defaultTrustDomain;
     const identity = makeWorkloadIdentity(trustDomain, workload.namespace, workload.serviceAccount);
     if (!identity.ok)
@@ -189,40 +184,18 @@ class OptionReader {
       spiffeId: printWorkloadIdentity(identity.value),
       ttlMs: this.#durationMs('SECRET_TTL', dayMs),
       keyKind: this.text('WORKLOAD_RSA_KEY_SIZE') === undefined ? 'ecdsa-p256' : 'rsa-2048',
-      rootsPath: this.text('CA_ROOT_CA') ?? defaultRootCert,
+      rootsPath,
       revocationsPath: revocationLists,
     });
   }
 
-  xds(): Result<ControlPlaneSettings, string> {
-    const rootCertPath = this.text('XDS_ROOT_CA') ?? defaultRootCert;
-    const isPlain = this.config.controlPlaneAuthPolicy === 'NONE';
-    return this.#controlPlane(this.config.discoveryAddress, isPlain, rootCertPath);
-  }
-
-  ca(xds: ControlPlaneSettings): Result<ControlPlaneSettings, string> {
-    const rootCertPath = this.text('CA_ROOT_CA') ?? defaultRootCert;
-    const address = this.text('CA_ADDR');
-    if (address === undefined) return ok({ ...xds, rootCertPath });
-    const isPlain = address.startsWith('http://');
-    return this.#controlPlane(address.replace(/^https?:\/\//, ''), isPlain, rootCertPath);
-  }
-
-  #controlPlane(
-    address: string,
-    isPlain: boolean,
-    rootCertPath: string,
-  ): Result<ControlPlaneSettings, string> {
-    const target = splitAddress(address);
-    if (target === undefined) return fail(`"${address}" is no host:port of a control plane`);
-    return ok({
-      ...target,
-      security: isPlain ? 'plaintext' : 'tls',
-      rootCertPath,
-      serverName: this.text('ISTIOD_SAN'),
-      tokenPath: this.text('LATEEN_TOKEN_PATH') ?? defaultToken,
-      provisionedCertFolder: this.text('PROV_CERT'),
-      clusterId: this.text('ISTIO_META_CLUSTER_ID') ?? 'Kubernetes',
+  identity(): Result<IdentityOptions, string> {
+    const { environment, isFile } = this.#around;
+    return readIdentityOptions({
+      proxyConfig: this.config,
+      text: (name) => this.text(name),
+      beginning: (prefix) => [...environment].filter(([name]) => name.startsWith(prefix)),
+      isFile,
     });
   }
 
@@ -267,9 +240,12 @@ class OptionReader {
   }
 
   grpc(): GrpcSettings {
+    const output = this.text('OUTPUT_CERTS');
+    const provisioned = this.text('PROV_CERT');
     return {
       bootstrapPath: this.text('GRPC_XDS_BOOTSTRAP') ?? join(this.config.configPath, 'grpc-bootstrap.json'),
-      certificateFolder: this.text('OUTPUT_CERTS'),
+      certificateFolder: output,
+      isKept: output !== undefined && provisioned !== undefined && relative(output, provisioned) === '',
     };
   }
 
@@ -323,12 +299,4 @@ function parseObject(text: string): ReadonlyMap<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** `host:port` or `[v6]:port`. */
-function splitAddress(text: string): { readonly host: string; readonly port: number } | undefined {
-  const match = /^(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[A-Za-z0-9._-]+)):(?<port>\d{1,5})$/.exec(text);
-  const host = match?.groups?.['v6'] ?? match?.groups?.['name'];
-  const port = Number(match?.groups?.['port']);
-  return host === undefined || port === 0 || port > 65535 ? undefined : { host, port };
 }

@@ -19,7 +19,7 @@ export const AGENT_PREFIXES: readonly string[] = [
 /** name | default | yes: honoured, no: without effect, never: another value is refused | about it */
 const TABLE = `
 CA_ADDR | | yes | address of the certificate authority; the control plane's where absent
-CA_PROVIDER | Citadel | never | certificates come from the mesh's own authority only
+CA_PROVIDER | Citadel | yes | Citadel: whoever answers at CA_ADDR; GkeWorkloadCertificate: files of the pod; others end the start
 CA_ROOT_CA | | yes | file of the roots by which the authority is known
 CLOUD_PLATFORM | | no | the node does not describe its platform
 CREDENTIAL_FETCHER_TYPE | JWT | never | the identity is proven by a token in a file only
@@ -41,7 +41,7 @@ ENVOY_STATUS_PORT | 15021 | yes | where readiness is answered
 ENVOY_USER | istio-proxy | no | of Istio's iptables program
 EXIT_ON_ZERO_ACTIVE_CONNECTIONS | false | no | draining ends after terminationDrainDuration
 FILE_DEBOUNCE_DURATION | 100ms | no | files are followed at once
-FILE_MOUNTED_CERTS | false | no | PROV_CERT names certificates in files
+FILE_MOUNTED_CERTS | false | yes | the certificate lies in ./etc/certs and no CA is asked
 GCP_METADATA | | no | the node does not describe its platform
 GCP_QUOTA_PROJECT | | no | the node does not describe its platform
 GCP_ZONE | | no | the node does not describe its platform
@@ -64,7 +64,7 @@ ISTIO_OUTBOUND_OWNER_GROUPS_EXCLUDE | | no | of Istio's iptables program
 ISTIO_PROMETHEUS_ANNOTATIONS | | yes | where the application's own metrics are
 JWT_POLICY | third-party-jwt | never | tokens are bound to their audience
 MINIMUM_DRAIN_DURATION | 5s | no | draining ends after terminationDrainDuration
-OUTPUT_CERTS | | yes | folder in which gRPC libraries find key and certificate
+OUTPUT_CERTS | | yes | folder in which gRPC libraries, or the agent's next start, find key and certificate
 PEER_METADATA_DISCOVERY | false | no | who calls is known by certificate and headers
 PKCS8_KEY | false | no | keys never leave the agent's memory
 POD_NAME | | yes | the workload's instance
@@ -83,7 +83,7 @@ WASM_HTTP_REQUEST_TIMEOUT | 15s | yes | how long the fetch of a Wasm module may 
 WASM_INSECURE_REGISTRIES | | yes | registries of Wasm modules that are asked without checking their certificates
 WASM_MODULE_EXPIRY | 24h | yes | how long an unused Wasm module is kept
 WASM_PURGE_INTERVAL | 1h | yes | how often unused Wasm modules are looked for
-WORKLOAD_IDENTITY_SOCKET_FILE | socket | no | certificates of another agent are not used
+WORKLOAD_IDENTITY_SOCKET_FILE | socket | yes | name of the socket on which another agent (SPIRE) has the certificate; another name than the default must be there
 WORKLOAD_RSA_KEY_SIZE | 2048 | yes | an RSA key of 2048 bits instead of an ECDSA one, whatever the size
 XDS_AUTH_PROVIDER | | no | the token of the workload proves who it is
 XDS_ROOT_CA | | yes | file of the roots by which the control plane is known

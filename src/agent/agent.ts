@@ -31,6 +31,8 @@ import { openTrustBundleFeed } from './trust-bundle-feed.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
 import { WasmCache } from './wasm-cache.ts';
 import { WasmResponses } from './wasm-responses.ts';
+import { MountedCertificate } from './mounted-certificate.ts';
+import type { FoundSockets } from './secret-sockets.ts';
 import { type AgentParts, WorkloadCertificate } from './workload-certificate.ts';
 import { XdsProxy } from './xds-proxy.ts';
 
@@ -40,7 +42,8 @@ const podInfoFolder = './etc/istio/pod';
 export class Agent {
   readonly #options: AgentOptions;
   readonly #parts: AgentParts;
-  readonly #certificate: WorkloadCertificate;
+  readonly #sockets: FoundSockets;
+  readonly #certificate: WorkloadCertificate | MountedCertificate;
   readonly #sds: SdsServer;
   readonly #sdsDoor: UnixGrpcServer;
   readonly #modules: WasmCache | undefined;
@@ -58,24 +61,22 @@ export class Agent {
   /** What is said and followed on Envoy's configuration streams. */
   readonly #feeds: (SingletonFeed | HealthFeed)[] = [];
 
-  constructor(options: AgentOptions, parts: AgentParts) {
+  constructor(options: AgentOptions, parts: AgentParts, sockets: FoundSockets) {
     const { clock, log } = parts;
     this.#options = options;
+    this.#sockets = sockets;
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
     // Its file of roots may follow a new root later than the workload itself does.
     const believed = (): string => this.#certificate.current?.rootsPem ?? '';
-    const ca = new CertificateClient(new ControlPlane(options.ca, clock, believed), clock);
-    this.#certificate = new WorkloadCertificate(options.certificate, ca, {
-      ...parts,
-      log: log.scope('cache'),
-    });
+    this.#certificate = openCertificate(options, { ...parts, log: log.scope('cache') }, believed);
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     if (options.xds.security === 'tls') {
       const cache = { ...parts, log: log.scope('cache') };
       this.#feeds.push(openTrustBundleFeed(this.#certificate, this.#sds, cache));
     }
-    this.#sdsDoor = new UnixGrpcServer(options.sdsSocketPath, this.#sds.handlers, log.scope('sds'));
+    const sdsPath = sockets.workload ? options.sockets.files : options.sockets.workload;
+    this.#sdsDoor = new UnixGrpcServer(sdsPath, this.#sds.handlers, log.scope('sds'));
     const wasm = { ...parts, log: log.scope('wasm') };
     this.#modules = options.wasm === undefined ? undefined : new WasmCache(options.wasm, wasm);
     const rewriting = this.#modules === undefined ? undefined : new WasmResponses(this.#modules, wasm);
@@ -93,7 +94,7 @@ export class Agent {
       log.scope('xdsproxy'),
       isForApplication,
     );
-    if (grpc.certificateFolder !== undefined)
+    if (grpc.certificateFolder !== undefined && !sockets.workload)
       this.#files = new CertificateFiles(grpc.certificateFolder, this.#certificate, log.scope('cache'));
     this.#envoy = new EnvoyProcess(options.envoy, { ...parts, log: log.scope('envoy') });
     const actions = {
@@ -129,7 +130,8 @@ export class Agent {
       this.#feeds.push(this.#dns.feed);
     }
     const node = await this.#writeBootstrap();
-    this.#certificate.run();
+    // Another agent's certificate is none of ours.
+    if (!this.#sockets.workload) this.#certificate.run();
     this.#checkHealth();
     if (this.#options.hasEnvoy)
       this.#envoy.start(
@@ -137,6 +139,7 @@ export class Agent {
       );
     log.info('agent started', {
       proxy: this.#options.certificate.spiffeId,
+      otherAgent: this.#sockets.workload,
       controlPlane: this.#options.xds.host,
     });
   }
@@ -151,7 +154,7 @@ export class Agent {
     this.#sds[Symbol.dispose]();
     this.#certificate[Symbol.dispose]();
     await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
-    await this.#files?.remove();
+    await this.#files?.end(this.#options.grpc.isKept);
     for (const path of [this.#options.envoy.configPath, this.#options.grpc.bootstrapPath])
       await rm(path, { force: true });
   }
@@ -216,6 +219,7 @@ export class Agent {
       outlierLogPath: this.#options.outlierLogPath,
       ...(dns === undefined ? {} : { dnsAddress: addressText(dns.listen) }),
       stdoutIsSocket: fstatSync(1).isSocket(),
+      sockets: this.#sockets,
     };
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
@@ -229,7 +233,8 @@ export class Agent {
       agentStatus: reachable(status.status),
       readiness,
       xdsSocketPath: this.#options.xdsSocketPath,
-      sdsSocketPath: this.#options.sdsSocketPath,
+      sdsSocketPath: this.#options.sockets.workload,
+      filesSocketPath: this.#sockets.workload ? this.#options.sockets.files : undefined,
       upstreamSourceAddress: this.#options.upstreamSourceAddress,
       runtimeValues: proxyConfig.runtimeValues,
       stats,
@@ -244,6 +249,21 @@ export class Agent {
 
 function addressText({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/**
+ * The certificate of files that somebody else renews, or one that a CA signs. `believed`: roots of the mesh, by which the control
+ * plane is known too, but not a CA that has a root of its own.
+ */
+function openCertificate(
+  { mounted, ca, certSigner, certificate }: AgentOptions,
+  parts: AgentParts,
+  believed: () => string,
+): WorkloadCertificate | MountedCertificate {
+  if (mounted !== undefined) return new MountedCertificate(mounted, parts);
+  const known = certificate.rootsPath === undefined ? undefined : believed;
+  const client = new CertificateClient(new ControlPlane(ca, parts.clock, known), parts.clock, certSigner);
+  return new WorkloadCertificate(certificate, client, parts);
 }
 
 /** Where a neighbour reaches a server that listens on every address. */

@@ -9,10 +9,14 @@ import type { ProxyNode } from './proxy-node.ts';
 
 /** Builds the static clusters, in Istio's order. Source: Istio tools/packaging/common/envoy_bootstrap.json. */
 export function buildStaticClusters(settings: BootstrapSettings): readonly JsonObject[] {
+  const { filesSocketPath } = settings;
   return [
     buildTcpCluster('prometheus_stats', settings.admin),
     buildTcpCluster('agent', settings.agentStatus),
     { ...buildPipeCluster('sds-grpc', settings.sdsSocketPath), ...speakHttp2({}) },
+    ...(filesSocketPath === undefined
+      ? []
+      : [{ ...buildPipeCluster('sds-files-grpc', filesSocketPath), ...speakHttp2({}) }]),
     {
       ...buildPipeCluster('xds-grpc', settings.xdsSocketPath),
       circuit_breakers: { thresholds: [unlimited('DEFAULT'), unlimited('HIGH')] },

@@ -20,6 +20,8 @@ export interface BootstrapSettings {
   /** Unix sockets, relative to Envoy's working directory or absolute. */
   readonly xdsSocketPath: string;
   readonly sdsSocketPath: string;
+  /** The agent's own socket for certificates in files, where the one above is another agent's. */
+  readonly filesSocketPath: string | undefined;
   /** The address that every connection of this proxy comes from; undefined: the kernel chooses. */
   readonly upstreamSourceAddress: string | undefined;
   readonly runtimeValues: ReadonlyMap<string, string>;

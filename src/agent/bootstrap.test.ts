@@ -12,6 +12,7 @@ const settings: BootstrapSettings = {
   readiness: { address: '127.0.1.1', port: 15021 },
   xdsSocketPath: 'etc/istio/proxy/XDS',
   sdsSocketPath: './var/run/secrets/workload-spiffe-uds/socket',
+  filesSocketPath: undefined,
   upstreamSourceAddress: undefined,
   runtimeValues: new Map(),
   stats: defaultStats,

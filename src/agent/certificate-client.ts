@@ -20,10 +20,13 @@ const callTimeoutMs = 10_000;
 export class CertificateClient {
   readonly #controlPlane: ControlPlane;
   readonly #clock: Clock;
+  readonly #certSigner: string;
 
-  constructor(controlPlane: ControlPlane, clock: Clock) {
+  /** `certSigner`: which signer the CA is to use; '' leaves it to the CA. */
+  constructor(controlPlane: ControlPlane, clock: Clock, certSigner = '') {
     this.#controlPlane = controlPlane;
     this.#clock = clock;
+    this.#certSigner = certSigner;
   }
 
   /** Gives the chain in PEM, leaf first, root last. Errors: a text for the log. */
@@ -35,7 +38,7 @@ export class CertificateClient {
       using _timeout = this.#clock.schedule(callTimeoutMs, () =>
         stream.destroy(new Error('the CA does not answer')),
       );
-      stream.end(grpcFrame(encodeCertificateCall(csrPem, ttlMs / 1000)));
+      stream.end(grpcFrame(encodeCertificateCall(csrPem, ttlMs / 1000, this.#certSigner)));
       return await readReply(stream);
     } catch (error) {
       return fail(`${this.#controlPlane.address}: ${error instanceof Error ? error.message : String(error)}`);

@@ -39,7 +39,8 @@ function settings(): ControlPlaneSettings {
     rootCertPath: join(folder, 'root.pem'),
     serverName: NAME,
     tokenPath: join(folder, 'token'),
-    provisionedCertFolder: undefined,
+    clientCertificate: undefined,
+    headers: [],
     clusterId: 'c',
   };
 }

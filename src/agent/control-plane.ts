@@ -6,7 +6,6 @@
 import { readFile } from 'node:fs/promises';
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2';
 import { isIP } from 'node:net';
-import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { Secret } from '#base/secret.ts';
 
@@ -20,9 +19,17 @@ export interface ControlPlaneSettings {
   /** The name that the server's certificate must show, where it is not the host. */
   readonly serverName: string | undefined;
   readonly tokenPath: string;
-  /** Folder with cert-chain.pem and key.pem, for machines that were given a certificate. */
-  readonly provisionedCertFolder: string | undefined;
+  /** For machines that were given a certificate. */
+  readonly clientCertificate: ClientCertificateFiles | undefined;
   readonly clusterId: string;
+  /** Further headers of each call, names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** PEM files, read again for every connection. */
+export interface ClientCertificateFiles {
+  readonly chainPath: string;
+  readonly keyPath: string;
 }
 
 const connectTimeoutMs = 5000;
@@ -66,6 +73,7 @@ export class ControlPlane {
   async callHeaders(path: string): Promise<OutgoingHttpHeaders> {
     const token = await this.#readToken();
     return {
+      ...Object.fromEntries(this.#settings.headers),
       ':method': 'POST',
       ':path': path,
       'content-type': 'application/grpc',
@@ -85,14 +93,14 @@ export class ControlPlane {
   }
 
   async #tlsOptions(): Promise<Record<string, unknown>> {
-    const { host, rootCertPath, serverName, provisionedCertFolder } = this.#settings;
+    const { host, rootCertPath, serverName, clientCertificate } = this.#settings;
     const name = serverName ?? host;
     const client =
-      provisionedCertFolder === undefined
+      clientCertificate === undefined
         ? {}
         : {
-            cert: await readIfThere(join(provisionedCertFolder, 'cert-chain.pem')),
-            key: await readIfThere(join(provisionedCertFolder, 'key.pem')),
+            cert: await readIfThere(clientCertificate.chainPath),
+            key: await readIfThere(clientCertificate.keyPath),
           };
     return {
       ...client,

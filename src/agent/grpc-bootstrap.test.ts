@@ -11,7 +11,7 @@ import type { WorkloadSecrets } from './workload-certificate.ts';
 const NODE = { id: 'sidecar~10.0.0.1~a.ns~ns.svc.cluster.local', cluster: 'a.ns', metadata: { NAME: 'a' } };
 
 test('the bootstrap leads to the agent, by absolute paths', () => {
-  const settings = { bootstrapPath: 'b.json', certificateFolder: '/certs' };
+  const settings = { bootstrapPath: 'b.json', certificateFolder: '/certs', isKept: false };
   assert.deepEqual(buildGrpcBootstrap(NODE, '/run/XDS', settings), {
     xds_servers: [
       {
@@ -38,7 +38,11 @@ test('the bootstrap leads to the agent, by absolute paths', () => {
     },
     server_listener_resource_name_template: 'xds.istio.io/grpc/lds/inbound/%s',
   });
-  const without = buildGrpcBootstrap(NODE, 'XDS', { bootstrapPath: 'b.json', certificateFolder: undefined });
+  const without = buildGrpcBootstrap(NODE, 'XDS', {
+    bootstrapPath: 'b.json',
+    certificateFolder: undefined,
+    isKept: false,
+  });
   assert.equal('certificate_providers' in without, false);
   assert.match(JSON.stringify(without), /"unix:\/\/\//);
 });
@@ -76,7 +80,7 @@ test('the bootstrap and the certificate are written, the key for the own user al
   assert.equal(statSync(join(folder, 'certs/key.pem')).mode & 0o777, 0o600);
   await writeGrpcBootstrap(join(folder, 'x/b.json'), { a: 1 });
   assert.deepEqual(JSON.parse(readFileSync(join(folder, 'x/b.json'), 'utf8')), { a: 1 });
-  await files.remove();
+  await files.end(false);
   assert.deepEqual([watchers.size, readdirSync(join(folder, 'certs'))], [0, []]);
   rmSync(folder, { recursive: true });
 });

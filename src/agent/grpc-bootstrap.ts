@@ -15,6 +15,8 @@ export interface GrpcSettings {
   readonly bootstrapPath: string;
   /** Where the certificate's files are kept; undefined: nowhere, and there is no mTLS for libraries. */
   readonly certificateFolder: string | undefined;
+  /** The files outlive the agent: they are what it shows to the CA next time (PROV_CERT). */
+  readonly isKept: boolean;
 }
 
 /** Under these names the files are looked for. */
@@ -93,10 +95,11 @@ export class CertificateFiles {
     return this.#writing;
   }
 
-  /** Ends it and removes the files. */
-  async remove(): Promise<void> {
+  /** Ends it, and removes the files or leaves them to the next agent. */
+  async end(isKept: boolean): Promise<void> {
     this.#watch[Symbol.dispose]();
     await this.#writing;
+    if (isKept) return;
     for (const name of Object.values(FILES)) await rm(join(this.#folder, name), { force: true });
   }
 

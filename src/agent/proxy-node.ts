@@ -7,6 +7,7 @@
 import { parseDownwardFile } from './downward-file.ts';
 import type { JsonObject, JsonValue } from './json-value.ts';
 import { isObject, type ProxyConfig } from './proxy-config.ts';
+import type { FoundSockets } from './secret-sockets.ts';
 
 /** The node of the bootstrap. */
 export interface ProxyNode {
@@ -45,6 +46,8 @@ export interface NodeFacts {
   readonly dnsAddress?: string;
   /** Envoy writes to the agent's own standard output, and cannot open a socket by the name /dev/stdout. */
   readonly stdoutIsSocket: boolean;
+  /** Who hands out secrets beside the agent. */
+  readonly sockets: FoundSockets;
 }
 
 const metaPrefix = 'ISTIO_META_';
@@ -72,6 +75,9 @@ export function buildProxyNode(facts: NodeFacts): ProxyNode {
   if (facts.outlierLogPath !== undefined) metadata.set('OUTLIER_LOG_PATH', facts.outlierLogPath);
   if (facts.dnsAddress !== undefined) metadata.set('DNS_PROXY_ADDR', facts.dnsAddress);
   if (facts.stdoutIsSocket) metadata.set('LATEEN_STDOUT_IS_SOCKET', 'true');
+  // Source: Istio pkg/security CredentialMetaDataName, CredentialFileMetaDataName.
+  if (facts.sockets.credentials) metadata.set('credential', 'true');
+  if (facts.sockets.workload) metadata.set('file-credential', 'true');
   const address = facts.addresses[0] ?? '127.0.0.1';
   return {
     id: `${facts.kind}~${address}~${facts.name}.${facts.namespace}~${facts.domain}`,

@@ -64,7 +64,8 @@ function settings(change: Partial<ControlPlaneSettings> = {}): ControlPlaneSetti
     rootCertPath: '',
     serverName: undefined,
     tokenPath: join(folder, 'token'),
-    provisionedCertFolder: undefined,
+    clientCertificate: undefined,
+    headers: [],
     clusterId: 'c1',
     ...change,
   };

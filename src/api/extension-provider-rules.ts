@@ -23,6 +23,7 @@ const CALLING_KINDS = [
   'envoyHttpAls',
   'envoyTcpAls',
   'envoyOtelAls',
+  'sds',
 ] as const;
 const OTHER_KINDS = ['prometheus', 'stackdriver', 'envoyFileAccessLog'] as const;
 

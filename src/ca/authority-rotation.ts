@@ -65,6 +65,8 @@ export class AuthorityRotation implements Disposable {
   #rootsPem = '';
   readonly #revocations = new RevocationsInForce();
   #lastSwitch: SwitchCause | undefined;
+  /** Roots of others that are believed too. */
+  #believed: readonly string[] = [];
   #overlap: Disposable = toDisposable(() => {});
   #sweeper: Disposable = toDisposable(() => {});
   /** One change after the other. */
@@ -152,6 +154,12 @@ export class AuthorityRotation implements Disposable {
     return this.#revocations.problem;
   }
 
+  /** Roots of others, in PEM, that are to be believed beside our own, in the place of those before. */
+  believe(rootPems: readonly string[]): void {
+    this.#believed = rootPems;
+    this.#join();
+  }
+
   /** What was introduced may sign. Nothing happens when `rootsPem`, what everybody has, is not what there is now. */
   confirm(cause: Exclude<SwitchCause, 'known'>, rootsPem: string = this.#rootsPem): Promise<void> {
     return this.#then(async () => {
@@ -232,7 +240,8 @@ export class AuthorityRotation implements Disposable {
     const { clock, maxTtlMs, log } = this.#options;
     const nowUnixMs = clock.nowMs();
     const pems = [this.#signing, this.#introduced].flatMap((one) => one?.rootsPem ?? []);
-    const bundle = joinTrustBundle([...pems, ...this.#retired.map(({ pem }) => pem)], nowUnixMs);
+    const others = [...this.#retired.map(({ pem }) => pem), ...this.#believed];
+    const bundle = joinTrustBundle([...pems, ...others], nowUnixMs);
     this.#rootsPem = bundle.ok ? bundle.value.pem : this.#signing.rootsPem;
     const before = this.#revocations.problem;
     this.#revocations.update({

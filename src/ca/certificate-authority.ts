@@ -24,6 +24,7 @@ import { openRootStore } from './root-store.ts';
 import { SelfSignedWatch } from './self-signed-watch.ts';
 import { SharedRoot, type SharedRootOptions } from './shared-root.ts';
 import { signingRoot } from './shared-root-record.ts';
+import type { RegistrationAuthority } from './registration-authority.ts';
 import { Signer, type SignerOptions } from './signer.ts';
 import { openTokenAuthenticator, type TokenAuthenticator } from './token-authenticator.ts';
 
@@ -36,6 +37,8 @@ export interface AuthoritySettings {
   readonly tokenVerifiers: readonly TokenVerifier[];
   /** Default: nobody asks for others. */
   readonly impersonation?: NodeImpersonation;
+  /** Has workload certificates signed elsewhere. Default: they are signed here. */
+  readonly registration?: RegistrationAuthority;
   readonly clock: Clock;
   readonly log: Logger;
   /** False: the revocation lists of an authority that is brought along are not read. Default: they are. */
@@ -138,8 +141,20 @@ function assemble(
     revocations: () => rotation.revocations,
     clock,
   });
-  const { impersonation = NO_IMPERSONATION } = settings;
-  const service = new CertificateService({ authenticator, signer, impersonation, metrics, log });
+  const { impersonation = NO_IMPERSONATION, registration } = settings;
+  if (registration !== undefined) {
+    const { roots } = registration;
+    rotation.believe(roots.all);
+    scope.add(roots.watch(() => rotation.believe(roots.all)));
+  }
+  const service = new CertificateService({
+    authenticator,
+    signer,
+    registration,
+    impersonation,
+    metrics,
+    log,
+  });
   const problemNow = (): string => problem() || rotation.revocationProblem;
   return {
     service,

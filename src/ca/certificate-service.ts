@@ -10,11 +10,13 @@ import {
   GRPC_PERMISSION_DENIED,
   GRPC_RESOURCE_EXHAUSTED,
   GRPC_UNAUTHENTICATED,
+  GRPC_UNAVAILABLE,
   grpcStatus,
 } from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import {
+  CERT_SIGNER_METADATA,
   type CertificateCall,
   decodeCertificateCall,
   encodeCertificateReply,
@@ -25,12 +27,15 @@ import type { Authenticator } from './authenticator.ts';
 import type { CaMetrics } from './ca-metrics.ts';
 import type { Caller, CallPeer } from './caller.ts';
 import type { NodeImpersonation } from './node-impersonation.ts';
-import type { Signer } from './signer.ts';
+import type { RegistrationAuthority, RegistrationFault } from './registration-authority.ts';
+import type { Signer, SigningError } from './signer.ts';
 
 /** What the service is made of. */
 export interface CertificateServiceParts {
   readonly authenticator: Authenticator;
   readonly signer: Signer;
+  /** Signs in the signer's place, where there is one. */
+  readonly registration: RegistrationAuthority | undefined;
   readonly impersonation: NodeImpersonation;
   readonly metrics: CaMetrics;
   readonly log: Logger;
@@ -41,6 +46,16 @@ export const maxCertificateCallBytes = 64 * 1024;
 
 /** Metadata that asks for another's certificate. Source: Istio security.ImpersonatedIdentity. */
 const impersonatedIdentity = 'ImpersonatedIdentity';
+
+/** What is the caller's fault, and what may pass; all else is ours. */
+const SIGNING_STATUS: Readonly<Partial<Record<SigningError | RegistrationFault, number>>> = {
+  'lifetime is above the maximum': GRPC_INVALID_ARGUMENT,
+  'the request asks for more than names': GRPC_INVALID_ARGUMENT,
+  'the request names no identity': GRPC_INVALID_ARGUMENT,
+  'the signer has no domain': GRPC_INVALID_ARGUMENT,
+  'too many requests are under way': GRPC_UNAVAILABLE,
+  'the signer gave no certificate': GRPC_UNAVAILABLE,
+};
 
 /** Answers certificate calls. */
 export class CertificateService {
@@ -77,7 +92,7 @@ export class CertificateService {
   }
 
   async #issue(caller: Caller, call: CertificateCall): Promise<Result<Uint8Array, GrpcStatus>> {
-    const { metrics, signer, log } = this.#parts;
+    const { metrics, log } = this.#parts;
     const subject = this.#subjectOf(caller, call);
     if (!subject.ok) return subject;
     const identity = printWorkloadIdentity(subject.value.identity);
@@ -90,19 +105,27 @@ export class CertificateService {
       metrics.add('idFailures');
       return fail(grpcStatus(GRPC_PERMISSION_DENIED, `the request may name nothing but ${identity}`));
     }
-    const chain = await signer.sign({
-      publicKey: request.value.publicKey,
-      ...subject.value,
-      ttlMs: call.validitySeconds * 1000,
-    });
+    const chain = await this.#sign(call, request.value, subject.value);
     if (!chain.ok) {
       metrics.add('signFailures');
-      const isTheirs = chain.error === 'lifetime is above the maximum';
-      return fail(grpcStatus(isTheirs ? GRPC_INVALID_ARGUMENT : GRPC_INTERNAL, chain.error));
+      return fail(grpcStatus(SIGNING_STATUS[chain.error] ?? GRPC_INTERNAL, chain.error));
     }
     metrics.add('issued');
     log.debug('certificate issued', { identity, via: caller.via });
     return ok(encodeCertificateReply(chain.value));
+  }
+
+  #sign(
+    call: CertificateCall,
+    request: CertificateRequest,
+    subject: Pick<Caller, 'identity' | 'facts'>,
+  ): Promise<Result<readonly string[], SigningError | RegistrationFault>> {
+    const { signer, registration } = this.#parts;
+    const ttlMs = call.validitySeconds * 1000;
+    if (registration === undefined) return signer.sign({ publicKey: request.publicKey, ...subject, ttlMs });
+    const spiffeId = printWorkloadIdentity(subject.identity);
+    const certSigner = call.metadata.get(CERT_SIGNER_METADATA) ?? '';
+    return registration.issue({ csrPem: call.csrPem, request, spiffeId, ttlMs, certSigner });
   }
 
   /** For whom the certificate is: the caller, or the workload for which a node proxy asks. */

@@ -88,7 +88,7 @@ class KeptKeySet implements Disposable {
   }
 
   async #attempt(): Promise<void> {
-    const fetched = await this.#fetch();
+    const fetched = await fetchKeySet(this.#options.fetchText, this.#wanted);
     if (this.#isDisposed) return;
     const { clock, keySets, log, changed, refreshMs } = this.#options;
     this.#count(fetched.ok);
@@ -104,20 +104,6 @@ class KeptKeySet implements Disposable {
     changed();
     const delayMs = fetched.ok ? refreshMs : this.#backoff.nextMs();
     this.#timer = clock.schedule(delayMs, () => void this.#attempt());
-  }
-
-  async #fetch(): Promise<Result<string, string>> {
-    const { fetchText } = this.#options;
-    const { uri, issuer, timeoutMs } = this.#wanted;
-    let source = uri;
-    if (source === '') {
-      const found = await fetchText(issuer.replace(/\/$/, '') + DISCOVERY_PATH, timeoutMs);
-      const discovered = found.ok ? discoveredUri(found.value) : found;
-      if (!discovered.ok) return discovered;
-      source = discovered.value;
-    }
-    const text = await fetchText(source, timeoutMs);
-    return text.ok ? keysOf(text.value) : text;
   }
 }
 
@@ -171,6 +157,22 @@ export class KeySetController implements Disposable {
     this.#kept.get(key)?.[Symbol.dispose]();
     this.#kept.delete(key);
   }
+}
+
+/** Gets the keys of an issuer, by its discovery document where no URI is given. Errors: a text for people. */
+export async function fetchKeySet(
+  fetchText: FetchText,
+  { uri, issuer, timeoutMs }: WantedKeySet,
+): Promise<Result<string, string>> {
+  let source = uri;
+  if (source === '') {
+    const found = await fetchText(issuer.replace(/\/$/, '') + DISCOVERY_PATH, timeoutMs);
+    const discovered = found.ok ? discoveredUri(found.value) : found;
+    if (!discovered.ok) return discovered;
+    source = discovered.value;
+  }
+  const text = await fetchText(source, timeoutMs);
+  return text.ok ? keysOf(text.value) : text;
 }
 
 /** The key set's address in an OpenID discovery document. */

@@ -70,10 +70,18 @@ function readText(bytes: Uint8Array): string {
   return text;
 }
 
-/** Writes a request as the agent sends it. */
-export function encodeCertificateCall(csrPem: string, validitySeconds: number): Uint8Array {
-  const writer = new WireWriter(csrPem.length + 16).string(1, csrPem);
+/** Name of the metadata entry that says which signer is to sign. Source: Istio pkg/security CertSigner. */
+export const CERT_SIGNER_METADATA = 'CertSigner';
+
+/** Writes a request as the agent sends it; without a signer's name the CA chooses. */
+export function encodeCertificateCall(csrPem: string, validitySeconds: number, certSigner = ''): Uint8Array {
+  const writer = new WireWriter(csrPem.length + 64).string(1, csrPem);
   if (validitySeconds > 0) writer.varint(3, Math.round(validitySeconds));
+  if (certSigner !== '') {
+    const value = new WireWriter(64).string(3, certSigner).finish();
+    const entry = new WireWriter(96).string(1, CERT_SIGNER_METADATA).bytes(2, value).finish();
+    writer.bytes(4, new WireWriter(128).bytes(1, entry).finish());
+  }
   return writer.finish();
 }
 

@@ -52,6 +52,28 @@ async function request(
   return made.toString('pem');
 }
 
+describe('a plain request', () => {
+  const id: JsonGeneralName = { type: 'url', value: 'spiffe://a/ns/b/sa/c' };
+  const san = new SubjectAlternativeNameExtension([id], true);
+  const usage = new KeyUsagesExtension(KeyUsageFlags.keyCertSign);
+  const cases: readonly (readonly [string, object, boolean])[] = [
+    ['names alone', { extensions: [san] }, true],
+    ["Istio's empty organization", { name: [{ O: [{ printableString: '' }] }], extensions: [san] }, true],
+    ['nothing', {}, true],
+    ['a subject', { name: 'O=system:masters', extensions: [san] }, false],
+    ['a usage', { extensions: [san, usage] }, false],
+    ['an attribute', { extensions: [san], attributes: [new ChallengePasswordAttribute('x')] }, false],
+  ];
+  for (const [title, wish, isPlain] of cases) {
+    it(`asks for nothing but names: ${title}`, async () => {
+      const keys = await webcrypto.subtle.generateKey(EC, true, ['sign', 'verify']);
+      const made = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: EC, ...wish });
+      const read = parseCertificateRequest(made.toString('pem'));
+      assert.equal(read.ok && read.value.isPlain, isPlain);
+    });
+  }
+});
+
 describe('a request of another program', () => {
   for (const [name, algorithm] of [
     ['P-384', EC],

@@ -19,6 +19,8 @@ export interface RequestedName {
 export interface CertificateRequest {
   readonly publicKey: KeyObject;
   readonly names: readonly RequestedName[];
+  /** It asks for nothing but names: an empty subject, and no extension but that of names. */
+  readonly isPlain: boolean;
 }
 
 /** Why a request is refused; safe to send back. */
@@ -86,6 +88,7 @@ interface RequestParts {
   /** SubjectPublicKeyInfo, whole. */
   readonly keyInfo: Uint8Array;
   readonly names: readonly RequestedName[];
+  readonly isPlain: boolean;
   readonly algorithm: string;
   readonly signature: Uint8Array;
 }
@@ -97,34 +100,46 @@ function readParts(bytes: Uint8Array): RequestParts {
   if (info === undefined || more.length > 0) throw new DerError('not a request');
   const [version, subject, keyInfo, attributes] = readElements(contentsOf(info, tags.sequence), 4);
   contentsOf(version, tags.integer);
-  contentsOf(subject, tags.sequence);
+  const subjectBytes = contentsOf(subject, tags.sequence);
   contentsOf(keyInfo, tags.sequence);
   const [oid] = readElements(contentsOf(algorithm, tags.sequence), 2);
   const bits = contentsOf(signature, tags.bitString);
   if (bits[0] !== 0) throw new DerError('not a signature');
+  const asked = readAttributes(
+    attributes === undefined ? new Uint8Array() : contentsOf(attributes, tags.attributes),
+  );
   return {
     info: info.whole,
     keyInfo: keyInfo?.whole ?? new Uint8Array(),
-    names: attributes === undefined ? [] : readNames(contentsOf(attributes, tags.attributes)),
+    names: asked.names,
+    isPlain: isEmptySubject(subjectBytes) && asked.isPlain,
     algorithm: readOid(oid),
     signature: bits.subarray(1),
   };
 }
 
-/** Names of the one request for extensions that there may be, and of its one SAN. */
-function readNames(attributes: Uint8Array): readonly RequestedName[] {
-  const requests = readElements(attributes, maxAttributes)
-    .map((attribute) => readElements(contentsOf(attribute, tags.sequence), 2))
-    .filter(([oid]) => readOid(oid) === extensionRequestOid);
+/** Nothing, or Istio's empty organization. Source: Istio security/pkg/pki/util GenCSRTemplate. */
+function isEmptySubject(contents: Uint8Array): boolean {
+  return contents.length === 0 || Buffer.from(contents).toString('hex') === '31093007060355040a1300';
+}
+
+/** Names of the one request for extensions that there may be, and of its SAN; plain when there is nothing else. */
+function readAttributes(attributes: Uint8Array): Pick<RequestParts, 'names' | 'isPlain'> {
+  const all = readElements(attributes, maxAttributes).map((attribute) =>
+    readElements(contentsOf(attribute, tags.sequence), 2),
+  );
+  const requests = all.filter(([oid]) => readOid(oid) === extensionRequestOid);
   const [request, ...others] = requests;
   if (others.length > 0) throw new DerError('several requests for extensions');
-  if (request === undefined) return [];
+  if (request === undefined) return { names: [], isPlain: all.length === 0 };
   const [extensions, ...more] = readElements(contentsOf(request[1], tags.set), 2);
   if (more.length > 0) throw new DerError('several lists of extensions');
-  const sans = readElements(contentsOf(extensions, tags.sequence), maxExtensions)
-    .map((extension) => readElements(contentsOf(extension, tags.sequence), 3))
-    .filter(([oid]) => readOid(oid) === subjectAltNameOid);
-  return sans.flatMap((san) => readAltNames(extensionValue(san)));
+  const asked = readElements(contentsOf(extensions, tags.sequence), maxExtensions).map((extension) =>
+    readElements(contentsOf(extension, tags.sequence), 3),
+  );
+  const sans = asked.filter(([oid]) => readOid(oid) === subjectAltNameOid);
+  const names = sans.flatMap((san) => readAltNames(extensionValue(san)));
+  return { names, isPlain: all.length === 1 && asked.length === sans.length && sans.length <= 1 };
 }
 
 /** Behind the identifier, and the word on whether it is critical. */
@@ -145,12 +160,12 @@ function readAltNames(value: Uint8Array): readonly RequestedName[] {
 }
 
 function check(parts: RequestParts): Result<CertificateRequest, CertificateRequestError> {
-  const { names, keyInfo } = parts;
+  const { names, isPlain, keyInfo } = parts;
   if (names.length > maxNames) return fail('too many names');
   const publicKey = readKey(keyInfo);
   if (publicKey === undefined || !isSupported(publicKey)) return fail('unsupported key');
   if (!isSigned(parts, publicKey)) return fail('signature does not match the key');
-  return ok({ publicKey, names });
+  return ok({ publicKey, names, isPlain });
 }
 
 function readKey(keyInfo: Uint8Array): KeyObject | undefined {

@@ -14,6 +14,7 @@ import {
   openCertificateAuthority,
   openSharedAuthority,
 } from '#ca/certificate-authority.ts';
+import type { TokenVerifier } from '#ca/caller.ts';
 import { type ReadPluggedIn, readPluggedInSecret } from '#ca/plugged-in-authority.ts';
 import type { FoundSecret } from '#ca/shared-root.ts';
 import { defaultSignerOptions } from '#ca/signer.ts';
@@ -32,6 +33,8 @@ export interface DiscoveryAuthorityParts {
   readonly mesh: Mesh;
   readonly meshConfig: MeshConfigJson;
   readonly kube: KubeAccess | undefined;
+  /** Verifiers of other issuers' tokens. */
+  readonly issuedTokens: readonly TokenVerifier[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -126,7 +129,7 @@ async function followBroughtSecret(
 
 /** Once for each mesh. */
 export function authoritySettings(parts: DiscoveryAuthorityParts): AuthoritySettings {
-  const { environment, mesh, meshConfig, kube, clock, log } = parts;
+  const { environment, mesh, meshConfig, kube, issuedTokens, clock, log } = parts;
   const { defaultCertificateTtlMs, maxCertificateTtlMs, tokenAudiences } = environment;
   return {
     trustDomain: meshConfig.trustDomain ?? 'cluster.local',
@@ -139,7 +142,10 @@ export function authoritySettings(parts: DiscoveryAuthorityParts): AuthoritySett
     ...(environment.trustedNodeAccounts.size === 0
       ? {}
       : { impersonation: openNodeAccounts(mesh, environment.trustedNodeAccounts) }),
-    tokenVerifiers: kube === undefined ? [] : [openKubeTokens(mesh, kube.reviewer, tokenAudiences, clock)],
+    tokenVerifiers:
+      kube === undefined
+        ? issuedTokens
+        : [...issuedTokens, openKubeTokens(mesh, kube.reviewer, tokenAudiences, clock)],
     hasRevocations: environment.hasRevocations,
     clock,
     log: log.scope('ca'),

@@ -48,6 +48,30 @@ test('variables about certificates and replicas have defaults', () => {
   );
 });
 
+test('other issuers: by a rule, and outside of clusters by name', () => {
+  const rules = (environment: Readonly<Record<string, string>>): readonly string[] =>
+    readDiscoveryEnvironment(environment).tokenRules.map((rule) => `${rule.issuer} ${rule.audiences.join()}`);
+  const named = { TOKEN_ISSUER: 'https://t', AUDIENCE: 'b' };
+  const rule = { JWT_RULE: '{"issuer":"https://i","audiences":["a"]}' };
+  deepStrictEqual(
+    [rules({}), rules({ ...rule, ...named }), rules({ ...named, KUBERNETES_SERVICE_HOST: '10.0.0.1' })],
+    [[], ['https://i a', 'https://t b'], []],
+  );
+  throws(() => readDiscoveryEnvironment({ JWT_RULE: '{"issuer":"https://i"}' }), /no audiences/);
+});
+
+test('signers of the cluster have to be named', () => {
+  const kind = { EXTERNAL_CA: 'ISTIOD_RA_KUBERNETES_API' };
+  deepStrictEqual(
+    [readDiscoveryEnvironment({}), readDiscoveryEnvironment({ ...kind, K8S_SIGNER: 'a/b' })].map(
+      ({ registration }) => registration,
+    ),
+    [undefined, { defaultSigner: 'a/b', signerDomain: '' }],
+  );
+  throws(() => readDiscoveryEnvironment(kind), /K8S_SIGNER or CERT_SIGNER_DOMAIN/);
+  throws(() => readDiscoveryEnvironment({ EXTERNAL_CA: 'other' }), /ISTIOD_RA_KUBERNETES_API only/);
+});
+
 test('trusted node accounts are pairs; what is none is told and left out', () => {
   const { trustedNodeAccounts, warnings } = readDiscoveryEnvironment({
     CA_TRUSTED_NODE_ACCOUNTS: 'istio-system/ztunnel,ztunnel,kube-system/ztunnel',
@@ -81,7 +105,7 @@ test('what is unknown, without effect or not readable is told, and the start goe
 
 test('what must not be ignored ends the start, all of it at once', () => {
   throws(
-    () => readDiscoveryEnvironment({ XDS_AUTH: 'false', K8S_SIGNER: 'x/y' }),
-    /K8S_SIGNER cannot be heeded.*unset K8S_SIGNER\n.*XDS_AUTH cannot be heeded.*leave it at true/,
+    () => readDiscoveryEnvironment({ XDS_AUTH: 'false', TRUSTED_GATEWAY_CIDR: '10.0.0.0/8' }),
+    /TRUSTED_GATEWAY_CIDR cannot be heeded.*unset TRUSTED_GATEWAY_CIDR\n.*XDS_AUTH cannot be heeded.*leave it at true/,
   );
 });

@@ -6,8 +6,13 @@ import { parseDurationMs } from '#base/duration.ts';
 import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
 import { DEFAULT_REGISTRATION, type RegistrationSettings } from '#controllers/workload-registration.ts';
 import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
+import { parseTokenRule, type TokenRule } from '#ca/token-rule.ts';
 import type { DebugAccessSettings } from './discovery-doors.ts';
+import type { ClusterSignerSettings } from './cluster-signers.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
+
+/** The one kind of authority elsewhere that Istio knows. */
+const KUBERNETES_SIGNERS = 'ISTIOD_RA_KUBERNETES_API';
 
 /** Values of the variables that have an effect. */
 export interface DiscoveryEnvironment {
@@ -42,6 +47,10 @@ export interface DiscoveryEnvironment {
   readonly revocationsConfigMap: string;
   /** For whom tokens of service accounts have to be. */
   readonly tokenAudiences: readonly string[];
+  /** Other issuers whose tokens are taken for service accounts. */
+  readonly tokenRules: readonly TokenRule[];
+  /** Undefined: workload certificates are signed here. */
+  readonly signers: ClusterSignerSettings | undefined;
   /** What is to be logged. */
   readonly warnings: readonly string[];
 }
@@ -94,6 +103,8 @@ export function readDiscoveryEnvironment(
     hasRevocations: environment['PILOT_ENABLE_CA_CRL'] !== 'false',
     revocationsConfigMap: environment['PILOT_CRL_CONFIGMAP'] || 'istio-ca-crl',
     tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
+    tokenRules: tokenRules(environment),
+    signers: signerSettings(environment),
   };
   const told = [...mesh.unreadable, ...unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,
@@ -102,6 +113,35 @@ export function readDiscoveryEnvironment(
     told.push('CA_TRUSTED_NODE_ACCOUNTS: what is not of the form namespace/account is left out');
   }
   return { ...values, warnings: [...warnings, ...told] };
+}
+
+/** JWT_RULE; TOKEN_ISSUER with AUDIENCE counts outside of clusters only. Errors: throws a text for people. */
+function tokenRules(environment: Readonly<Record<string, string | undefined>>): readonly TokenRule[] {
+  const text = environment['JWT_RULE'] ?? '';
+  const rule = text === '' ? undefined : parseTokenRule(text);
+  if (rule?.ok === false) throw new Error(rule.error);
+  const issuer = environment['TOKEN_ISSUER'] ?? '';
+  const audience = environment['AUDIENCE'] ?? '';
+  const isOutside = (environment['KUBERNETES_SERVICE_HOST'] ?? '') === '';
+  const hasIssuer = issuer !== '' && audience !== '' && isOutside;
+  return [
+    ...(rule === undefined ? [] : [rule.value]),
+    ...(hasIssuer ? [{ issuer, audiences: [audience], jwksUri: '', jwks: '' }] : []),
+  ];
+}
+
+/** Errors: throws a text for people. */
+function signerSettings(
+  environment: Readonly<Record<string, string | undefined>>,
+): ClusterSignerSettings | undefined {
+  const kind = environment['EXTERNAL_CA'] ?? '';
+  if (kind === '') return undefined;
+  if (kind !== KUBERNETES_SIGNERS) throw new Error(`EXTERNAL_CA can be ${KUBERNETES_SIGNERS} only`);
+  const defaultSigner = environment['K8S_SIGNER'] ?? '';
+  const signerDomain = environment['CERT_SIGNER_DOMAIN'] ?? '';
+  if (defaultSigner === '' && signerDomain === '')
+    throw new Error('EXTERNAL_CA: K8S_SIGNER or CERT_SIGNER_DOMAIN has to say who signs');
+  return { defaultSigner, signerDomain };
 }
 
 /** Words between commas. */

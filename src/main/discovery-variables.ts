@@ -25,11 +25,11 @@ AMBIENT_ENABLE_MULTI_NETWORK_INGRESS | false | no | ambient is not built yet
 AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT | true | no | ambient is not built yet
 AMBIENT_ENABLE_STATUS | false | no | ambient is not built yet
 AMBIENT_SCOPED_ADDRESS_PUSHES | true | no | ambient is not built yet
-AUDIENCE | | no | audiences of tokens from outside: none are taken yet
+AUDIENCE | | yes | audience of the tokens of TOKEN_ISSUER
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
 BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
 CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
-CERT_SIGNER_DOMAIN | | never | certificates come from the built-in authority only
+CERT_SIGNER_DOMAIN | | yes | with EXTERNAL_CA: what stands before the names of signers that agents ask for
 CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
 CITADEL_SELF_SIGNED_CA_CERT_TTL | 87600h | no | the root lives for ten years
 CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
@@ -67,7 +67,7 @@ ENABLE_VTPROTOBUF | true | no | a library of Go
 ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS | false | no | ambient is not built yet
 ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
 ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | the agent serves readiness itself
-EXTERNAL_CA | | never | certificates come from the built-in authority only
+EXTERNAL_CA | | yes | ISTIOD_RA_KUBERNETES_API: workload certificates are signed by signers of the cluster; other values end the start
 EXTERNAL_ISTIOD | false | no | several clusters are not built yet
 GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of their own rhythm
 GRPC_KEEPALIVE_TIMEOUT | 10s | no | connections are watched by HTTP/2 pings of their own rhythm
@@ -87,9 +87,9 @@ ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
 ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
 ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
-JWT_RULE | | never | tokens of other issuers are not taken for identities yet
+JWT_RULE | | yes | another issuer whose tokens are taken for service accounts: a JWTRule in JSON (issuer, jwksUri or jwks, audiences)
 K8S_INGRESS_NS | istio-system | no | Ingress is not built yet
-K8S_SIGNER | | never | certificates come from the built-in authority only
+K8S_SIGNER | | yes | with EXTERNAL_CA: the signer for requests that name none
 KUBERNETES_SERVICE_HOST | | yes | where the API server is, in a pod
 K_REVISION | | no | a name that one platform sets
 LABEL_CANONICAL_SERVICES_FOR_MESH_EXTERNAL_SERVICE_ENTRIES | false | no | Telemetry is not built yet
@@ -107,7 +107,7 @@ PILOT_ANALYSIS_INTERVAL | 10s | no | nothing is analysed in the background
 PILOT_AUTO_ALLOW_WAYPOINT_POLICY | false | no | ambient is not built yet
 PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS | true | yes | endpoints that are not ready are sent, unless panic might use them
 PILOT_CA_CERT_CONFIGMAP | istio-ca-root-cert | yes | name of the ConfigMaps with the mesh's roots
-PILOT_CERT_PROVIDER | istiod | never | the control plane's certificate comes from the built-in authority only
+PILOT_CERT_PROVIDER | istiod | no | the control plane's own certificate comes from its own authority only
 PILOT_CONVERT_SIDECAR_SCOPE_CONCURRENCY | 1 | no | a matter of speed in Go
 PILOT_CRL_CONFIGMAP | istio-ca-crl | yes | name of the ConfigMaps with the revocation lists of a plugged-in authority
 PILOT_DEBOUNCE_AFTER | 100ms | no | pushes wait as long as the work behind them takes, not for a fixed time
@@ -202,7 +202,7 @@ REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
 SHARED_MESH_CONFIG | | yes | a ConfigMap under the mesh's own config
 TOKEN_AUDIENCES | istio-ca | yes | audiences of the tokens of service accounts that are taken
-TOKEN_ISSUER | | no | tokens are those of the built-in issuer
+TOKEN_ISSUER | | yes | outside of clusters: an issuer whose tokens for AUDIENCE are taken for service accounts
 TRUSTED_GATEWAY_CIDR | | never | would trust headers for identities; not built
 UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same

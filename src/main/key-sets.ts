@@ -10,7 +10,7 @@ import { guardedGet } from '#base/guarded-request.ts';
 import type { Logger } from '#base/logger.ts';
 import { ok } from '#base/result.ts';
 import { systemRng } from '#base/rng.ts';
-import { KeySetController } from '#controllers/key-sets.ts';
+import { type FetchText, KeySetController } from '#controllers/key-sets.ts';
 import type { Mesh } from './mesh.ts';
 import { type MeshMetrics, readTotal } from './mesh-metrics.ts';
 
@@ -26,17 +26,22 @@ export interface KeySetSettings {
 const REFRESH_MS = 20 * 60_000;
 const MAX_BYTES = 1 << 20;
 
+/** GET of what users and operators name as a source of keys: bounded, and never to an address that is refused. */
+export function keyFetcher(loopback: boolean, log: Logger): FetchText {
+  const guard = guardOf(process.env, loopback, log);
+  return async (url, timeoutMs) => {
+    const answer = await guardedGet({ url, timeoutMs, maxBytes: MAX_BYTES, guard });
+    return answer.ok ? ok(answer.value.toString('utf8')) : answer;
+  };
+}
+
 /** Follows the mesh until disposed of. */
 export function openKeySets({ mesh, clock, log, metrics, loopback }: KeySetSettings): KeySetController {
-  const guard = guardOf(process.env, loopback, log);
   const controller = new KeySetController({
     engine: mesh.engine,
     wanted: mesh.graph.wantedKeySets,
     keySets: mesh.keySets,
-    fetchText: async (url, timeoutMs) => {
-      const answer = await guardedGet({ url, timeoutMs, maxBytes: MAX_BYTES, guard });
-      return answer.ok ? ok(answer.value.toString('utf8')) : answer;
-    },
+    fetchText: keyFetcher(loopback, log),
     clock,
     rng: systemRng(),
     log,

@@ -14,13 +14,14 @@
  *   addresses   LATEEN_ADMIN_ADDRESS (15000), LATEEN_LISTEN_ADDRESS (15020, 15090, 15021), LATEEN_UPSTREAM_SOURCE_ADDRESS,
  *               LATEEN_APP_ADDRESS (where ISTIO_PROMETHEUS_ANNOTATIONS are scraped); ports: ENVOY_STATUS_PORT, ENVOY_PROMETHEUS_PORT
  *   files       ENVOY_PATH, LATEEN_SDS_SOCKET; all else under configPath; relative paths keep Unix socket names short
+ *   identity    PROV_CERT, OUTPUT_CERTS, FILE_MOUNTED_CERTS, CA_PROVIDER, CA_HEADER_*, ISTIO_META_CERT_SIGNER; WORKLOAD_IDENTITY_SOCKET_FILE
  *   DNS         ISTIO_META_DNS_CAPTURE (answers at localhost, or LISTEN, port 15053), DNS_PROXY_ADDR, DNS_FORWARD_PARALLEL, DNS_FORWARD_TIMEOUT, LATEEN_RESOLV_CONF
  *   libraries   GRPC_XDS_BOOTSTRAP (file to write), OUTPUT_CERTS (folder), DISABLE_ENVOY
  * Ready: GET http://LISTEN:15021/healthz/ready is 200. Stop: SIGTERM, exit 0 once Envoy has drained and nothing is left.
  * Exit codes: 0 ok, 1 failure (Envoy cannot be brought up, a port is taken), 2 usage.
  */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -29,6 +30,7 @@ import { parseAgentOptions, type ProxyFlags } from '#agent/agent-options.ts';
 import { AGENT_PREFIXES, AGENT_VARIABLES } from '#agent/agent-variables.ts';
 import { Agent } from '#agent/agent.ts';
 import { callHttp, openHttp } from '#agent/http-call.ts';
+import { findSecretSockets } from '#agent/secret-sockets.ts';
 import { systemClock } from '#base/clock.ts';
 import { createLogger, type Logger, LogLevels } from '#base/logger.ts';
 import { systemRng } from '#base/rng.ts';
@@ -121,13 +123,17 @@ async function runProxy(command: Command): Promise<number> {
     version: ISTIO_VERSION,
     isRoot: process.getuid?.() === 0,
     launcher: await findLauncher(environment),
+    isFile: (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true,
   };
   const options = parseAgentOptions(flags, around);
   if (!options.ok) throw new UsageError(options.error);
   const log = makeLogger(command);
   for (const warning of warnings) log.warn(warning);
   const metrics = new AgentMetrics(VERSION);
-  const agent = new Agent(options.value, { clock: systemClock(), rng: systemRng(), log, metrics });
+  const clock = systemClock();
+  const sockets = await findSecretSockets(options.value.sockets, clock);
+  if (!sockets.ok) throw new Error(sockets.error);
+  const agent = new Agent(options.value, { clock, rng: systemRng(), log, metrics }, sockets.value);
   return runUntilEnd(agent, log);
 }
 

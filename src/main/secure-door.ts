@@ -17,7 +17,9 @@ import {
   openFolderAuthority,
 } from './discovery-authority.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
+import { type ClusterSignerSettings, openClusterSigners } from './cluster-signers.ts';
 import { addressOf, type DiscoveryFlags } from './discovery-flags.ts';
+import { openIssuedTokens } from './issued-tokens.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { KubeFeed } from './kube-feed.ts';
 import { isLoneControlPlane } from './lone-control-plane.ts';
@@ -26,7 +28,7 @@ import { meshNamespaces } from './mesh-namespaces.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import type { HostPort, XdsDoor } from './xds-door.ts';
 
-export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConfig'> {
+export interface SecureDoorParts extends Omit<DiscoveryAuthorityParts, 'meshConfig' | 'issuedTokens'> {
   readonly flags: DiscoveryFlags;
   readonly settings: MeshSettings;
   readonly readiness: Readiness;
@@ -41,23 +43,29 @@ const RETRY_MS = 5_000;
  * people.
  */
 export async function openSecureDoor(
-  parts: SecureDoorParts,
+  given: SecureDoorParts,
   door: XdsDoor,
   cluster: KubeFeed | undefined,
   scope: AsyncScope,
 ): Promise<void> {
-  const { flags, environment, settings, kube } = parts;
+  const { flags, environment, settings, kube } = given;
   const address = addressOf(flags.secureGRPCAddr);
   if (address === undefined || !environment.hasCertificateAuthority) return;
+  const parts = { ...given, issuedTokens: openIssuedTokens(environment.tokenRules, given, scope) };
   if (cluster === undefined || kube === undefined) {
-    const given = authoritySettings({ ...parts, meshConfig: settings.config });
-    const authority = await openFolderAuthority(given, environment.rootCaFolder);
+    if (environment.signers !== undefined) throw new Error('EXTERNAL_CA needs a cluster');
+    const options = authoritySettings({ ...parts, meshConfig: settings.config });
+    const authority = await openFolderAuthority(options, environment.rootCaFolder);
     await serve(parts, door, address, { authority: scope.add(authority), isAlone: () => true });
   } else await openOnCluster({ ...parts, kube }, door, { cluster, address }, scope);
 }
 
+/** On a cluster, with the verifiers opened. */
+type ClusterDoorParts = SecureDoorParts &
+  Pick<DiscoveryAuthorityParts, 'issuedTokens'> & { readonly kube: KubeAccess };
+
 async function openOnCluster(
-  parts: SecureDoorParts & { readonly kube: KubeAccess },
+  parts: ClusterDoorParts,
   door: XdsDoor,
   { cluster, address }: { readonly cluster: KubeFeed; readonly address: HostPort },
   scope: AsyncScope,
@@ -73,8 +81,9 @@ async function openOnCluster(
   await cluster.source.synced;
   await mesh.driver.settled();
   if (scope.isDisposed) return;
-  const given = authoritySettings({ ...parts, meshConfig: settings.config });
-  const { rootCaFolder } = environment;
+  const own = authoritySettings({ ...parts, meshConfig: settings.config });
+  const { rootCaFolder, signers } = environment;
+  const given = signers === undefined ? own : await withSigners(own, signers, parts, scope);
   let authority: CertificateAuthority;
   let isAlone = (): boolean => false;
   if ((await readPluggedIn(rootCaFolder, { nowUnixMs: clock.nowMs() })) !== undefined) {
@@ -108,6 +117,18 @@ function trustTexts(
   const lists = (): string => rotation.revocations.map(({ pem }) => pem).join('');
   const revocations = { key: 'ca-crl.pem', text: lists, watch };
   return [[rootsConfigMap, roots], ...(hasRevocations ? [[revocationsConfigMap, revocations] as const] : [])];
+}
+
+/** The settings of an authority that has workload certificates signed by the cluster's signers. */
+async function withSigners(
+  settings: AuthoritySettings,
+  signers: ClusterSignerSettings,
+  { mesh, kube, clock, log }: ClusterDoorParts,
+  scope: AsyncScope,
+): Promise<AuthoritySettings> {
+  const { signer } = settings;
+  const parts = { mesh, client: kube.client, signer, clock, log };
+  return { ...settings, registration: await openClusterSigners(signers, parts, scope) };
 }
 
 /** What is mounted may be put right while we wait. */

@@ -12,6 +12,7 @@ import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { isOnOneMachine, type Proxy } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
+import { secretServersOf } from '#model/secret-servers.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import { type HttpSettings, httpSettings } from './http-settings.ts';
@@ -75,6 +76,7 @@ type OwnFacts = Pick<
   | 'unprivileged'
   | 'reservedPorts'
   | 'onOneMachine'
+  | 'secretServers'
 >;
 
 interface MeshWords {
@@ -98,6 +100,7 @@ function ownFacts(proxy: Proxy, { mesh, flags, internalBlocks, choice }: MeshWor
     unprivileged: traits.unprivileged,
     reservedPorts: traits.reservedPorts,
     onOneMachine: isOnOneMachine(proxy),
+    secretServers: secretServersOf(proxy),
   };
 }
 

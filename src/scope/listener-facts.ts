@@ -11,6 +11,7 @@ import { networkBlocks } from '#model/network.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { type NodeTraits, PLAIN_TRAITS } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
+import { AGENT_ONLY, type SecretServers } from '#model/secret-servers.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { HTTPRetryJson } from '#proto/istio/networking/v1alpha3/virtual_service_pb.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
@@ -94,6 +95,8 @@ export interface ListenerFacts {
   readonly reservedPorts: readonly number[];
   /** On one machine the proxy has addresses of its own instead of a pod's network. */
   readonly onOneMachine: boolean;
+  /** Who hands out secrets beside the proxy. */
+  readonly secretServers: SecretServers;
   readonly flags: ListenerFlags;
 }
 
@@ -163,6 +166,7 @@ export function meshListenerFacts(
     unprivileged: false,
     reservedPorts: [],
     onOneMachine: false,
+    secretServers: AGENT_ONLY,
     flags: listenerFlags(flags),
   };
 }

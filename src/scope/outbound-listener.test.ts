@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { it } from 'node:test';
 import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
+import { AGENT_ONLY } from '#model/secret-servers.ts';
 import type { Protocol, Resolution, Service } from '#model/service.ts';
 import { createEngine } from '#collections/engine.ts';
 import type { OutboundHost } from './outbound-host.ts';
@@ -77,6 +78,7 @@ function claimsOf(
     ipFamilies: 'v4',
     capturesDns: false,
     preservesHeaderCase: false,
+    secretServers: AGENT_ONLY,
     selectiveRules: [],
     ...viewer,
   });

@@ -16,6 +16,7 @@ import {
   policyFacts,
 } from '#model/mesh-facts.ts';
 import type { Proxy, ProxyType } from '#model/proxy.ts';
+import { type SecretServers, secretServersOf } from '#model/secret-servers.ts';
 import { matchesLabels } from '#model/workload-labels.ts';
 import type { ProxyConfigJson } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 
@@ -35,6 +36,8 @@ export interface Viewer {
   readonly capturesDns: boolean;
   /** Its proxies keep the case of HTTP/1 header names. */
   readonly preservesHeaderCase: boolean;
+  /** Who hands out secrets beside its proxies. */
+  readonly secretServers: SecretServers;
   /** Names of DestinationRules of this namespace with a workloadSelector that matches these proxies, sorted. */
   readonly selectiveRules: readonly string[];
 }
@@ -103,6 +106,7 @@ function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
     ipFamilies: familiesOf(proxy, mesh.flags.dualStack),
     capturesDns: proxy.dnsCapture,
     preservesHeaderCase: preservesHeaderCase(proxy) ?? mesh.preserveHeaderCase,
+    secretServers: secretServersOf(proxy),
     selectiveRules,
   };
   return { key: keyOf(facts, mesh.preserveHeaderCase), ...facts };
@@ -130,6 +134,8 @@ function keyOf(viewer: Omit<Viewer, 'key'>, preservesByDefault: boolean): string
   if (viewer.capturesDns) parts.push('dns');
   if (viewer.preservesHeaderCase !== preservesByDefault)
     parts.push(viewer.preservesHeaderCase ? 'case' : 'lowercase');
+  if (viewer.secretServers.credentials) parts.push('sds');
+  if (viewer.secretServers.files) parts.push('files');
   if (viewer.selectiveRules.length > 0) parts.push(`rules=${viewer.selectiveRules.join(',')}`);
   return parts.join('~');
 }

@@ -12,6 +12,7 @@ import { type RequestPolicyModel, requestPolicyFor } from '#model/request-policy
 import type { EnvoyFilterModel } from '#model/envoy-filter.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { Proxy } from '#model/proxy.ts';
+import { AGENT_ONLY } from '#model/secret-servers.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { indexGrants, isReferenceGranted } from '#model/reference-grant.ts';
@@ -20,6 +21,7 @@ import type { ServiceTarget } from '#model/service-target.ts';
 import type { TrafficExtensionModel } from '#model/traffic-extension.ts';
 import { extensionsOnSide, workloadExtensions } from '#scope/extension.ts';
 import { createGatewayDestinations, type GatewayDestination } from '#scope/gateway-destinations.ts';
+import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { createMeshTlsForwarders, type MeshTlsForwarders } from '#scope/gateway-forwarders.ts';
 import type { RouteTableServers } from '#scope/gateway-merge.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
@@ -34,7 +36,7 @@ import { buildConnectionPolicy, buildRequestPolicy, NO_POLICIES } from './filter
 import { createGatewayListeners, type GatewayListenerDeps } from './listeners/gateway-listeners.ts';
 import type { ResourceEntry } from './resource.ts';
 import { createGatewayRoutes } from './routes/gateway-routes.ts';
-import { gatewaySecretUses } from './secrets/gateway-secrets.ts';
+import { gatewaySecretUses, type IsGranted } from './secrets/gateway-secrets.ts';
 import type { GatewaySecretUses } from './secrets/proxy-secrets.ts';
 
 export interface GatewayResourceDeps {
@@ -44,6 +46,7 @@ export interface GatewayResourceDeps {
   readonly proxies: Collection<Proxy>;
   readonly scope: Pick<OutboundScope, 'viewerOf' | 'hosts' | 'hostsByViewer'>;
   readonly meshConfig: Collection<MeshConfigJson>;
+  readonly tlsDefaults: Collection<GatewayTlsDefaults>;
   readonly facts: Collection<ListenerFacts>;
   readonly dialects: Collection<ListenerDialect>;
   readonly policies: RequestPolicyModel;
@@ -95,14 +98,16 @@ export function createGatewayResources(deps: GatewayResourceDeps): GatewayResour
     secretUses(fetch, view) {
       const found = fetch.get(scopes.scopes, view);
       if (found === undefined) return { uses: [], granted: [] };
-      return gatewaySecretUses(found, (namespace, secret) =>
+      const isGranted: IsGranted = (namespace, secret) =>
         isReferenceGranted(
           fetch,
           grants,
           { ...GATEWAY, namespace },
           { group: '', kind: 'Secret', ...secret },
-        ),
-      );
+        );
+      const servers = fetch.get(facts, view)?.secretServers ?? AGENT_ONLY;
+      const provider = fetch.get(deps.tlsDefaults, MESH_KEY)?.secretProvider;
+      return gatewaySecretUses(found, isGranted, { ...servers, provider });
     },
     diagnostics,
     forwarders: createMeshTlsForwarders(engine, scopes.scopes, viewOf),

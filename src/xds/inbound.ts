@@ -13,8 +13,7 @@ import { extensionsOnSide, NO_WORKLOAD_EXTENSIONS, type WorkloadExtensions } fro
 import type { Inbound, InboundScope } from '#scope/inbound.ts';
 import type { RequestPolicy } from '#model/request-policy.ts';
 import { type ClusterFacts, clusterFacts, MESH_KEY, meshFact } from '#model/mesh-facts.ts';
-import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
-import { gatewayTlsDefaults } from '#scope/gateway-facts.ts';
+import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { buildInboundCluster, buildInboundPassthroughCluster } from './clusters/inbound-cluster.ts';
 import { encodeResource } from './encode.ts';
 import { facetConfigurationNames } from './extensions/listener-extensions.ts';
@@ -40,7 +39,7 @@ export interface InboundResourceDeps {
   /** Of proxies that have any. */
   readonly extensions: Collection<WorkloadExtensions>;
   readonly clusterFacts: Collection<ClusterFacts>;
-  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly tlsDefaults: Collection<GatewayTlsDefaults>;
   readonly interner: Interner;
 }
 
@@ -59,9 +58,7 @@ export function createInboundResources(
     const extended = extensionsOnSide(fetch.get(deps.extensions, id) ?? NO_WORKLOAD_EXTENSIONS, 'SERVER');
     const extensions = deps.interner.intern('extensionFacet', extended.facet, (facet) => facet);
     const hasOwnTls = inbound.ports.some((port) => port.tls !== undefined);
-    const tlsDefaults = hasOwnTls
-      ? gatewayTlsDefaults(fetch.get(deps.meshConfig, MESH_KEY) ?? {})
-      : undefined;
+    const tlsDefaults = hasOwnTls ? fetch.get(deps.tlsDefaults, MESH_KEY) : undefined;
     const input = { inbound, facts, policies, extensions, tlsDefaults };
     const listeners = inboundListeners(deps.interner, input);
     const ofClusters = meshFact(fetch, deps.clusterFacts, clusterFacts);

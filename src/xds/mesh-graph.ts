@@ -38,6 +38,7 @@ import type { TrustAnchors } from '#model/trust-bundle.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { createExtensionScope } from '#scope/extension.ts';
 import { createInboundScope } from '#scope/inbound.ts';
+import { createGatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { createListenerDialects } from '#scope/listener-dialect.ts';
 import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -140,13 +141,13 @@ export function createMeshGraph(engine: Engine, sources: MeshGraphSources): Mesh
   const shared = { engine, interner, proxies, serviceModel, scope, forwarders, gateways, ...seen };
   const clusters = createClusters(shared);
   const { clustersWithSecrets } = clusters;
-  const { facts } = models;
+  const { facts, tlsDefaults } = models;
   const patches = createPatches({ engine, interner, proxies, facts, model: models.envoyFilters });
   const users = { ...scope, clustersWithSecrets, gateways, patchSets: patches.sets };
   const secrets = createSecrets(engine, sources, { ...shared, ...users });
   const routes = createOutboundRoutes({ ...models, engine, interner, model: routeModel, proxies, ...scope });
   const { endpoints, meshFacts } = serviceModel;
-  const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig };
+  const mesh = { clusterFacts: meshFacts.clusters, meshConfig: sources.meshConfig, tlsDefaults };
   const trustBundle = createTrustBundle(engine, sources.trustAnchors);
   const localServices = (fetch: Fetch, proxy: Proxy) => localServiceOf(targetsOf(fetch, proxy));
   const snapshots = createProxySnapshots(engine, {
@@ -210,7 +211,7 @@ function createScopes(engine: Engine, models: Models & ReturnType<typeof createL
 function createGateways(
   engine: Engine,
   sources: MeshGraphSources,
-  { routeModel, proxies, scope, facts, policies, extensions, envoyFilters }: Models,
+  { routeModel, proxies, scope, facts, tlsDefaults, policies, extensions, envoyFilters }: Models,
   more: Pick<Parameters<typeof createGatewayResources>[0], 'interner' | 'targetsOf' | 'dialects'>,
 ) {
   return createGatewayResources({
@@ -220,6 +221,7 @@ function createGateways(
     scope,
     meshConfig: sources.meshConfig,
     facts,
+    tlsDefaults,
     policies,
     extensions,
     envoyFilters,
@@ -329,6 +331,7 @@ function createModels(engine: Engine, sources: MeshGraphSources) {
       virtualServices,
     }),
     tracers,
+    tlsDefaults: createGatewayTlsDefaults(engine, meshConfig, serviceModel.servicesByHostname),
     facts: createListenerFacts(engine, { meshConfig, meshNetworks: sources.meshNetworks, tracers, flags }),
     envoyFilters: createEnvoyFilterModel(engine, admitted('EnvoyFilter')),
     peerAuthentication: createPeerAuthenticationModel(engine, admitted('PeerAuthentication')),

@@ -6,6 +6,7 @@ import type { SidecarSpec } from '#api/sidecar.ts';
 import { createEngine } from '#collections/engine.ts';
 import { Interner } from '#collections/interner.ts';
 import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
+import { AGENT_ONLY } from '#model/secret-servers.ts';
 import { DEFAULT_MESH_FLAGS } from '#model/mesh-flags.ts';
 import type { Proxy } from '#model/proxy.ts';
 import type { Protocol, Resolution, Service } from '#model/service.ts';
@@ -56,6 +57,7 @@ const VIEWER: Viewer = {
   ipFamilies: 'v4',
   capturesDns: false,
   preservesHeaderCase: false,
+  secretServers: AGENT_ONLY,
   selectiveRules: [],
 };
 

@@ -134,7 +134,7 @@ function outboundListeners(
 /** The cluster that looks up hosts which no service has, where the policy for them asks for it. */
 function unknownHostsClusters(
   fetch: Fetch,
-  { outboundPolicy, ipFamilies, unknownHostsResolver, flags }: ListenerFacts,
+  { outboundPolicy, ipFamilies, unknownHostsResolver, flags, secretServers }: ListenerFacts,
   deps: ProxySnapshotDeps,
 ): PersistentMap<ResourceEntry> {
   if (outboundPolicy !== 'ALLOW_ANY_DYNAMIC_DNS') return NOTHING;
@@ -142,7 +142,8 @@ function unknownHostsClusters(
   const tls = fetch.get(deps.meshConfig, MESH_KEY)?.outboundTrafficPolicy?.tls;
   const { dualStack, unknownHostsLimit } = flags;
   const lookup = { ipFamilies, unknownHostsResolver, flags: { dualStack, unknownHostsLimit } };
-  return NOTHING.set(UNKNOWN_HOSTS_CLUSTER, unknownHostsCluster(deps.interner, { meshFacts, lookup, tls }));
+  const input = { meshFacts, lookup, tls, secretServers };
+  return NOTHING.set(UNKNOWN_HOSTS_CLUSTER, unknownHostsCluster(deps.interner, input));
 }
 
 function gatewaySnapshot(fetch: Fetch, proxy: Proxy, deps: ProxySnapshotDeps): ProxySnapshot {

@@ -105,9 +105,14 @@ export class DiscoveryRig implements AsyncDisposable {
   }
 
   /** Asks for a certificate for `identity` with a token; with `impersonates` as a node proxy does. */
-  async createCertificate(token: string, identity: string, impersonates = false): Promise<CaAnswer> {
+  async createCertificate(
+    token: string,
+    identity: string,
+    impersonates = false,
+    certSigner = '',
+  ): Promise<CaAnswer> {
     const csr = makeCsr(await generateKeyPair(), identity);
-    const own = encodeCertificateCall(csr, 0);
+    const own = encodeCertificateCall(csr, 0, certSigner);
     const call = impersonates ? onBehalfOf(own, identity) : own;
     const { message, status } = await this.#call(createCertificatePath, token, call);
     const reply = message === undefined ? undefined : decodeCertificateReply(message);

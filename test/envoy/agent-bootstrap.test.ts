@@ -26,6 +26,7 @@ const sidecar: BootstrapSettings = {
   readiness: { address: '127.0.1.1', port: 15021 },
   xdsSocketPath: 'XDS',
   sdsSocketPath: './socket',
+  filesSocketPath: undefined,
   upstreamSourceAddress: undefined,
   runtimeValues: new Map(),
   stats: defaultStats,

@@ -304,13 +304,17 @@ export class TestAgent {
   readonly process: ChildProcess;
   readonly #logPath: string;
 
-  constructor(folder: string, environment: Readonly<Record<string, string>>) {
+  constructor(
+    folder: string,
+    environment: Readonly<Record<string, string>>,
+    kind: 'sidecar' | 'router' = 'sidecar',
+  ) {
     this.folder = folder;
     this.#logPath = join(folder, 'agent.log');
     const log = openSync(this.#logPath, 'a');
     this.process = spawn(
       join(projectRoot, 'bin', 'pilot-agent'),
-      ['proxy', 'sidecar', '--log_output_level=debug'],
+      ['proxy', kind, '--log_output_level=debug'],
       {
         cwd: folder,
         env: { PATH: process.env['PATH'] ?? '', ...environment },

@@ -76,7 +76,14 @@ const ALL: readonly ProxyFacts[] = [
     traits: { ...PLAIN_TRAITS, http10: true, idleTimeoutMs: 90_000, reservedPorts: [9000] },
     proxyConfig: { proxyHeaders: { server: { value: 'web' }, envoyDebugHeaders: { disabled: true } } },
   },
-  { name: 'b-2', ip: '10.9.0.3', namespace: 'shop', labels: { app: 'b' }, interceptionMode: 'NONE' },
+  {
+    name: 'b-2',
+    ip: '10.9.0.3',
+    namespace: 'shop',
+    labels: { app: 'b' },
+    interceptionMode: 'NONE',
+    metadata: { 'file-credential': 'true' },
+  },
   {
     name: 'in-1',
     type: 'router',
@@ -91,6 +98,7 @@ const ALL: readonly ProxyFacts[] = [
     type: 'router',
     ip: '127.4.0.6',
     labels: gatewayLabels,
+    metadata: { credential: 'true', 'file-credential': 'true' },
     interceptionMode: 'NONE',
   },
   {

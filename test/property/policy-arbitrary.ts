@@ -266,6 +266,7 @@ const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
     { name: 'opa', envoyExtAuthzGrpc: { service, port: 9000 } },
     { name: 'spans', zipkin: { service, port: 80 } },
     { name: 'otel', opentelemetry: { service, port: 80 } },
+    { name: 'secrets', sds: { name: 'secrets', service, port: 9001 } },
   ]),
   h2UpgradePolicy: fc.constantFrom('UPGRADE', 'DO_NOT_UPGRADE'),
   accessLogFile: fc.constant('/dev/stdout'),

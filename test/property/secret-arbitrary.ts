@@ -31,6 +31,7 @@ const grant = fc
 /** Names of credentials as gateways and rules have them. */
 export const credentialName: fc.Arbitrary<string> = fc.oneof(
   { weight: 3, arbitrary: name },
+  { weight: 1, arbitrary: name.map((what) => `sds://${what}`) },
   {
     weight: 1,
     arbitrary: fc.tuple(fc.constantFrom('kubernetes', 'kubernetes-gateway'), namespace, name).map((parts) => {

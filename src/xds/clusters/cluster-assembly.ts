@@ -101,5 +101,6 @@ function tlsOf(planned: PlannedCluster, context: HostContext): UpstreamTls | und
     identities: summary.identities,
     defaultSubjectAltNames: service.registry === 'External' ? summary.identities : [],
     mayUseCredentials: traits.isGateway || policy.clientSelector !== undefined,
+    secretServers: traits.secretServers,
   });
 }

@@ -33,12 +33,14 @@ export interface ClientTraits {
   readonly hasOriginalDestination: boolean;
   readonly ipFamilies: Viewer['ipFamilies'];
   readonly preservesHeaderCase: boolean;
+  readonly secretServers: Viewer['secretServers'];
 }
 
 /** The traits of a viewer's proxies. */
 export function traitsOf(viewer: Viewer): ClientTraits {
-  const { proxyType, hasOriginalDestination, ipFamilies, preservesHeaderCase } = viewer;
-  return { isGateway: proxyType === 'router', hasOriginalDestination, ipFamilies, preservesHeaderCase };
+  const { proxyType, hasOriginalDestination, ipFamilies, preservesHeaderCase, secretServers } = viewer;
+  const isGateway = proxyType === 'router';
+  return { isGateway, hasOriginalDestination, ipFamilies, preservesHeaderCase, secretServers };
 }
 
 /** A host's policy; `NO_POLICY` where no rule applies. */

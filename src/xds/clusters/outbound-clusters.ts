@@ -28,7 +28,12 @@ import { encodeCluster } from './outbound-cluster.ts';
 import { createGatewayClusters } from './gateway-clusters.ts';
 import { createSniClusters } from './sni-clusters.ts';
 import { createPlacedClusters } from './placed-clusters.ts';
-import { buildBlackHoleCluster, buildPassthroughCluster, type PassthroughInput } from './special-clusters.ts';
+import {
+  buildBlackHoleCluster,
+  buildExternalSecretsCluster,
+  buildPassthroughCluster,
+  type PassthroughInput,
+} from './special-clusters.ts';
 
 /** What clusters are made of. */
 export interface ClusterSources {
@@ -173,6 +178,8 @@ function* clustersOfShard(
 const encodePassthrough = (input: PassthroughInput): Resource => encoded(buildPassthroughCluster(input));
 const encodeBlackHole = (facts: ClusterFacts): Resource => encoded(buildBlackHoleCluster(facts));
 
+const encodeExternalSecrets = (facts: ClusterFacts): Resource => encoded(buildExternalSecretsCluster(facts));
+
 function encoded(cluster: Cluster): Resource {
   return encodeResource(ClusterSchema, cluster, TYPE_CLUSTER, cluster.name);
 }
@@ -184,5 +191,7 @@ function specialClusters(viewer: Viewer, { interner, facts }: ShardContext): Ent
     const input = { facts, preservesHeaderCase: viewer.preservesHeaderCase };
     resources.push(interner.intern('passthroughCluster', input, encodePassthrough));
   }
+  if (viewer.secretServers.credentials)
+    resources.push(interner.intern('externalSecretsCluster', facts, encodeExternalSecrets));
   return resources.map((resource) => ({ resource, causes }));
 }

@@ -1,6 +1,6 @@
 /**
- * The two clusters every sidecar has whatever the mesh holds: one that sends connections on to where they were going,
- * one that sends them nowhere. Source: Istio pilot/pkg/networking/core/cluster_builder.go.
+ * Clusters that proxies have whatever the mesh holds: one that sends connections on to where they were going, one that sends
+ * them nowhere, and the server of secrets beside the proxy where there is one. Source: Istio pilot/pkg/networking/core/cluster_builder.go.
  */
 import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
@@ -16,10 +16,13 @@ import { durationFromMs } from '#xds/duration.ts';
 import { packAny } from '#xds/encode.ts';
 import { BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER } from '#xds/names.ts';
 import { parseDuration } from '#xds/routes/duration.ts';
+import { EXTERNAL_SDS_CLUSTER } from '#xds/secrets/sds-secret.ts';
 import { circuitBreakers, connectionOptions } from './connection-pool.ts';
 import { HTTP_PROTOCOL_OPTIONS, preserveCase } from './http-options.ts';
 
 const IDLE_TIMEOUT_MS = 300_000;
+/** Source: Istio pkg/security CredentialNameSocketPath. */
+const CREDENTIAL_SOCKET = './var/run/secrets/credential-uds/socket';
 
 /** What `PassthroughCluster` is made from. */
 export interface PassthroughInput {
@@ -54,6 +57,31 @@ function passthroughOptions(preservesHeaderCase: boolean): Any {
     },
   });
   return packAny(HttpProtocolOptionsSchema, options);
+}
+
+/** Builds `sds-external`: the server of secrets in the proxy's own pod, at a path relative to Envoy's working directory. */
+export function buildExternalSecretsCluster(facts: ClusterFacts): Cluster {
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: 'explicitHttpConfig',
+      value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } },
+    },
+  });
+  const address = { address: { case: 'pipe' as const, value: { path: CREDENTIAL_SOCKET } } };
+  const hostIdentifier = { case: 'endpoint' as const, value: { address } };
+  return create(ClusterSchema, {
+    name: EXTERNAL_SDS_CLUSTER,
+    altStatName: `${EXTERNAL_SDS_CLUSTER};`,
+    clusterDiscoveryType: { case: 'type', value: DiscoveryType.STATIC },
+    connectTimeout: parseDuration(facts.connectTimeout),
+    loadAssignment: {
+      clusterName: EXTERNAL_SDS_CLUSTER,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier }] }],
+    },
+    typedExtensionProtocolOptions: {
+      [HTTP_PROTOCOL_OPTIONS]: packAny(HttpProtocolOptionsSchema, options),
+    },
+  });
 }
 
 /** Builds `BlackHoleCluster`: no endpoints, so whatever is sent there fails. */

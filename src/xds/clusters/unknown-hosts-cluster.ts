@@ -6,6 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import type { ClientTlsSettings } from '#api/destination-rule.ts';
 import type { Interner } from '#collections/interner.ts';
 import { type ClusterFacts, MESH_KEY } from '#model/mesh-facts.ts';
+import type { SecretServers } from '#model/secret-servers.ts';
 import {
   type Cluster,
   Cluster_LbPolicy as LbPolicy,
@@ -29,6 +30,7 @@ export interface UnknownHostsInput {
   readonly lookup: UnknownHostsLookup;
   /** TLS towards these hosts, outboundTrafficPolicy.tls of mesh config. */
   readonly tls: ClientTlsSettings | undefined;
+  readonly secretServers: SecretServers;
 }
 
 const IDLE_TIMEOUT_MS = 300_000;
@@ -47,7 +49,12 @@ function encode(input: UnknownHostsInput): Resource {
 }
 
 /** Builds `AllowAnyDynamicDNSCluster`. */
-export function buildUnknownHostsCluster({ meshFacts, lookup, tls: settings }: UnknownHostsInput): Cluster {
+export function buildUnknownHostsCluster({
+  meshFacts,
+  lookup,
+  tls: settings,
+  secretServers,
+}: UnknownHostsInput): Cluster {
   const tls = upstreamTls({
     settings,
     autoMtls: false,
@@ -57,6 +64,7 @@ export function buildUnknownHostsCluster({ meshFacts, lookup, tls: settings }: U
     identities: [],
     defaultSubjectAltNames: [],
     mayUseCredentials: false,
+    secretServers,
   });
   const config = create(ClusterConfigSchema, {
     clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: unknownHostsCache(lookup) },

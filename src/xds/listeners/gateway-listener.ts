@@ -34,7 +34,7 @@ import { tracingReferences } from '#xds/filters/tracing.ts';
 import type { InitOf } from '#xds/message-init.ts';
 import { outboundClusterName, sniName } from '#xds/names.ts';
 import { MESH_ALPN } from '#xds/tls/downstream-tls.ts';
-import { buildGatewayTls } from '#xds/tls/gateway-tls.ts';
+import { buildGatewayTls, gatewaySecretClusters } from '#xds/tls/gateway-tls.ts';
 import { quicListener } from './gateway-quic.ts';
 import { exactBalance, moreAddresses } from './listener-address.ts';
 import { tlsInspectorFilter } from './listener-filters.ts';
@@ -104,12 +104,17 @@ function bufferLimit({ http }: ListenerFacts): ListenerInit {
 /** Names that must be at the proxy before the listener: route tables and clusters. */
 export function gatewayListenerReferences(input: GatewayListenerInput): readonly string[] {
   const tracing = tracingReferences(input.facts.tracing);
+  const { tlsDefaults: defaults, facts } = input;
+  const { secretServers } = facts;
+  const secretClusters = input.chains.flatMap(({ tls: settings }) =>
+    settings === undefined ? [] : gatewaySecretClusters({ settings, defaults, secretServers }),
+  );
   const names = input.chains.flatMap(({ target }) =>
     target.kind === 'http'
       ? [target.routeTable, ...tracing]
       : target.destinations.map(({ cluster }) => clusterNameOf(cluster)),
   );
-  return [...new Set([...names, ...input.security.references])];
+  return [...new Set([...names, ...secretClusters, ...input.security.references])];
 }
 
 function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {
@@ -151,6 +156,7 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
       settings: chain.tls,
       carries: input.transport === 'quic' ? 'http3' : chain.target.kind === 'http' ? 'http' : 'tcp',
       defaults: input.tlsDefaults,
+      secretServers: input.facts.secretServers,
     });
   }
   return create(FilterChainSchema, built);

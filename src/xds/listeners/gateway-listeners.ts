@@ -2,7 +2,6 @@
  * Listeners of gateway proxies, by view. A VirtualService for HTTP changes none of them; one for TCP or TLS changes the
  * listeners of its gateways only.
  */
-import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { ListenerSchema } from '#proto/envoy/config/listener/v3/listener_pb.ts';
 import type { Cause } from '#base/cause.ts';
 import type { Diagnostic } from '#base/diagnostic.ts';
@@ -11,7 +10,7 @@ import type { Interner } from '#collections/interner.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { RouteModel } from '#model/route-model.ts';
-import { createGatewayTlsDefaults, gatewayTlsDefaults } from '#scope/gateway-facts.ts';
+import { type GatewayTlsDefaults, gatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import {
   type GatewayListener,
   type GatewayListenerScope,
@@ -37,7 +36,7 @@ export interface GatewayListenerDeps {
   readonly engine: Engine;
   readonly interner: Interner;
   readonly model: RouteModel;
-  readonly meshConfig: Collection<MeshConfigJson>;
+  readonly tlsDefaults: Collection<GatewayTlsDefaults>;
   /** By view. */
   readonly facts: Collection<ListenerFacts>;
   readonly hosts: Collection<OutboundHost>;
@@ -75,7 +74,6 @@ interface PlannedListener {
 export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListeners {
   const { engine } = deps;
   const { scopes } = deps.scopes;
-  const tlsDefaults = createGatewayTlsDefaults(engine, deps.meshConfig);
   const planned = engine.derive(
     'xds.plannedGateways',
     scopes,
@@ -93,7 +91,7 @@ export function createGatewayListeners(deps: GatewayListenerDeps): GatewayListen
     if (own === undefined) return undefined;
     const facts = tracedFacts(fetch, deps.hosts, view.viewer, own);
     const { causes, ...security } = deps.securityOf(fetch, view, listener.port);
-    const defaults = fetch.get(tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
+    const defaults = fetch.get(deps.tlsDefaults, MESH_KEY) ?? gatewayTlsDefaults({});
     const input = {
       ...listenerInput(view, listener, facts),
       handshakeTimeoutMs: deps.flags.gatewayHandshakeTimeoutMs,

@@ -238,7 +238,7 @@ function serverTls(
   settings: InboundPort['tls'],
 ): NonNullable<FilterChain['transportSocket']> {
   if (settings !== undefined && tlsDefaults !== undefined)
-    return buildGatewayTls({ settings, carries, defaults: tlsDefaults });
+    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, secretServers: facts.secretServers });
   const { trustDomains, minimumTlsVersion, cipherSuites } = facts;
   return buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion, cipherSuites });
 }

@@ -23,6 +23,7 @@ import { RouteConfigurationSchema } from '#proto/envoy/config/route/v3/route_pb.
 import { envoyRegistry } from '#proto/registry.gen.ts';
 import { createGatewayScopes } from '#scope/gateway-scope.ts';
 import { createGatewayViews } from '#scope/gateway-view.ts';
+import { createGatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { createListenerDialects } from '#scope/listener-dialect.ts';
 import { createListenerFacts } from '#scope/listener-facts.ts';
 import { createOutboundScope } from '#scope/outbound-host-model.ts';
@@ -156,9 +157,16 @@ function createGraph({ rig, proxies, gateways, interner, flags }: GraphSources):
   const scopes = createGatewayScopes({ engine, model, views, flags });
   const shared = { ...scope, engine, interner, model, scopes, meshConfig };
   const gatewayRoutes = createGatewayRoutes(shared);
+  const tlsDefaults = createGatewayTlsDefaults(engine, meshConfig, serviceModel.servicesByHostname);
   const none = { httpFilters: [], connectionFilters: [], networkFilters: [], references: [] };
   const securityOf = () => ({ ...none, causes: [] });
-  const { listeners, diagnostics } = createGatewayListeners({ ...shared, facts: factsOf, securityOf, flags });
+  const { listeners, diagnostics } = createGatewayListeners({
+    ...shared,
+    tlsDefaults,
+    facts: factsOf,
+    securityOf,
+    flags,
+  });
   return {
     routeModel: model,
     gatewayDiagnostics: diagnostics,

@@ -1,6 +1,7 @@
 /**
  * References to secrets: which name is asked of whom. Workload certificates, and files mounted into the pod, come from
- * the agent over its socket (cluster `sds-grpc`); credentials that a user keeps as Secrets come over ADS.
+ * the agent over its socket (cluster `sds-grpc`); credentials that a user keeps as Secrets come over ADS, and those named `sds://…`
+ * from a server in the pod or from the mesh's own. Where another agent has the workload's certificate, `sds-grpc` is that agent.
  * Source: Istio pilot/pkg/security/model/authentication.go and pkg/security SdsCertificateConfig.
  */
 import { create } from '@bufbuild/protobuf';
@@ -8,7 +9,10 @@ import {
   type SdsSecretConfig,
   SdsSecretConfigSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import { adsConfigSource, sdsConfigSource } from '#xds/config-source.ts';
+import type { SecretProvider } from '#model/secret-provider.ts';
+import { AGENT_ONLY, type SecretServers } from '#model/secret-servers.ts';
+import { adsConfigSource, sdsConfigSource, serverConfigSource } from '#xds/config-source.ts';
+import { outboundClusterName } from '#xds/names.ts';
 
 /** Name of the workload's own key and certificate. */
 export const WORKLOAD_SECRET = 'default';
@@ -23,6 +27,15 @@ const BUILTIN = 'builtin://';
 /** A name that stands for a reference that was refused; nobody serves it. */
 const INVALID = 'invalid://';
 const EXTERNAL = 'sds://';
+/** Cluster of the server in the pod. Source: Istio pkg/security SDSExternalClusterName. */
+export const EXTERNAL_SDS_CLUSTER = 'sds-external';
+/** Cluster of the agent's second socket. Source: Istio pkg/model SDSFileClusterName. */
+const FILES_SDS_CLUSTER = 'sds-files-grpc';
+
+/** Who there is to ask for secrets beside agent and control plane. */
+export interface SecretPlaces extends SecretServers {
+  readonly provider?: SecretProvider | undefined;
+}
 
 /** A secret of the mesh that the agent serves; Envoy waits for it as long as it takes. */
 export function agentSecret(name: string): SdsSecretConfig {
@@ -30,25 +43,34 @@ export function agentSecret(name: string): SdsSecretConfig {
 }
 
 /** A secret that the agent reads from files, which may never be there: Envoy waits for a while only. */
-function fileSecret(name: string): SdsSecretConfig {
-  const secret = agentSecret(name);
-  delete secret.sdsConfig?.initialFetchTimeout;
-  return secret;
+function fileSecret(name: string, { files }: SecretServers): SdsSecretConfig {
+  const sdsConfig = files ? serverConfigSource(FILES_SDS_CLUSTER) : sdsConfigSource();
+  delete sdsConfig.initialFetchTimeout;
+  return create(SdsSecretConfigSchema, { name, sdsConfig });
 }
 
 /** A certificate and key in files of the pod, `file-cert:CERTIFICATE~KEY`. */
-export function fileCertificateSecret(certificatePath: string, keyPath: string): SdsSecretConfig {
-  return fileSecret(`file-cert:${certificatePath}~${keyPath}`);
+export function fileCertificateSecret(
+  certificatePath: string,
+  keyPath: string,
+  servers = AGENT_ONLY,
+): SdsSecretConfig {
+  return fileSecret(`file-cert:${certificatePath}~${keyPath}`, servers);
 }
 
 /** CA certificates in a file of the pod, or `system` for those of the machine. */
-export function fileRootSecret(path: string): SdsSecretConfig {
-  return fileSecret(`file-root:${path}`);
+export function fileRootSecret(path: string, servers = AGENT_ONLY): SdsSecretConfig {
+  return fileSecret(`file-root:${path}`, servers);
 }
 
 /** The secret of a credentialName: a Secret in the proxy's namespace unless the name says otherwise. */
-export function credentialSecret(credentialName: string): SdsSecretConfig {
-  const name = credentialResourceName(credentialName);
+export function credentialSecret(credentialName: string, places: SecretPlaces = AGENT_ONLY): SdsSecretConfig {
+  const external = externalSecret(credentialName, places);
+  if (external !== undefined) {
+    const sdsConfig = serverConfigSource(external.cluster, external.authority);
+    return create(SdsSecretConfigSchema, { name: external.name, sdsConfig });
+  }
+  const name = credentialResourceName(credentialName, places);
   if (name === WORKLOAD_SECRET || name === ROOT_SECRET) return agentSecret(name);
   const sdsConfig = adsConfigSource();
   // A Secret may not exist yet: waiting for it must not hold up the whole cluster or listener for ever.
@@ -56,18 +78,51 @@ export function credentialSecret(credentialName: string): SdsSecretConfig {
   return create(SdsSecretConfigSchema, { name, sdsConfig });
 }
 
+/** A secret that neither agent nor control plane serves. */
+interface ExternalSecret {
+  readonly name: string;
+  readonly cluster: string;
+  /** What the request calls the server; '' for its cluster's name. */
+  readonly authority: string;
+}
+
+/** The server in the pod knows whole names; the mesh's own knows them without the scheme. */
+function externalSecret(credentialName: string, places: SecretPlaces): ExternalSecret | undefined {
+  if (!credentialName.startsWith(EXTERNAL)) return undefined;
+  if (places.credentials) return { name: credentialName, cluster: EXTERNAL_SDS_CLUSTER, authority: '' };
+  if (places.provider === undefined || places.provider.hostname === '') return undefined;
+  const { hostname, port } = places.provider;
+  const cluster = outboundClusterName(port, '', hostname);
+  return { name: credentialName.slice(EXTERNAL.length), cluster, authority: hostname };
+}
+
+/** Clusters of the servers that these credentials come from. */
+export function externalSecretClusters(
+  credentialNames: readonly string[],
+  places: SecretPlaces,
+): readonly string[] {
+  const clusters = credentialNames.flatMap((name) => externalSecret(name, places)?.cluster ?? []);
+  return [...new Set(clusters)];
+}
+
 /** Name under which a credentialName's secret is asked for. Source: Istio pilot/pkg/model/credentials ToResourceName. */
-export function credentialResourceName(credentialName: string): string {
+export function credentialResourceName(credentialName: string, places: SecretPlaces = AGENT_ONLY): string {
   if (credentialName.startsWith(BUILTIN))
     return credentialName.endsWith(CA_SUFFIX) ? ROOT_SECRET : WORKLOAD_SECRET;
   if (credentialName.startsWith(INVALID)) return INVALID;
+  // A provider that cannot be found is not replaced by a Secret of that name: nobody serves it.
+  if (credentialName.startsWith(EXTERNAL) && places.provider?.hostname === '') return INVALID;
   const name = credentialName.startsWith(EXTERNAL) ? credentialName.slice(EXTERNAL.length) : credentialName;
   return CREDENTIAL_SCHEMES.some((scheme) => name.startsWith(scheme)) ? name : `kubernetes://${name}`;
 }
 
-/** The names, of those that credentialNames stand for, that the control plane serves; the agent serves the others. */
-export function servedCredentials(credentialNames: readonly string[]): readonly string[] {
+/** The names, of those that credentialNames stand for, that the control plane serves; agent and other servers have the rest. */
+export function servedCredentials(
+  credentialNames: readonly string[],
+  places: SecretPlaces = AGENT_ONLY,
+): readonly string[] {
   return credentialNames
-    .map(credentialResourceName)
+    .filter((name) => externalSecret(name, places) === undefined)
+    .map((name) => credentialResourceName(name, places))
     .filter((name) => name !== WORKLOAD_SECRET && name !== ROOT_SECRET);
 }

@@ -2,6 +2,7 @@ import { deepStrictEqual } from 'node:assert';
 import { test } from 'node:test';
 import { type JsonObject, toJson } from '@bufbuild/protobuf';
 import type { ServerTlsSettings } from '#api/gateway.ts';
+import { AGENT_ONLY } from '#model/secret-servers.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
 import { buildGatewayTls, gatewaySecrets } from './gateway-tls.ts';
@@ -37,7 +38,7 @@ function outline(
   carries: 'http' | 'tcp' = 'http',
   defaults = NO_DEFAULTS,
 ): Outline {
-  const socket = buildGatewayTls({ settings, carries, defaults });
+  const socket = buildGatewayTls({ settings, carries, defaults, secretServers: AGENT_ONLY });
   const json = toJson(TransportSocketSchema, socket, { registry: envoyRegistry() }) as JsonObject;
   const context = json['typedConfig'] as unknown as ContextJson;
   const common = context.commonTlsContext;

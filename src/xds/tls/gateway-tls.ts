@@ -21,15 +21,18 @@ import {
   DownstreamTlsContextSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { type StringMatcher, StringMatcherSchema } from '#proto/envoy/type/matcher/v3/string_pb.ts';
+import type { SecretServers } from '#model/secret-servers.ts';
 import type { GatewayTlsDefaults } from '#scope/gateway-facts.ts';
 import { packAny } from '#xds/encode.ts';
 import {
   agentSecret,
   CA_SUFFIX,
   credentialSecret,
+  externalSecretClusters,
   fileCertificateSecret,
   fileRootSecret,
   ROOT_SECRET,
+  type SecretPlaces,
   servedCredentials,
   WORKLOAD_SECRET,
 } from '#xds/secrets/sds-secret.ts';
@@ -38,6 +41,13 @@ export interface GatewayTlsInput {
   readonly settings: ServerTlsSettings;
   readonly carries: 'http' | 'http3' | 'tcp';
   readonly defaults: GatewayTlsDefaults;
+  /** Who hands out secrets beside the proxy. */
+  readonly secretServers: SecretServers;
+}
+
+/** Where a server's secrets come from: the proxy's own surroundings, and the mesh's. */
+function placesOf({ secretServers, defaults }: Omit<GatewayTlsInput, 'settings' | 'carries'>): SecretPlaces {
+  return { ...secretServers, provider: defaults.secretProvider };
 }
 
 type Validation = MessageInitShape<typeof CertificateValidationContextSchema>;
@@ -69,12 +79,20 @@ function quicSocket(context: MessageInitShape<typeof DownstreamTlsContextSchema>
 }
 
 /** Names of secrets that the control plane serves for these settings. */
-export function gatewaySecrets(settings: ServerTlsSettings): readonly string[] {
+export function gatewaySecrets(settings: ServerTlsSettings, places?: SecretPlaces): readonly string[] {
+  return servedCredentials(allCredentials(settings), places);
+}
+
+/** Clusters over which secrets come that neither agent nor control plane serves. */
+export function gatewaySecretClusters(input: Omit<GatewayTlsInput, 'carries'>): readonly string[] {
+  return externalSecretClusters(allCredentials(input.settings), placesOf(input));
+}
+
+function allCredentials(settings: ServerTlsSettings): readonly string[] {
   if (settings.mode === 'ISTIO_MUTUAL') return [];
   const names = credentialNames(settings);
   if (names.length === 0) return [];
-  const all = checksClient(settings) ? [...names, caCredential(settings, names)] : names;
-  return servedCredentials(all);
+  return checksClient(settings) ? [...names, caCredential(settings, names)] : names;
 }
 
 function commonContext(
@@ -87,13 +105,13 @@ function commonContext(
   const secrets = ofMesh
     ? [agentSecret(WORKLOAD_SECRET)]
     : names.length > 0
-      ? names.map(credentialSecret)
-      : files(settings);
+      ? names.map((name) => credentialSecret(name, placesOf(input)))
+      : files(settings, input.secretServers);
   return {
     ...(ofMesh ? {} : parameters(settings, defaults)),
     alpnProtocols: alpnProtocols(ofMesh, carries),
     tlsCertificateSdsSecretConfigs: secrets,
-    ...validation(settings, names),
+    ...validation(input, names),
   };
 }
 
@@ -103,9 +121,10 @@ function alpnProtocols(ofMesh: boolean, carries: GatewayTlsInput['carries']): st
 }
 
 function validation(
-  settings: ServerTlsSettings,
+  input: GatewayTlsInput,
   names: readonly string[],
 ): Pick<MessageInitShape<typeof CommonTlsContextSchema>, 'validationContextType'> {
+  const { settings } = input;
   if (!checksClient(settings)) {
     if (names.length === 0 || (settings.subjectAltNames ?? []).length === 0) return {};
     const value = { matchSubjectAltNames: subjectNames(settings) };
@@ -116,7 +135,7 @@ function validation(
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: clientRules(settings, names.length > 0),
-        validationContextSdsSecretConfig: rootSecret(settings, names),
+        validationContextSdsSecretConfig: rootSecret(input, names),
       },
     },
   };
@@ -152,10 +171,13 @@ function subjectNames(settings: ServerTlsSettings): StringMatcher[] {
   );
 }
 
-function rootSecret(settings: ServerTlsSettings, names: readonly string[]): SdsSecretConfig {
+function rootSecret(input: GatewayTlsInput, names: readonly string[]): SdsSecretConfig {
+  const { settings, secretServers } = input;
   if (settings.mode === 'ISTIO_MUTUAL') return agentSecret(ROOT_SECRET);
-  if (names.length > 0) return credentialSecret(caCredential(settings, names));
-  return settings.caCertificates ? fileRootSecret(settings.caCertificates) : agentSecret(ROOT_SECRET);
+  if (names.length > 0) return credentialSecret(caCredential(settings, names), placesOf(input));
+  return settings.caCertificates
+    ? fileRootSecret(settings.caCertificates, secretServers)
+    : agentSecret(ROOT_SECRET);
 }
 
 function credentialNames(settings: ServerTlsSettings): readonly string[] {
@@ -168,11 +190,11 @@ function caCredential(settings: ServerTlsSettings, names: readonly string[]): st
 }
 
 /** Files of the pod, which the agent reads and serves again when they change. */
-function files(settings: ServerTlsSettings): SdsSecretConfig[] {
+function files(settings: ServerTlsSettings, servers: SecretServers): SdsSecretConfig[] {
   const pairs = settings.tlsCertificates?.length ? settings.tlsCertificates : [settings];
   return pairs.map(({ serverCertificate, privateKey }) =>
     serverCertificate && privateKey
-      ? fileCertificateSecret(serverCertificate, privateKey)
+      ? fileCertificateSecret(serverCertificate, privateKey, servers)
       : agentSecret(WORKLOAD_SECRET),
   );
 }

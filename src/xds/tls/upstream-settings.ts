@@ -4,6 +4,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_tls.go buildUpstreamTLSSettings, buildUpstreamClusterTLSContext.
  */
 import type { ClientTlsSettings } from '#api/destination-rule.ts';
+import type { SecretServers } from '#model/secret-servers.ts';
 
 /** Mutual TLS as a server demands it, as far as policies of mesh and namespace tell. */
 export type MutualTlsMode = 'UNKNOWN' | 'DISABLE' | 'PERMISSIVE' | 'STRICT';
@@ -22,6 +23,8 @@ export interface TlsQuestion {
   readonly defaultSubjectAltNames: readonly string[];
   /** False where naming a Secret would make every sidecar in sight ask for it. */
   readonly mayUseCredentials: boolean;
+  /** Who hands out secrets beside the client. */
+  readonly secretServers: SecretServers;
 }
 
 /** What a cluster is to speak. `isAuto`: only to endpoints that accept it. */
@@ -38,6 +41,7 @@ export type UpstreamTls =
       readonly kind: 'user';
       readonly settings: ClientTlsSettings;
       readonly subjectAltNames: readonly string[];
+      readonly secretServers: SecretServers;
     };
 
 const CONFIG_MAP_SCHEME = 'configmap://';
@@ -65,7 +69,7 @@ export function upstreamTls(question: TlsQuestion): UpstreamTls | undefined {
       if (!question.mayUseCredentials && needsSecret(settings)) return undefined;
       if (settings.mode === 'MUTUAL' && !hasClientCertificate(settings)) return undefined;
       const subjectAltNames = named.length > 0 ? named : question.defaultSubjectAltNames;
-      return { kind: 'user', settings, subjectAltNames };
+      return { kind: 'user', settings, subjectAltNames, secretServers: question.secretServers };
     }
   }
 }

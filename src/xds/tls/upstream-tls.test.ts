@@ -2,6 +2,7 @@ import { deepStrictEqual, strictEqual } from 'node:assert';
 import { test } from 'node:test';
 import { fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { ClientTlsSettings } from '#api/destination-rule.ts';
+import { AGENT_ONLY } from '#model/secret-servers.ts';
 import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { UpstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
@@ -17,6 +18,7 @@ const QUESTION: TlsQuestion = {
   identities: ['spiffe://td/ns/a/sa/b'],
   defaultSubjectAltNames: ['www.example.com'],
   mayUseCredentials: false,
+  secretServers: AGENT_ONLY,
 };
 
 const MESH = {

@@ -6,7 +6,6 @@
  * Source: Istio pilot/pkg/networking/core/cluster_tls.go.
  */
 import { create } from '@bufbuild/protobuf';
-import type { ClientTlsSettings } from '#api/destination-rule.ts';
 import {
   type Cluster_TransportSocketMatch,
   Cluster_TransportSocketMatchSchema,
@@ -38,6 +37,8 @@ import type { UpstreamTls } from './upstream-settings.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
 type CommonInit = InitOf<typeof CommonTlsContextSchema>;
+/** TLS as a DestinationRule describes it. */
+type UserTls = Extract<UpstreamTls, { kind: 'user' }>;
 type ValidationInit = InitOf<typeof CertificateValidationContextSchema>;
 
 /** What a TLS context depends on besides the decision itself. */
@@ -75,8 +76,8 @@ function meshContext(subjectAltNames: readonly string[], input: UpstreamTlsInput
   };
 }
 
-function userContext(tls: Extract<UpstreamTls, { kind: 'user' }>, input: UpstreamTlsInput): CommonInit {
-  const certificates = tls.settings.mode === 'MUTUAL' ? [clientCertificate(tls.settings)] : [];
+function userContext(tls: UserTls, input: UpstreamTlsInput): CommonInit {
+  const certificates = tls.settings.mode === 'MUTUAL' ? [clientCertificate(tls)] : [];
   return {
     tlsParams: {
       ...versions(),
@@ -85,20 +86,21 @@ function userContext(tls: Extract<UpstreamTls, { kind: 'user' }>, input: Upstrea
     },
     alpnProtocols: input.isHttp2 ? ['h2'] : [],
     tlsCertificateSdsSecretConfigs: certificates,
-    ...validation(tls.settings, tls.subjectAltNames),
+    ...validation(tls),
   };
 }
 
-function clientCertificate(settings: ClientTlsSettings): ReturnType<typeof agentSecret> {
-  if (settings.credentialName) return credentialSecret(settings.credentialName);
-  return fileCertificateSecret(settings.clientCertificate ?? '', settings.privateKey ?? '');
+function clientCertificate({ settings, secretServers }: UserTls): ReturnType<typeof agentSecret> {
+  if (settings.credentialName) return credentialSecret(settings.credentialName, secretServers);
+  return fileCertificateSecret(settings.clientCertificate ?? '', settings.privateKey ?? '', secretServers);
 }
 
 /** How the server's certificate is checked: against named CAs, else against those of the system; or not at all. */
-function validation(
-  settings: ClientTlsSettings,
-  subjectAltNames: readonly string[],
-): Pick<CommonInit, 'validationContextType'> {
+function validation({
+  settings,
+  subjectAltNames,
+  secretServers,
+}: UserTls): Pick<CommonInit, 'validationContextType'> {
   const { credentialName } = settings;
   if (settings.insecureSkipVerify === true) {
     return credentialName ? {} : { validationContextType: { case: 'validationContext', value: {} } };
@@ -109,8 +111,8 @@ function validation(
       ? { ...names, crl: { specifier: { case: 'filename', value: settings.caCrl } } }
       : names;
   const validationContextSdsSecretConfig = credentialName
-    ? credentialSecret(`${credentialName}${CA_SUFFIX}`)
-    : fileRootSecret(settings.caCertificates || 'system');
+    ? credentialSecret(`${credentialName}${CA_SUFFIX}`, secretServers)
+    : fileRootSecret(settings.caCertificates || 'system', secretServers);
   return {
     validationContextType: {
       case: 'combinedValidationContext',
@@ -139,7 +141,7 @@ export function upstreamSecrets(tls: UpstreamTls | undefined): readonly string[]
   const { credentialName, mode, insecureSkipVerify } = tls.settings;
   const certificates = mode === 'MUTUAL' ? [credentialName] : [];
   const all = insecureSkipVerify === true ? certificates : [...certificates, `${credentialName}${CA_SUFFIX}`];
-  return servedCredentials(all);
+  return servedCredentials(all, tls.secretServers);
 }
 
 /** Plain text. */
