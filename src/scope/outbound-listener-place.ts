@@ -3,7 +3,7 @@
  * service, or at the address that a Sidecar object gives. A range of addresses cannot be listened on: its chain matches it.
  * Source: istio pilot/pkg/networking/core/listener.go buildSidecarOutboundListener, model Service.GetAddressForProxy.
  */
-import { isIp, isIpv6 } from '#base/cidr.ts';
+import { isIp } from '#base/cidr.ts';
 import type { Collection, Fetch } from '#collections/collection.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
 import type { Service } from '#model/service.ts';
