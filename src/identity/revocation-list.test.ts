@@ -49,6 +49,11 @@ function extension(oid: string, isCritical: boolean): Buffer {
 }
 
 describe('a revocation list', () => {
+  it('is refused when its issuer is no name', async () => {
+    const issuer = der(0x30, der(0x00, Buffer.from([1])));
+    assert.equal(parseRevocationLists(await listWith({ issuer })).ok, false);
+  });
+
   it('names certificates of its issuer, and is known by that signature alone', () => {
     const found = read(list);
     assert.deepEqual(

@@ -33,9 +33,11 @@ const MAX_TEXT_BYTES = 1 << 20;
 const MAX_LISTS = 50;
 const MAX_ENTRIES = 100_000;
 
-const [SEQUENCE, INTEGER, BIT_STRING, UTC_TIME, GENERALIZED_TIME, EXTENSIONS] = [
-  0x30, 0x02, 0x03, 0x17, 0x18, 0xa0,
-];
+const [SEQUENCE, SET, UTC_TIME, GENERALIZED_TIME, EXTENSIONS] = [0x30, 0x31, 0x17, 0x18, 0xa0];
+const [BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING] = [0x01, 0x02, 0x03, 0x04];
+/** UTF8String, PrintableString, TeletexString, IA5String, UniversalString, BMPString. */
+const STRINGS: ReadonlySet<number> = new Set([0x0c, 0x13, 0x14, 0x16, 0x1c, 0x1e]);
+const MAX_NAME_PARTS = 50;
 /** Signatures with these hashes: ECDSA and RSA. */
 const HASHES: ReadonlyMap<string, string> = new Map([
   ['1.2.840.10045.4.3.2', 'sha256'],
@@ -92,7 +94,7 @@ function readRevocationList(bytes: Buffer): RevocationList | undefined {
     const [outer, ...behind] = readElements(bytes, 1);
     const parts = readElements(contentsOf(outer, SEQUENCE), 3);
     const [signed, algorithm, signature] = parts;
-    const hash = HASHES.get(readOid(readElements(contentsOf(algorithm, SEQUENCE), 2)[0]));
+    const hash = HASHES.get(readAlgorithm(algorithm));
     const bits = contentsOf(signature, BIT_STRING);
     if (behind.length > 0 || hash === undefined || signed === undefined || bits[0] !== 0) return undefined;
     return {
@@ -108,14 +110,20 @@ function readRevocationList(bytes: Buffer): RevocationList | undefined {
   }
 }
 
+/** AlgorithmIdentifier: its name; parameters are not looked at. */
+function readAlgorithm(element: DerElement | undefined): string {
+  return readOid(readElements(contentsOf(element, SEQUENCE), 2)[0]);
+}
+
 /** TBSCertList. */
 function readContent(
   signed: DerElement,
 ): Pick<RevocationList, 'issuer' | 'thisUpdateUnixMs' | 'nextUpdateUnixMs' | 'serials'> {
   const fields = [...readElements(contentsOf(signed, SEQUENCE), 7)];
   if (fields[0]?.tag === INTEGER) fields.shift();
-  const [, issuer, thisUpdate, ...rest] = fields;
-  if (issuer?.tag !== SEQUENCE) throw new DerError('no issuer');
+  const [algorithm, issuer, thisUpdate, ...rest] = fields;
+  readAlgorithm(algorithm);
+  checkName(issuer);
   const hasEnd = rest[0]?.tag === UTC_TIME || rest[0]?.tag === GENERALIZED_TIME;
   const nextUpdate = hasEnd ? rest.shift() : undefined;
   const entries = rest[0]?.tag === SEQUENCE ? rest.shift() : undefined;
@@ -123,29 +131,53 @@ function readContent(
   if (rest.length > 0) throw new DerError('more than a list has');
   checkExtensions(extensions);
   return {
-    issuer: Buffer.from(issuer.whole),
+    issuer: Buffer.from(issuer?.whole ?? []),
     thisUpdateUnixMs: readTime(thisUpdate),
     nextUpdateUnixMs: nextUpdate === undefined ? Number.POSITIVE_INFINITY : readTime(nextUpdate),
     serials: new Set(entries === undefined ? [] : readElements(entries.contents, MAX_ENTRIES).map(readEntry)),
   };
 }
 
+/** Name: sets of pairs of an attribute's name and its value. */
+function checkName(name: DerElement | undefined): void {
+  for (const set of readElements(contentsOf(name, SEQUENCE), MAX_NAME_PARTS)) {
+    for (const pair of readElements(contentsOf(set, SET), MAX_NAME_PARTS)) {
+      const [attribute, value, ...rest] = readElements(contentsOf(pair, SEQUENCE), 2);
+      readOid(attribute);
+      if (value === undefined || !STRINGS.has(value.tag) || rest.length > 0) throw new DerError('no name');
+    }
+  }
+}
+
 function readEntry(entry: DerElement): string {
-  const [serial] = readElements(contentsOf(entry, SEQUENCE), 3);
-  const hex = Buffer.from(contentsOf(serial, INTEGER)).toString('hex');
-  return hex.replace(/^0+(?=.)/, '');
+  const [serial, date, extensions] = readElements(contentsOf(entry, SEQUENCE), 3);
+  const bytes = contentsOf(serial, INTEGER);
+  if (bytes.length === 0) throw new DerError('no serial number');
+  readTime(date);
+  if (extensions !== undefined) readExtensions(extensions);
+  return Buffer.from(bytes)
+    .toString('hex')
+    .replace(/^0+(?=.)/, '');
 }
 
 function checkExtensions(extensions: DerElement | undefined): void {
   if (extensions === undefined) return;
-  const [list] = readElements(contentsOf(extensions, EXTENSIONS), 1);
-  for (const extension of readElements(contentsOf(list, SEQUENCE), 20)) {
-    const [id, second] = readElements(contentsOf(extension, SEQUENCE), 3);
-    const oid = readOid(id);
-    const isCritical = second?.tag === 0x01 && second.contents[0] !== 0;
+  const [list, ...rest] = readElements(contentsOf(extensions, EXTENSIONS), 2);
+  if (list === undefined || rest.length > 0) throw new DerError('not extensions');
+  for (const { oid, isCritical } of readExtensions(list)) {
     if (oid === DELTA_INDICATOR || (isCritical && !KNOWN_EXTENSIONS.has(oid)))
       throw new DerError('a list for a part of what was issued');
   }
+}
+
+function readExtensions(list: DerElement): readonly { readonly oid: string; readonly isCritical: boolean }[] {
+  return readElements(contentsOf(list, SEQUENCE), 20).map((extension) => {
+    const [id, ...rest] = readElements(contentsOf(extension, SEQUENCE), 3);
+    const critical = rest[0]?.tag === BOOLEAN ? rest.shift() : undefined;
+    contentsOf(rest.shift(), OCTET_STRING);
+    if (rest.length > 0) throw new DerError('not an extension');
+    return { oid: readOid(id), isCritical: critical !== undefined && critical.contents[0] !== 0 };
+  });
 }
 
 /** UTCTime or GeneralizedTime in Zulu, with seconds. Source: RFC 5280 4.1.2.5. */

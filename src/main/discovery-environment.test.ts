@@ -64,7 +64,7 @@ test('signers of the cluster have to be named', () => {
   const kind = { EXTERNAL_CA: 'ISTIOD_RA_KUBERNETES_API' };
   deepStrictEqual(
     [readDiscoveryEnvironment({}), readDiscoveryEnvironment({ ...kind, K8S_SIGNER: 'a/b' })].map(
-      ({ registration }) => registration,
+      ({ signers }) => signers,
     ),
     [undefined, { defaultSigner: 'a/b', signerDomain: '' }],
   );
