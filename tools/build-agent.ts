@@ -22,6 +22,8 @@ const result = await build({
   format: 'cjs',
   target: 'node26',
   minifyWhitespace: true,
+  // Names stay: stack traces are read.
+  minifySyntax: true,
   metafile: true,
   logLevel: 'warning',
 });
