@@ -106,18 +106,18 @@ const PARTS: readonly (readonly [name: string, part: unknown, ...findings: strin
         tracing: { customTags: { good: { header: { name: 'x' } }, empty: { literal: {} }, nothing: {} } },
       },
     },
-    'LTN2041 defaultConfig.tracing.customTags.empty',
-    'LTN2041 defaultConfig.tracing.customTags.nothing',
+    'LTN4003 defaultConfig.tracing.customTags.empty',
+    'LTN4003 defaultConfig.tracing.customTags.nothing',
   ],
   [
     'a tracer that Envoy does not have',
     { defaultConfig: { tracing: { openCensusAgent: { address: 'x:1' } } } },
-    'LTN2041 defaultConfig.tracing.openCensusAgent',
+    'LTN4003 defaultConfig.tracing.openCensusAgent',
   ],
   [
     'tracing providers: two, of which the first is not there',
     { defaultProviders: { tracing: ['nobody', 'otel'] } },
-    'LTN2041 defaultProviders.tracing',
+    'LTN4003 defaultProviders.tracing',
     'LTN4001 defaultProviders.tracing[0]',
   ],
   [

@@ -51,5 +51,5 @@ export function checkTracingProviders(config: MeshConfigPart, path: string, find
 }
 
 function notUsed(field: string, reason: string, path: string, findings: Findings): void {
-  findings.add('LTN2041', path, { field, reason });
+  findings.add('LTN4003', path, { field, reason });
 }

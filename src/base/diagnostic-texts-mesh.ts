@@ -34,6 +34,12 @@ export const MESH_TEXTS = {
     cures: ['Correct it; nothing else in the mesh config is concerned.'],
     since: '0.1',
   },
+  LTN4003: {
+    severity: 'info',
+    text: '{field} has no effect: {reason}',
+    cures: ['Correct it, or remove it.'],
+    since: '0.1',
+  },
   LTN5001: warning(
     'the delegate {delegate} is not exported to the namespace of the VirtualService that names it',
     'Add the namespace to exportTo of the delegate.',
