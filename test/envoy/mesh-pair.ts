@@ -30,7 +30,13 @@ import { packAny } from '#xds/encode.ts';
 import { tlsInspectorFilter } from '#xds/listeners/listener-filters.ts';
 import type { WorkloadCertificate } from './workload-certificates.ts';
 
-export const FACTS: ListenerFacts = meshListenerFacts({ accessLogFile: '/dev/stdout' }, DEFAULT_MESH_FLAGS);
+const MESH_FACTS = meshListenerFacts({ accessLogFile: '/dev/stdout' }, DEFAULT_MESH_FLAGS);
+
+/** A child's standard output is a socket, which cannot be opened by name. */
+export const FACTS: ListenerFacts = {
+  ...MESH_FACTS,
+  accessLog: { ...MESH_FACTS.accessLog, stdoutIsSocket: true },
+};
 
 /** An inbound facet; chains under test don't depend on it. */
 export const INBOUND: Inbound = {
