@@ -50,6 +50,8 @@ const DEFINITIONS = {
   /** A Sidecar's ingress listeners stand beside those of services instead of in their place. */
   mergeSidecarIngress: truth('PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE', false),
   dualStack: truth('ISTIO_DUAL_STACK', false),
+  /** The files of a proxy (TLS_CLIENT_*) do not stand in where a rule says TLS for a service outside of the mesh. */
+  ruleTlsForExternal: truth('PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES', true),
   localityWeightedLb: truth('ENABLE_LOCALITY_WEIGHTED_LB_CONFIG', false),
   enhancedDestinationRuleMerge: truth('ENABLE_ENHANCED_DESTINATIONRULE_MERGE', true),
   noShadowHostSuffix: truth('DISABLE_SHADOW_HOST_SUFFIX', true),

@@ -8,6 +8,7 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { networkBlocks } from '#model/network.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { type NodeTraits, PLAIN_TRAITS } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
@@ -81,6 +82,8 @@ export interface ListenerFacts {
   /** Server side of mesh mTLS; no cipher suites: ours. */
   readonly minimumTlsVersion: 'TLSv1_2' | 'TLSv1_3';
   readonly cipherSuites: readonly string[];
+  /** Files of the proxy that stand in for its own certificate towards clients; undefined as a rule. */
+  readonly serverCertificates: MountedCertificates | undefined;
   /** How long a listener looks at the first bytes; 0 for ever. */
   readonly detectionTimeoutMs: number;
   readonly http: HttpSettings;
@@ -150,6 +153,7 @@ export function meshListenerFacts(
     accessLog: accessLogFacts(mesh, config, PLAIN_TRAITS),
     minimumTlsVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
     cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
+    serverCertificates: undefined,
     detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
     http: httpSettings({
       mesh,

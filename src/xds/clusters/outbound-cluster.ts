@@ -153,7 +153,7 @@ type FilterMetadata = NonNullable<NonNullable<ClusterInit['metadata']>['filterMe
 /** What telemetry and tools read: `istio` as Istio has it, `lateen` with one key per label. */
 function metadata(input: ClusterInput): FilterMetadata {
   const { host, name, namespace } = input.service;
-  const isUserTls = input.tls?.kind === 'user';
+  const isUserTls = input.tls?.kind === 'user' && !input.tls.isMesh;
   return {
     istio: {
       services: [{ host, name, namespace }],
@@ -167,7 +167,7 @@ function metadata(input: ClusterInput): FilterMetadata {
 
 /** The names by which the called sidecar knows what mesh mTLS carries; said only where mesh mTLS may be spoken. */
 function meshAlpn(input: ClusterInput): Record<string, string> {
-  if (input.tls?.kind !== 'mesh') return {};
+  if (input.tls === undefined || (input.tls.kind === 'user' && !input.tls.isMesh)) return {};
   const version = httpVersion(input);
   return { [ALPN_METADATA_KEY]: MESH_HTTP_ALPN_VALUES[version === 'none' ? 'http1' : version] };
 }

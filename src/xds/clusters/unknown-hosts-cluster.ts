@@ -63,6 +63,8 @@ export function buildUnknownHostsCluster({
     sni: '',
     identities: [],
     defaultSubjectAltNames: [],
+    mounted: undefined,
+    prefersRule: true,
     mayUseCredentials: false,
     secretServers,
   });

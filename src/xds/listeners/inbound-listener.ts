@@ -237,8 +237,9 @@ function serverTls(
   { carries }: InboundChain,
   settings: InboundPort['tls'],
 ): NonNullable<FilterChain['transportSocket']> {
+  const { serverCertificates: mounted, secretServers } = facts;
   if (settings !== undefined && tlsDefaults !== undefined)
-    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, secretServers: facts.secretServers });
-  const { trustDomains, minimumTlsVersion, cipherSuites } = facts;
-  return buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion, cipherSuites });
+    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, mounted, secretServers });
+  const { trustDomains, minimumTlsVersion: minimumVersion, cipherSuites } = facts;
+  return buildMeshServerTls({ trustDomains, minimumVersion, cipherSuites, mounted, secretServers });
 }
