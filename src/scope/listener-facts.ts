@@ -58,6 +58,7 @@ export interface AccessLogFacts {
 }
 
 export interface ListenerFacts {
+  /** A client's id must lie in one of them; empty: in any. */
   readonly trustDomains: readonly string[];
   readonly rootNamespace: string;
   readonly outboundPort: number;
@@ -138,7 +139,7 @@ export function meshListenerFacts(
 ): ListenerFacts {
   const config = mesh.defaultConfig ?? {};
   return {
-    trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
+    trustDomains: flags.anyTrustDomain ? [] : trustDomains(mesh),
     rootNamespace: mesh.rootNamespace ?? 'istio-system',
     outboundPort: mesh.proxyListenPort ?? 15001,
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
@@ -173,6 +174,13 @@ export function meshListenerFacts(
     secretServers: AGENT_ONLY,
     flags: listenerFlags(flags),
   };
+}
+
+/** The mesh's own, its aliases, and those that its CA certificates are for. Source: istio plugin/authn TrustDomainsForValidation. */
+function trustDomains({ trustDomain, trustDomainAliases, caCertificates }: MeshConfigJson): readonly string[] {
+  const ofRoots = (caCertificates ?? []).flatMap((root) => root.trustDomains ?? []);
+  const all = [trustDomain ?? 'cluster.local', ...(trustDomainAliases ?? []), ...ofRoots];
+  return [...new Set(all)].filter((domain) => domain !== '');
 }
 
 /** The access log of a proxy with this config. The service is left out where the proxy's bootstrap does not know it. */
