@@ -14,7 +14,7 @@ import type { Rng } from '#base/rng.ts';
 import type { Secret } from '#base/secret.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import { makeCsr } from '#identity/csr.ts';
-import { findRenewalTime } from '#identity/expiry.ts';
+import { findRenewalTime, type RenewalRatio } from '#identity/expiry.ts';
 import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
@@ -31,6 +31,8 @@ export interface WorkloadCertificateSettings {
   readonly spiffeId: string;
   readonly ttlMs: number;
   readonly keyKind: KeyKind;
+  /** When it is renewed; undefined: at about half its life. */
+  readonly renewal: RenewalRatio | undefined;
   /** Further roots to believe; undefined: only the CA's. */
   readonly rootsPath: string | undefined;
   /** Revocation lists, where nobody pushes any; undefined: none. */
@@ -144,7 +146,7 @@ export class WorkloadCertificate implements Disposable {
     await this.#publish();
     const [leaf] = issued.value.chain;
     if (leaf === undefined || this.#scope.isDisposed) return;
-    const renewAtMs = findRenewalTime(leaf, rng);
+    const renewAtMs = findRenewalTime(leaf, rng, this.#settings.renewal);
     log.info('workload certificate', { serial: leaf.serial, renewAt: new Date(renewAtMs).toISOString() });
     this.#schedule(Math.max(renewAtMs - clock.nowMs(), retry.initialMs));
   }

@@ -27,7 +27,7 @@ AMBIENT_ENABLE_STATUS | false | no | ambient is not built yet
 AMBIENT_SCOPED_ADDRESS_PUSHES | true | no | ambient is not built yet
 AUDIENCE | | yes | audience of the tokens of TOKEN_ISSUER
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
-BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
+BLOCKED_CIDRS_IN_WASM_FETCH | | no | decided by the agent
 CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
 CERT_SIGNER_DOMAIN | | yes | with EXTERNAL_CA: what stands before the names of signers that agents ask for
 CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
@@ -61,12 +61,13 @@ ENABLE_MCS_HOST | false | no | multi-cluster services are not built
 ENABLE_MCS_SERVICE_DISCOVERY | false | no | multi-cluster services are not built
 ENABLE_MULTICLUSTER_HEADLESS | true | no | several clusters are not built yet
 ENABLE_NATIVE_SIDECARS | auto | no | nothing is injected yet
+ENABLE_PROXY_FIND_POD_BY_IP | false | no | proxies are known by their pod's name, as their identity proves it
 ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY | true | no | Gateway API is not built yet
 ENABLE_TLS_ON_SIDECAR_INGRESS | false | yes | TLS of a Sidecar's ingress listener counts
 ENABLE_VTPROTOBUF | true | no | a library of Go
 ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS | false | no | ambient is not built yet
 ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
-ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | the agent serves readiness itself
+ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | decided by the agent
 EXTERNAL_CA | | yes | ISTIOD_RA_KUBERNETES_API: workload certificates are signed by signers of the cluster; other values end the start
 EXTERNAL_ISTIOD | false | no | several clusters are not built yet
 GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of their own rhythm
@@ -150,6 +151,7 @@ PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION | true | no | virtual hosts are shared 
 PILOT_ENABLE_SENDING_HBONE | false | no | ambient is not built yet
 PILOT_ENABLE_SERVICEENTRY_SELECT_PODS | true | yes | selectors of ServiceEntries select pods too
 PILOT_ENABLE_SIDECAR_LISTENING_HBONE | false | no | ambient is not built yet
+PILOT_ENABLE_STRICT_GATEWAY_MERGING | true | no | Gateway API is not built yet
 PILOT_ENABLE_TELEMETRY_LABEL | true | no | metrics need the labels
 PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION | true | yes | proxies of a WorkloadGroup get a WorkloadEntry
 PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS | true | yes | what proxies report of their applications decides whether a WorkloadEntry is an endpoint
@@ -185,7 +187,7 @@ PILOT_SCOPE_GATEWAY_TO_NAMESPACE | false | yes | Gateways select workloads of th
 PILOT_SEND_UNHEALTHY_ENDPOINTS | false | yes | endpoints that are not ready are always sent, and panic is off
 PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
 PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
-PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | no | peers of other trust domains are refused, always
+PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | yes | peers of any trust domain are let in that the roots vouch for
 PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
 PILOT_TRACE_SAMPLING | 1 | yes | percent of the requests, where the proxies' config does not say
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
@@ -196,7 +198,7 @@ PILOT_XDS_CACHE_STATS | false | no | there is no such cache
 PLATFORM | | no | nothing depends on the platform yet
 POD_NAME | | yes | name of this control plane in the Lease of the leader
 POD_NAMESPACE | istio-system | yes | the control plane's own namespace, where --namespace does not say it
-PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | no | always so
+PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | yes | certificates that a proxy's node names (TLS_CLIENT_*) do not stand in for those of rules for services outside of the mesh
 RESOLVE_HOSTNAME_GATEWAYS | true | yes | gateways of networks that are named by host are looked up; else they are left out
 REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
