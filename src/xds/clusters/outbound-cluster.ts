@@ -158,7 +158,7 @@ function metadata(input: ClusterInput): FilterMetadata {
     istio: {
       services: [{ host, name, namespace }],
       ...(input.subset === '' ? {} : { subset: input.subset }),
-      ...(input.meshExternal && input.subset === '' ? { external: true } : {}),
+      ...(input.meshExternal ? { external: true } : {}),
       ...(isUserTls ? { alpn_override: 'false' } : {}),
     },
     lateen: { host, name, namespace, ...meshAlpn(input) },
