@@ -72,6 +72,36 @@ test('signers of the cluster have to be named', () => {
   throws(() => readDiscoveryEnvironment({ EXTERNAL_CA: 'other' }), /ISTIOD_RA_KUBERNETES_API only/);
 });
 
+test('limits of the server and what is read of a cluster can be set', () => {
+  const read = readDiscoveryEnvironment({
+    ISTIO_GPRC_MAXRECVMSGSIZE: '1000000',
+    ISTIO_GPRC_MAXSTREAMS: '50',
+    GRPC_KEEPALIVE_INTERVAL: '10s',
+    GRPC_KEEPALIVE_TIMEOUT: 'soon',
+    PILOT_JWT_PUB_KEY_REFRESH_INTERVAL: '1m',
+    PILOT_IGNORE_RESOURCES: '*.istio.io',
+    ISTIO_WATCH_NAMESPACE: 'shop',
+  });
+  deepStrictEqual(
+    [read.grpcLimits, read.keySetRefreshMs, read.isRead('gateways.networking.istio.io'), read.watchNamespace],
+    [
+      {
+        maxMessageBytes: 1_000_000,
+        maxTrustedMessageBytes: 1_000_000,
+        maxStreamsPerConnection: 50,
+        pingIntervalMs: 10_000,
+      },
+      60_000,
+      false,
+      'shop',
+    ],
+  );
+  deepStrictEqual(
+    read.warnings.map((text) => text.split(' has')[0]),
+    ['the variable GRPC_KEEPALIVE_TIMEOUT'],
+  );
+});
+
 test('trusted node accounts are pairs; what is none is told and left out', () => {
   const { trustedNodeAccounts, warnings } = readDiscoveryEnvironment({
     CA_TRUSTED_NODE_ACCOUNTS: 'istio-system/ztunnel,ztunnel,kube-system/ztunnel',

@@ -2,6 +2,7 @@
  * What pilot-discovery takes from its environment, as one record: Istio's variables by the names and defaults of
  * discovery-variables.ts. A variable that cannot be heeded ends the start, one without effect or without meaning is told.
  */
+import type { GrpcLimits } from '#ads/grpc-limits.ts';
 import { parseDurationMs } from '#base/duration.ts';
 import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
 import { DEFAULT_REGISTRATION, type RegistrationSettings } from '#controllers/workload-registration.ts';
@@ -9,6 +10,7 @@ import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
 import { parseTokenRule, type TokenRule } from '#ca/token-rule.ts';
 import type { DebugAccessSettings } from './discovery-doors.ts';
 import type { ClusterSignerSettings } from './cluster-signers.ts';
+import { type ResourceFilter, resourceFilter } from './resource-filter.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
 
 /** The one kind of authority elsewhere that Istio knows. */
@@ -51,6 +53,16 @@ export interface DiscoveryEnvironment {
   readonly tokenRules: readonly TokenRule[];
   /** Undefined: workload certificates are signed here. */
   readonly signers: ClusterSignerSettings | undefined;
+  /** Between fetches of a token issuer's key set; undefined: Istio's. */
+  readonly keySetRefreshMs: number | undefined;
+  /** What one caller may take, and when it is asked whether it is still there. */
+  readonly grpcLimits: Partial<GrpcLimits>;
+  /** Which custom resources are read. */
+  readonly isRead: ResourceFilter;
+  /** The one namespace that is watched; '' for all. */
+  readonly watchNamespace: string;
+  /** Metrics are shown to this machine only. */
+  readonly hasLocalMetrics: boolean;
   /** What is to be logged. */
   readonly warnings: readonly string[];
 }
@@ -72,6 +84,12 @@ export function readDiscoveryEnvironment(
     unreadable.push(name);
     return undefined;
   };
+  const count = (name: string): number | undefined => {
+    const text = environment[name] ?? '';
+    if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+    if (text !== '') unreadable.push(name);
+    return undefined;
+  };
   const mesh = readMeshFlags(environment);
   const nodeAccounts = listOf(environment['CA_TRUSTED_NODE_ACCOUNTS']);
   const values = {
@@ -89,6 +107,19 @@ export function readDiscoveryEnvironment(
     },
     defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
     maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
+    keySetRefreshMs: duration('PILOT_JWT_PUB_KEY_REFRESH_INTERVAL'),
+    grpcLimits: grpcLimits({
+      messageBytes: count('ISTIO_GPRC_MAXRECVMSGSIZE'),
+      streams: count('ISTIO_GPRC_MAXSTREAMS'),
+      pingIntervalMs: duration('GRPC_KEEPALIVE_INTERVAL'),
+      pingTimeoutMs: duration('GRPC_KEEPALIVE_TIMEOUT'),
+    }),
+    isRead: resourceFilter(
+      listOf(environment['PILOT_IGNORE_RESOURCES']),
+      listOf(environment['PILOT_INCLUDE_RESOURCES']),
+    ),
+    watchNamespace: environment['ISTIO_WATCH_NAMESPACE'] ?? '',
+    hasLocalMetrics: environment['METRICS_LOCALHOST_ACCESS_ONLY'] === 'true',
     customHosts: listOf(environment['ISTIOD_CUSTOM_HOST']),
     podName: environment['POD_NAME'] ?? '',
     electsLeader: environment['ENABLE_LEADER_ELECTION'] !== 'false',
@@ -142,6 +173,30 @@ function signerSettings(
   if (defaultSigner === '' && signerDomain === '')
     throw new Error('EXTERNAL_CA: K8S_SIGNER or CERT_SIGNER_DOMAIN has to say who signs');
   return { defaultSigner, signerDomain };
+}
+
+interface GivenLimits {
+  readonly messageBytes: number | undefined;
+  readonly streams: number | undefined;
+  readonly pingIntervalMs: number | undefined;
+  readonly pingTimeoutMs: number | undefined;
+}
+
+/** Those that were given; the server has its own for the rest. */
+function grpcLimits({
+  messageBytes,
+  streams,
+  pingIntervalMs,
+  pingTimeoutMs,
+}: GivenLimits): Partial<GrpcLimits> {
+  return {
+    ...(messageBytes === undefined
+      ? {}
+      : { maxMessageBytes: messageBytes, maxTrustedMessageBytes: messageBytes }),
+    ...(streams === undefined ? {} : { maxStreamsPerConnection: streams }),
+    ...(pingIntervalMs === undefined ? {} : { pingIntervalMs }),
+    ...(pingTimeoutMs === undefined ? {} : { pingTimeoutMs }),
+  };
 }
 
 /** Words between commas. */

@@ -70,8 +70,8 @@ ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
 ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | decided by the agent
 EXTERNAL_CA | | yes | ISTIOD_RA_KUBERNETES_API: workload certificates are signed by signers of the cluster; other values end the start
 EXTERNAL_ISTIOD | false | no | several clusters are not built yet
-GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of their own rhythm
-GRPC_KEEPALIVE_TIMEOUT | 10s | no | connections are watched by HTTP/2 pings of their own rhythm
+GRPC_KEEPALIVE_INTERVAL | 30s | yes | how often a quiet connection is asked whether it is there, where --keepaliveInterval does not say it
+GRPC_KEEPALIVE_TIMEOUT | 10s | yes | how long the answer may take, where --keepaliveTimeout does not say it; 20s unless set
 INJECTION_WEBHOOK_CONFIG_NAME | istio-sidecar-injector | no | nothing is injected yet
 INJECT_ENABLED | true | no | nothing is injected yet
 ISTIOD_CUSTOM_HOST | | yes | more names for the control plane's certificate
@@ -80,12 +80,12 @@ ISTIO_DELTA_XDS | true | no | clients choose between delta and state of the worl
 ISTIO_DUAL_STACK | false | yes | proxies with addresses of both families use both
 ISTIO_ENABLE_CONTROLLER_QUEUE_METRICS | false | no | there are no such queues
 ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS | false | no | one family per proxy
-ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | no | requests are limited in size by the server itself
-ISTIO_GPRC_MAXSTREAMS | 100000 | no | streams are limited by the server itself
+ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | yes | longest request; 16 MiB over TLS unless set
+ISTIO_GPRC_MAXSTREAMS | 100000 | yes | streams of one connection; 100 unless set
 ISTIO_KUBE_CLIENT_CONTENT_TYPE | protobuf | no | the API server is read as JSON
 ISTIO_MULTIROOT_MESH | false | no | trust bundles are pushed to agents that ask for them, and all their roots are trusted, always
 ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
-ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
+ISTIO_WATCH_NAMESPACE | | yes | the one namespace whose objects are read
 ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
 JWT_RULE | | yes | another issuer whose tokens are taken for service accounts: a JWTRule in JSON (issuer, jwksUri or jwks, audiences)
@@ -99,7 +99,7 @@ MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP | 1 | yes | connections that a listener ta
 MAX_WORKLOAD_CERT_TTL | 2160h | yes | longest life of a certificate
 MCS_API_GROUP | multicluster.x-k8s.io | no | multi-cluster services are not built
 MCS_API_VERSION | v1alpha1 | no | multi-cluster services are not built
-METRICS_LOCALHOST_ACCESS_ONLY | false | no | --monitoringAddr says who can ask for metrics
+METRICS_LOCALHOST_ACCESS_ONLY | false | yes | metrics are shown to this machine only, and to identities of the system namespace
 MUTEX_PROFILE_FRACTION | 1000 | no | Go's profiler
 PILOT_AGENT_MERGE_ENVOY_STATS | true | no | decided by the agent
 PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | yes | names in the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS
@@ -166,14 +166,14 @@ PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | yes | how long a TLS hand
 PILOT_HBONE_INITIAL_CONNECTION_WINDOW_SIZE | | no | ambient is not built yet
 PILOT_HBONE_INITIAL_STREAM_WINDOW_SIZE | | no | ambient is not built yet
 PILOT_HTTP10 | false | yes | HTTP/1.0 is served, not only to proxies that ask for it
-PILOT_IGNORE_RESOURCES | | no | all kinds are read
-PILOT_INCLUDE_RESOURCES | | no | all kinds are read
+PILOT_IGNORE_RESOURCES | | yes | names of custom resources that are not read; *.NAME for all that end so
+PILOT_INCLUDE_RESOURCES | | yes | those that are read all the same
 PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS | | no | several clusters are not built yet
 PILOT_IP_AUTOALLOCATE_IPV4_PREFIX | 240.240.0.0/16 | yes | the range of such addresses
 PILOT_IP_AUTOALLOCATE_IPV6_PREFIX | 2001:2::/48 | yes | the range of such addresses
 PILOT_JWT_ENABLE_REMOTE_JWKS | false | no | the control plane fetches key sets
-PILOT_JWT_PUB_KEY_REFRESH_INTERVAL | 20m | no | key sets are refreshed in a rhythm of their own
-PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itself
+PILOT_JWT_PUB_KEY_REFRESH_INTERVAL | 20m | yes | how often key sets of token issuers are fetched
+PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itself, connections and streams in number
 PILOT_MULTICLUSTER_KUBECONFIG_PATH | | no | several clusters are not built yet
 PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API | true | no | Gateway API is not built yet
 PILOT_MX_ADDITIONAL_LABELS | | no | Telemetry is not built yet

@@ -103,7 +103,10 @@ async function openAll(
     await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
   );
   const metrics = scope.add(createMeshMetrics(mesh, clock));
-  const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
+  const { keySetRefreshMs: refreshMs } = environment;
+  const keySets = scope.add(
+    openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false, refreshMs }),
+  );
   const gatewayNames = scope.add(openGatewayNames(mesh, clock, log.scope('networks')));
   const registration = scope.add(openEntries({ ...start, mesh, heldBack, metrics, kube }));
   const parts: Parts = {
@@ -161,9 +164,17 @@ async function openRecords(
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
 async function openSources(parts: Parts, scope: AsyncScope): Promise<KubeFeed | undefined> {
-  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
+  const { flags, environment, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
   const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
-  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log: log.scope('kube') };
+  const shared = {
+    flags,
+    environment,
+    mesh,
+    meshConfig: settings.config,
+    heldBack,
+    clock,
+    log: log.scope('kube'),
+  };
   const cluster =
     kube === undefined
       ? undefined
@@ -189,6 +200,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
     serverNames: serviceNames(flags.namespace, environment),
+    limits: { ...environment.grpcLimits, ...flags.grpcLimits },
     onNack: (event) => heldBack.refused(event),
     registrar: parts.registration,
     isReady: parts.isComputed,
@@ -204,6 +216,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     readiness,
     hasDebugPages: environment.hasDebugPages,
     debugAccess: environment.debugAccess,
+    hasLocalMetrics: environment.hasLocalMetrics,
     log: log.scope('http'),
   });
   scope.add(doors);

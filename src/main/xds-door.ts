@@ -4,6 +4,7 @@
  */
 import type { AdsMetrics } from '#ads/ads-metrics.ts';
 import { AdsServer } from '#ads/ads-server.ts';
+import type { GrpcLimits } from '#ads/grpc-limits.ts';
 import { GrpcServer, type TlsMaterial } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { PeerAuthenticator, PeerConnection, RequestHeaders } from '#ads/peer.ts';
@@ -42,6 +43,8 @@ export interface XdsDoorOptions {
   readonly plain?: HostPort;
   /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
   readonly serverNames?: readonly string[];
+  /** Bounds of the server that differ from its own. */
+  readonly limits?: Partial<GrpcLimits>;
   readonly onNack?: (event: NackEvent) => void;
   readonly registrar?: Registrar;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
@@ -90,7 +93,14 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   let secure: SecureDoor | undefined;
   let trustBundle: TrustBundle | undefined;
   const authenticator = peerAuthenticator(() => authority);
-  const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
+  const server = new GrpcServer({
+    authenticator,
+    clock,
+    rng,
+    log: log.scope('grpc'),
+    metrics,
+    limits: options.limits ?? {},
+  });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
   server.stream(`${ADS}/StreamAggregatedResources`, (stream, peer) => ads.serveSotw(stream, peer));
   const plainDoor = plain === undefined ? undefined : await server.listenTcp(plain.host, plain.port);
