@@ -23,6 +23,7 @@ CA_ADDR | | yes | address of the certificate authority; the control plane's wher
 CA_PROVIDER | Citadel | yes | Citadel: whoever answers at CA_ADDR; GkeWorkloadCertificate: files of the pod; others end the start
 CA_ROOT_CA | | yes | file of the roots by which the authority is known
 CLOUD_PLATFORM | | no | the node does not describe its platform
+COMPLIANCE_POLICY | | yes | fips-140-2, fips-140-3 or pqc: limits of TLS to the control plane
 CREDENTIAL_FETCHER_TYPE | JWT | never | the identity is proven by a token in a file only
 CREDENTIAL_IDENTITY_PROVIDER | GoogleComputeEngine | no | only other kinds of proof need it
 DISABLE_ENVOY | false | yes | no Envoy is started: the agent serves a gRPC library

@@ -135,6 +135,10 @@ test('what is unknown, without effect or not readable is told, and the start goe
 
 test('what must not be ignored ends the start, all of it at once', () => {
   throws(
+    () => readDiscoveryEnvironment({ COMPLIANCE_POLICY: 'fips' }),
+    /COMPLIANCE_POLICY names no policy that is known: fips/,
+  );
+  throws(
     () => readDiscoveryEnvironment({ XDS_AUTH: 'false', TRUSTED_GATEWAY_CIDR: '10.0.0.0/8' }),
     /TRUSTED_GATEWAY_CIDR cannot be heeded.*unset TRUSTED_GATEWAY_CIDR\n.*XDS_AUTH cannot be heeded.*leave it at true/,
   );

@@ -36,7 +36,7 @@ CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
 CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is looked at every few seconds
 CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE | 20 | no | the root is replaced in the last fifth of its life
 CLUSTER_ID | Kubernetes | yes | name of the cluster, where --clusterID does not say it
-COMPLIANCE_POLICY | | never | FIPS and post-quantum policies are not built; ignoring one would break a promise
+COMPLIANCE_POLICY | | yes | fips-140-2, fips-140-3 or pqc: limits of all TLS; another word ends the start. Validated modules are the operator's part
 DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | yes | namespaces whose identities see all debug pages, besides the system namespace
 DEFAULT_WORKLOAD_CERT_TTL | 24h | yes | life of certificates whose caller asks for none
 DISABLE_SHADOW_HOST_SUFFIX | true | yes | mirrored requests keep their host name

@@ -5,6 +5,7 @@
  */
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '#base/clock.ts';
+import { tlsLimits } from '#base/compliance.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
@@ -200,6 +201,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
     serverNames: serviceNames(flags.namespace, environment),
+    tlsLimits: tlsLimits(environment.flags.compliance),
     limits: { ...environment.grpcLimits, ...flags.grpcLimits },
     onNack: (event) => heldBack.refused(event),
     registrar: parts.registration,

@@ -10,6 +10,7 @@ import type { NackEvent } from '#ads/nack-event.ts';
 import type { PeerAuthenticator, PeerConnection, RequestHeaders } from '#ads/peer.ts';
 import type { Registrar } from '#ads/registrar.ts';
 import type { Clock } from '#base/clock.ts';
+import type { TlsLimits } from '#base/compliance.ts';
 import { GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok } from '#base/result.ts';
@@ -45,6 +46,8 @@ export interface XdsDoorOptions {
   readonly serverNames?: readonly string[];
   /** Bounds of the server that differ from its own. */
   readonly limits?: Partial<GrpcLimits>;
+  /** Which TLS callers may speak; default: 1.2 or later. */
+  readonly tlsLimits?: TlsLimits;
   readonly onNack?: (event: NackEvent) => void;
   readonly registrar?: Registrar;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
@@ -100,6 +103,7 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
     log: log.scope('grpc'),
     metrics,
     limits: options.limits ?? {},
+    ...(options.tlsLimits === undefined ? {} : { tlsLimits: options.tlsLimits }),
   });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
   server.stream(`${ADS}/StreamAggregatedResources`, (stream, peer) => ads.serveSotw(stream, peer));

@@ -68,6 +68,7 @@ export type ClusterFlags = Pick<
   | 'redisFilter'
   | 'noRemainingMetrics'
   | 'ruleTlsForExternal'
+  | 'compliance'
 >;
 
 /** The facts as collections, each with one value under MESH_KEY. */
@@ -150,8 +151,8 @@ export function clusterFacts(
 
 function clusterFlags(flags: MeshFlags): ClusterFlags {
   const { autoSendUnhealthyEndpoints, sendUnhealthyEndpoints, edsForHeadlessServices } = flags;
-  const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics, ruleTlsForExternal } =
-    flags;
+  const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics } = flags;
+  const { ruleTlsForExternal, compliance } = flags;
   return {
     autoSendUnhealthyEndpoints,
     sendUnhealthyEndpoints,
@@ -162,6 +163,7 @@ function clusterFlags(flags: MeshFlags): ClusterFlags {
     redisFilter,
     noRemainingMetrics,
     ruleTlsForExternal,
+    compliance,
   };
 }
 

@@ -3,6 +3,7 @@
  * They stand for the life of the process: main reads them once and hands the record to the graph, and facts carry single flags
  * on into builders' inputs. docs/flags.md lists them with all others.
  */
+import { type CompliancePolicy, readCompliancePolicy } from '#base/compliance.ts';
 import { parseDurationMs } from '#base/duration.ts';
 
 /** One flag: its variable, and the value without one. Durations are in milliseconds. */
@@ -58,6 +59,8 @@ const DEFINITIONS = {
   enhancedDestinationRuleMerge: truth('ENABLE_ENHANCED_DESTINATIONRULE_MERGE', true),
   noShadowHostSuffix: truth('DISABLE_SHADOW_HOST_SUFFIX', true),
   noRemainingMetrics: truth('DISABLE_TRACK_REMAINING_CB_METRICS', true),
+  /** Limits of TLS that nobody may leave. */
+  compliance: policy('COMPLIANCE_POLICY'),
   connectionsPerSocketEvent: count('MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', 1),
   gatewayHandshakeTimeoutMs: duration('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
   /** How many names the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS holds. */
@@ -96,6 +99,10 @@ export function readMeshFlags(environment: Readonly<Record<string, string | unde
     read<unknown>(definition as FlagDefinition<unknown>),
   ]);
   return { flags: Object.fromEntries(flags) as MeshFlags, unreadable };
+}
+
+function policy(variable: string): FlagDefinition<CompliancePolicy> {
+  return { variable, fallback: '', parse: readCompliancePolicy };
 }
 
 /** Source of the words: Go strconv.ParseBool. */

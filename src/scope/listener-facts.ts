@@ -30,6 +30,7 @@ export type ListenerFlags = Pick<
   | 'dualStack'
   | 'connectionsPerSocketEvent'
   | 'unknownHostsLimit'
+  | 'compliance'
 >;
 
 /** Which addresses a proxy has; with both, IPv4 comes first. */
@@ -177,7 +178,11 @@ export function meshListenerFacts(
 }
 
 /** The mesh's own, its aliases, and those that its CA certificates are for. Source: istio plugin/authn TrustDomainsForValidation. */
-function trustDomains({ trustDomain, trustDomainAliases, caCertificates }: MeshConfigJson): readonly string[] {
+function trustDomains({
+  trustDomain,
+  trustDomainAliases,
+  caCertificates,
+}: MeshConfigJson): readonly string[] {
   const ofRoots = (caCertificates ?? []).flatMap((root) => root.trustDomains ?? []);
   const all = [trustDomain ?? 'cluster.local', ...(trustDomainAliases ?? []), ...ofRoots];
   return [...new Set(all)].filter((domain) => domain !== '');
@@ -202,7 +207,7 @@ export function accessLogFacts(
 
 function listenerFlags(flags: MeshFlags): ListenerFlags {
   const { http10, mongoFilter, redisFilter, tlsOnSidecarIngress, mergeSidecarIngress } = flags;
-  const { dualStack, connectionsPerSocketEvent, unknownHostsLimit } = flags;
+  const { dualStack, connectionsPerSocketEvent, unknownHostsLimit, compliance } = flags;
   return {
     http10,
     mongoFilter,
@@ -212,5 +217,6 @@ function listenerFlags(flags: MeshFlags): ListenerFlags {
     dualStack,
     connectionsPerSocketEvent,
     unknownHostsLimit,
+    compliance,
   };
 }

@@ -132,6 +132,7 @@ function setTransport(cluster: Cluster, input: ClusterInput): void {
       isHttp2,
       cipherSuites: facts.tlsCipherSuites,
       ecdhCurves: facts.tlsEcdhCurves,
+      compliance: facts.flags.compliance,
     });
     // With ORIGINAL_DST there is no endpoint metadata to choose by: auto mTLS was decided for all endpoints together.
     const isPerEndpoint = tls.kind === 'mesh' && tls.isAuto && input.discovery !== 'ORIGINAL_DST';

@@ -158,6 +158,7 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
       defaults: input.tlsDefaults,
       secretServers: input.facts.secretServers,
       mounted: input.facts.serverCertificates,
+      compliance: input.facts.flags.compliance,
     });
   }
   return create(FilterChainSchema, built);

@@ -238,8 +238,9 @@ function serverTls(
   settings: InboundPort['tls'],
 ): NonNullable<FilterChain['transportSocket']> {
   const { serverCertificates: mounted, secretServers } = facts;
+  const around = { mounted, secretServers, compliance: facts.flags.compliance };
   if (settings !== undefined && tlsDefaults !== undefined)
-    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, mounted, secretServers });
+    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, ...around });
   const { trustDomains, minimumTlsVersion: minimumVersion, cipherSuites } = facts;
-  return buildMeshServerTls({ trustDomains, minimumVersion, cipherSuites, mounted, secretServers });
+  return buildMeshServerTls({ trustDomains, minimumVersion, cipherSuites, ...around });
 }

@@ -10,9 +10,11 @@ import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { DownstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import type { CompliancePolicy } from '#base/compliance.ts';
 import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { SecretServers } from '#model/secret-servers.ts';
 import { packAny } from '#xds/encode.ts';
+import { compliant } from './compliance.ts';
 import { serverCertificate, serverRoots } from '#xds/secrets/sds-secret.ts';
 
 /** ALPN names by which a mesh client says that it speaks mesh mTLS, and what it carries. */
@@ -40,20 +42,21 @@ export interface MeshServerTlsInput {
   readonly mounted: MountedCertificates | undefined;
   /** Who hands out secrets beside the proxy. */
   readonly secretServers: SecretServers;
+  readonly compliance: CompliancePolicy;
 }
 
 /** The server side of mesh mTLS, as a transport socket. */
 export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
+  const tlsParams = compliant(input.compliance, {
+    tlsMinimumProtocolVersion: input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
+    tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
+    cipherSuites: [...(input.cipherSuites.length > 0 ? input.cipherSuites : CIPHER_SUITES)],
+  });
   const context: MessageInitShape<typeof DownstreamTlsContextSchema> = {
     requireClientCertificate: true,
     commonTlsContext: {
       alpnProtocols: ['h2', 'http/1.1'],
-      tlsParams: {
-        tlsMinimumProtocolVersion:
-          input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
-        tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
-        cipherSuites: [...(input.cipherSuites.length > 0 ? input.cipherSuites : CIPHER_SUITES)],
-      },
+      ...(tlsParams === undefined ? {} : { tlsParams }),
       tlsCertificateSdsSecretConfigs: [serverCertificate(input.mounted, input.secretServers)],
       validationContextType: {
         case: 'combinedValidationContext',

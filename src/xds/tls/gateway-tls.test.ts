@@ -40,7 +40,8 @@ function outline(
   defaults = NO_DEFAULTS,
   mounted?: MountedCertificates,
 ): Outline {
-  const socket = buildGatewayTls({ settings, carries, defaults, mounted, secretServers: AGENT_ONLY });
+  const around = { mounted, secretServers: AGENT_ONLY, compliance: '' } as const;
+  const socket = buildGatewayTls({ settings, carries, defaults, ...around });
   const json = toJson(TransportSocketSchema, socket, { registry: envoyRegistry() }) as JsonObject;
   const context = json['typedConfig'] as unknown as ContextJson;
   const common = context.commonTlsContext;

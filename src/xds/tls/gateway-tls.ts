@@ -6,6 +6,7 @@
 import { isCipherSuite } from '#api/server-tls-rules.ts';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerTlsSettings } from '#api/gateway.ts';
+import type { CompliancePolicy } from '#base/compliance.ts';
 import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
@@ -39,6 +40,7 @@ import {
   serverRoots,
   WORKLOAD_SECRET,
 } from '#xds/secrets/sds-secret.ts';
+import { compliant } from './compliance.ts';
 
 export interface GatewayTlsInput {
   readonly settings: ServerTlsSettings;
@@ -46,6 +48,7 @@ export interface GatewayTlsInput {
   readonly defaults: GatewayTlsDefaults;
   /** Files of the proxy that stand in for its own certificate, under ISTIO_MUTUAL only. */
   readonly mounted: MountedCertificates | undefined;
+  readonly compliance: CompliancePolicy;
   /** Who hands out secrets beside the proxy. */
   readonly secretServers: SecretServers;
 }
@@ -109,6 +112,7 @@ function commonContext(
 ): MessageInitShape<typeof CommonTlsContextSchema> {
   const { settings, carries, defaults } = input;
   const ofMesh = mode === 'ISTIO_MUTUAL';
+  const tlsParams = compliant(input.compliance, ofMesh ? undefined : parameters(settings, defaults));
   const names = ofMesh ? [] : credentialNames(settings);
   const secrets = ofMesh
     ? [serverCertificate(input.mounted, input.secretServers)]
@@ -116,7 +120,7 @@ function commonContext(
       ? names.map((name) => credentialSecret(name, placesOf(input)))
       : files(settings, input.secretServers);
   return {
-    ...(ofMesh ? {} : parameters(settings, defaults)),
+    ...(tlsParams === undefined ? {} : { tlsParams }),
     alpnProtocols: alpnProtocols(ofMesh, carries),
     tlsCertificateSdsSecretConfigs: secrets,
     ...validation(input, names),
@@ -218,7 +222,7 @@ const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = {
 function parameters(
   settings: ServerTlsSettings,
   defaults: GatewayTlsDefaults,
-): { tlsParams?: MessageInitShape<typeof TlsParametersSchema> } {
+): MessageInitShape<typeof TlsParametersSchema> | undefined {
   const minimum = PROTOCOLS[settings.minProtocolVersion ?? ''] ?? PROTOCOLS[defaults.minimumVersion];
   const maximum = PROTOCOLS[settings.maxProtocolVersion ?? ''];
   const own = knownCipherSuites(settings.cipherSuites ?? []);
@@ -226,14 +230,12 @@ function parameters(
   const ownCurves = settings.ecdhCurves ?? [];
   const ecdhCurves = [...(ownCurves.length > 0 ? ownCurves : defaults.ecdhCurves)];
   if (minimum === undefined && maximum === undefined && cipherSuites.length + ecdhCurves.length === 0)
-    return {};
+    return undefined;
   return {
-    tlsParams: {
-      ...(minimum === undefined ? {} : { tlsMinimumProtocolVersion: minimum }),
-      ...(maximum === undefined ? {} : { tlsMaximumProtocolVersion: maximum }),
-      cipherSuites,
-      ecdhCurves,
-    },
+    ...(minimum === undefined ? {} : { tlsMinimumProtocolVersion: minimum }),
+    ...(maximum === undefined ? {} : { tlsMaximumProtocolVersion: maximum }),
+    cipherSuites,
+    ecdhCurves,
   };
 }
 

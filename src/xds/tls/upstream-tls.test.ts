@@ -144,7 +144,9 @@ function contextOf(socket: TransportSocket): Json {
 function built(settings: ClientTlsSettings, isHttp2 = false): Json {
   const tls = upstreamTls({ ...QUESTION, settings, mayUseCredentials: true });
   if (tls === undefined) throw new Error('plain text');
-  const context = contextOf(buildUpstreamTls({ tls, isHttp2, cipherSuites: ['A'], ecdhCurves: ['B'] }));
+  const context = contextOf(
+    buildUpstreamTls({ tls, isHttp2, cipherSuites: ['A'], ecdhCurves: ['B'], compliance: '' }),
+  );
   const { commonTlsContext, ...rest } = context;
   return { ...rest, ...(commonTlsContext as Json) };
 }
