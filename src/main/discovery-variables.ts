@@ -139,7 +139,7 @@ PILOT_ENABLE_IP_AUTOALLOCATE | true | yes | hosts of ServiceEntries without addr
 PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES | true | yes | selectors of Services select WorkloadEntries too
 PILOT_ENABLE_METADATA_EXCHANGE | true | no | who calls is known by certificate and headers (decision 003)
 PILOT_ENABLE_MONGO_FILTER | true | yes | ports of protocol Mongo are understood, for statistics
-PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | no | one external authorizer per workload
+PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | yes | policies of one workload may ask several external authorizers
 PILOT_ENABLE_MYSQL_FILTER | false | no | stock Envoy has no such filter
 PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nothing is written to a cluster yet
 PILOT_ENABLE_PERSISTENT_SESSION_FILTER | false | yes | sessions stay with an endpoint where labels of a Service ask for it

@@ -52,6 +52,8 @@ const DEFINITIONS = {
   mergeSidecarIngress: truth('PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE', false),
   /** Peers of any trust domain are let in whose certificates the mesh's roots vouch for. */
   anyTrustDomain: truth('PILOT_SKIP_VALIDATE_TRUST_DOMAIN', false),
+  /** One workload's CUSTOM policies may name several providers. */
+  severalAuthorizers: truth('PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS', false),
   dualStack: truth('ISTIO_DUAL_STACK', false),
   /** The files of a proxy (TLS_CLIENT_*) do not stand in where a rule says TLS for a service outside of the mesh. */
   ruleTlsForExternal: truth('PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES', true),

@@ -59,8 +59,10 @@ export interface AccessLogFacts {
 }
 
 export interface ListenerFacts {
-  /** A client's id must lie in one of them; empty: in any. */
+  /** The mesh's own and its aliases: one identity under several names. */
   readonly trustDomains: readonly string[];
+  /** A client's id must lie in one of them; empty: in any. */
+  readonly peerTrustDomains: readonly string[];
   readonly rootNamespace: string;
   readonly outboundPort: number;
   readonly inboundPort: number;
@@ -140,7 +142,8 @@ export function meshListenerFacts(
 ): ListenerFacts {
   const config = mesh.defaultConfig ?? {};
   return {
-    trustDomains: flags.anyTrustDomain ? [] : trustDomains(mesh),
+    trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
+    peerTrustDomains: flags.anyTrustDomain ? [] : peerTrustDomains(mesh),
     rootNamespace: mesh.rootNamespace ?? 'istio-system',
     outboundPort: mesh.proxyListenPort ?? 15001,
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
@@ -178,7 +181,7 @@ export function meshListenerFacts(
 }
 
 /** The mesh's own, its aliases, and those that its CA certificates are for. Source: istio plugin/authn TrustDomainsForValidation. */
-function trustDomains({
+function peerTrustDomains({
   trustDomain,
   trustDomainAliases,
   caCertificates,

@@ -241,6 +241,6 @@ function serverTls(
   const around = { mounted, secretServers, compliance: facts.flags.compliance };
   if (settings !== undefined && tlsDefaults !== undefined)
     return buildGatewayTls({ settings, carries, defaults: tlsDefaults, ...around });
-  const { trustDomains, minimumTlsVersion: minimumVersion, cipherSuites } = facts;
+  const { peerTrustDomains: trustDomains, minimumTlsVersion: minimumVersion, cipherSuites } = facts;
   return buildMeshServerTls({ trustDomains, minimumVersion, cipherSuites, ...around });
 }
