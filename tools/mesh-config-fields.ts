@@ -26,7 +26,7 @@ configSources | no | objects come from a cluster, from --configDir, or from the 
 enableAutoMtls | yes |
 trustDomain | yes | the certificate authority takes a change at its next start
 trustDomainAliases | yes |
-caCertificates | yes | with certSigners and EXTERNAL_CA: the roots of signers elsewhere; other entries have no effect yet
+caCertificates | yes | trustDomains; the roots (pem, spiffeBundleUrl) are read and fetched, and not handed to proxies yet
 defaultServiceExportTo | yes |
 defaultVirtualServiceExportTo | yes |
 defaultDestinationRuleExportTo | yes |

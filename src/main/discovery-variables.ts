@@ -141,7 +141,7 @@ PILOT_ENABLE_METADATA_EXCHANGE | true | no | who calls is known by certificate a
 PILOT_ENABLE_MONGO_FILTER | true | yes | ports of protocol Mongo are understood, for statistics
 PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | yes | policies of one workload may ask several external authorizers
 PILOT_ENABLE_MYSQL_FILTER | false | no | stock Envoy has no such filter
-PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nothing is written to a cluster yet
+PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nodes are not written to
 PILOT_ENABLE_PERSISTENT_SESSION_FILTER | false | yes | sessions stay with an endpoint where labels of a Service ask for it
 PILOT_ENABLE_QUIC_LISTENERS | false | yes | HTTPS servers of gateways speak HTTP/3 too, where the Service has the UDP port
 PILOT_ENABLE_RDS_CACHE | true | no | everything generated is shared, always
@@ -177,7 +177,7 @@ PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itsel
 PILOT_MULTICLUSTER_KUBECONFIG_PATH | | no | several clusters are not built yet
 PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API | true | no | Gateway API is not built yet
 PILOT_MX_ADDITIONAL_LABELS | | no | Telemetry is not built yet
-PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME | cni.istio.io/not-ready | no | nothing is written to a cluster yet
+PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME | cni.istio.io/not-ready | no | nodes are not written to
 PILOT_PERSISTENT_SESSION_HEADER_LABEL | istio.io/persistent-session-header | yes | the label that asks for sessions by header
 PILOT_PERSISTENT_SESSION_LABEL | istio.io/persistent-session | yes | the label that asks for sessions by cookie
 PILOT_PREFER_SENDING_HBONE | false | no | ambient is not built yet
@@ -188,7 +188,7 @@ PILOT_SEND_UNHEALTHY_ENDPOINTS | false | yes | endpoints that are not ready are 
 PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
 PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
 PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | yes | peers of any trust domain are let in that the roots vouch for
-PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
+PILOT_STATUS_MAX_WORKERS | 100 | no | what is written is little, one after the other
 PILOT_TRACE_SAMPLING | 1 | yes | percent of the requests, where the proxies' config does not say
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
 PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | yes | how long a registered WorkloadEntry outlives its proxy's connection
@@ -210,7 +210,7 @@ UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same
 USE_CACERTS_FOR_SELF_SIGNED_CA | false | no | a root of our own is in istio-ca-secret
 USE_REMOTE_CERTS | false | no | cacerts is read from the API server wherever it is not mounted
-VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | nothing is written to a cluster yet
+VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | no webhook configuration is written yet
 XDS_AUTH | true | never | callers of the TLS port are always authenticated
 XDS_AUTH_PLAINTEXT | false | no | the plain port has no identities, and shows no secrets
 `;
@@ -234,7 +234,7 @@ PILOT_ENABLE_LEGACY_AUTO_PASSTHROUGH | false | no | always as newer versions
 PILOT_ENABLE_LEGACY_ISTIO_MUTUAL_CREDENTIAL_NAME | false | no | always as newer versions
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_INBOUND | true | no | protocols that are not named are detected, always
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_OUTBOUND | true | no | protocols that are not named are detected, always
-PILOT_ENABLE_STATUS | false | no | nothing is written to a cluster yet
+PILOT_ENABLE_STATUS | false | no | no status is written yet
 PILOT_ENABLE_VIRTUAL_SERVICE_DELEGATE | true | no | always so
 PILOT_UNIFY_INBOUND | true | no | always so
 VERIFY_CERTIFICATE_AT_CLIENT | true | no | always so
