@@ -26,7 +26,7 @@ configSources | no | objects come from a cluster, from --configDir, or from the 
 enableAutoMtls | yes |
 trustDomain | yes | the certificate authority takes a change at its next start
 trustDomainAliases | yes |
-caCertificates | yes | trustDomains; the roots (pem, spiffeBundleUrl) are read and fetched, and not handed to proxies yet
+caCertificates | yes | trustDomains, pem, spiffeBundleUrl; certSigners only with the Kubernetes CSR API, which is not built
 defaultServiceExportTo | yes |
 defaultVirtualServiceExportTo | yes |
 defaultDestinationRuleExportTo | yes |
@@ -88,7 +88,7 @@ meshId | no | several meshes are not built yet; the node metadata MESH_ID says i
 readinessProbe | yes | the agent asks the application, and the control plane writes the answer into its WorkloadEntry
 proxyStatsMatcher | yes |
 holdApplicationUntilProxyStarts | no | on one machine it is always so; injection will heed it
-caCertificatesPem | no | roots of others are not distributed yet
+caCertificatesPem | no | as in Istio: the field in which roots are pushed; caCertificates of mesh config names them
 image | no | on one machine there are no images; injection will heed it
 privateKeyProvider | no | keys stay in the agent's memory; stock Envoy has no such hardware support
 proxyHeaders | yes |

@@ -70,7 +70,7 @@ export class Agent {
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
     // Its file of roots may follow a new root later than the workload itself does.
-    const believed = (): string => this.#certificate.current?.rootsPem ?? '';
+    const believed = (): string => this.#certificate.current?.authorityRootsPem ?? '';
     this.#certificate = openCertificate(options, { ...parts, log: log.scope('cache') }, believed);
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     if (options.xds.security === 'tls') {

@@ -89,6 +89,18 @@ test('certificates of mesh config are handed on, but for those of no authority',
   deepStrictEqual(await settle(), []);
 });
 
+test('no more are handed on than agents take', async () => {
+  const many = await Promise.all(Array.from({ length: 41 }, (_, at) => createIssuer(`root ${at}`)));
+  const { settle } = start(
+    many.map(({ root }) => ({ pem: root })),
+    new Map(),
+  );
+  deepStrictEqual(
+    (await settle()).map(([, names]) => names.split(',').length),
+    [40],
+  );
+});
+
 test('bundles are fetched over https, refreshed, kept while their source is away, and dropped with their URL', async () => {
   const answers = new Map<string, Result<string, string>>([[URL_WEST, ok(bundle(west))]]);
   const { configure, settle, asked } = start([{ spiffeBundleUrl: 'west.example/bundle' }], answers);

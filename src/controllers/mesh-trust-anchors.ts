@@ -2,7 +2,7 @@
  * Roots of others that mesh config names (caCertificates): certificates as they stand, and SPIFFE bundles behind URLs, which are
  * fetched and kept fresh. A bundle that cannot be fetched again stays as it was last good; what is no certificate of an authority costs
  * only itself. Each of the two is handed on whole, and only when it changed.
- * Costs one request per URL and refresh.
+ * Costs one request per URL and refresh. The roots of one of the two are at most 40: what agents take is bounded.
  * Source: istio pilot/pkg/trustbundle/trustbundle.go, pkg/spiffe RetrieveSpiffeBundleRootCerts.
  */
 import { Backoff } from '#base/backoff.ts';
@@ -39,6 +39,7 @@ export const BUNDLE_REFRESH_MS = 30 * 60_000;
 const FETCH_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 1_000;
 const MAX_ROOTS = 100;
+const MAX_HANDED_ON = 40;
 
 /** Follows mesh config until disposed of. */
 export class MeshTrustAnchors implements Disposable {
@@ -90,7 +91,13 @@ export class MeshTrustAnchors implements Disposable {
   }
 
   #publish(source: AnchorSource, pems: readonly string[]): void {
-    const rootPems = [...new Set(pems)].sort(compareBytes);
+    const all = [...new Set(pems)].sort(compareBytes);
+    const rootPems = all.slice(0, MAX_HANDED_ON);
+    if (rootPems.length < all.length)
+      this.#options.log.warn('further CA certificates are not used', {
+        source,
+        count: all.length - rootPems.length,
+      });
     if (deepEqual(this.#published.get(source) ?? [], rootPems)) return;
     this.#published.set(source, rootPems);
     this.#options.publish(source, rootPems);

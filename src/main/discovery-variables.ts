@@ -188,7 +188,7 @@ PILOT_SEND_UNHEALTHY_ENDPOINTS | false | yes | endpoints that are not ready are 
 PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
 PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
 PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | yes | peers of any trust domain are let in that the roots vouch for
-PILOT_STATUS_MAX_WORKERS | 100 | no | what is written is little, one after the other
+PILOT_STATUS_MAX_WORKERS | 100 | no | no pool of workers writes status
 PILOT_TRACE_SAMPLING | 1 | yes | percent of the requests, where the proxies' config does not say
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
 PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | yes | how long a registered WorkloadEntry outlives its proxy's connection
@@ -234,7 +234,7 @@ PILOT_ENABLE_LEGACY_AUTO_PASSTHROUGH | false | no | always as newer versions
 PILOT_ENABLE_LEGACY_ISTIO_MUTUAL_CREDENTIAL_NAME | false | no | always as newer versions
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_INBOUND | true | no | protocols that are not named are detected, always
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_OUTBOUND | true | no | protocols that are not named are detected, always
-PILOT_ENABLE_STATUS | false | no | no status is written yet
+PILOT_ENABLE_STATUS | false | no | how configuration spread is not written into statuses
 PILOT_ENABLE_VIRTUAL_SERVICE_DELEGATE | true | no | always so
 PILOT_UNIFY_INBOUND | true | no | always so
 VERIFY_CERTIFICATE_AT_CLIENT | true | no | always so

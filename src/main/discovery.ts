@@ -27,6 +27,7 @@ import { type KubeAccess, openKubeAccess } from './kube-access.ts';
 import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
 import { openGatewayNames } from './gateway-names.ts';
 import { openKeySets } from './key-sets.ts';
+import { openMeshTrustAnchors } from './mesh-trust-anchors.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { openLeadership, replicaName } from './leadership.ts';
@@ -108,6 +109,7 @@ async function openAll(
   const keySets = scope.add(
     openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false, refreshMs }),
   );
+  scope.add(openMeshTrustAnchors({ mesh, clock, log: log.scope('trustbundle'), loopback: false }));
   const gatewayNames = scope.add(openGatewayNames(mesh, clock, log.scope('networks')));
   const registration = scope.add(openEntries({ ...start, mesh, heldBack, metrics, kube }));
   const parts: Parts = {
