@@ -27,7 +27,7 @@ const PROGRAMS = [
   {
     program: 'pilot-discovery',
     table: [...DISCOVERY_VARIABLES, ...OLDER_DISCOVERY_VARIABLES],
-    code: codeOf('src/{model,ca,doors,kube}/*.ts', 'src/main/{discovery,kube,key}*.ts'),
+    code: codeOf('src/{model,ca,doors,kube}/*.ts', 'src/main/{discovery,kube,key,serving}*.ts'),
   },
   { program: 'pilot-agent', table: AGENT_VARIABLES, code: codeOf('src/agent/*.ts') },
 ];

@@ -27,6 +27,7 @@ import type { Logger } from '#base/logger.ts';
 import type { Rng } from '#base/rng.ts';
 import type { AdsMetrics } from './ads-metrics.ts';
 import { GrpcConnection } from './grpc-connection.ts';
+import { type TlsLimits, tlsLimits } from '#base/compliance.ts';
 import { DEFAULT_GRPC_LIMITS, type GrpcLimits } from './grpc-limits.ts';
 import type { Peer, PeerAuthenticator, RequestHeaders } from './peer.ts';
 import { refuseCall, ServerStream } from './server-stream.ts';
@@ -40,6 +41,8 @@ export interface GrpcServerOptions {
   readonly log: Logger;
   readonly metrics: AdsMetrics;
   readonly limits?: Partial<GrpcLimits>;
+  /** Which TLS is spoken; default: 1.2 or later. */
+  readonly tlsLimits?: TlsLimits;
 }
 
 /** PEM texts. Clients are asked for a certificate and may have none; `clientCas` is what verified ones chain to. */
@@ -120,12 +123,11 @@ export class GrpcServer implements AsyncDisposable {
   listenTls(host: string, port: number, material: TlsMaterial): Promise<Listening> {
     const server = createSecureServer({
       ...this.#http2Options(),
-      ...tlsOptions(material),
+      ...tlsOptions(material, this.#options.tlsLimits),
       ALPNProtocols: ['h2'],
       allowHTTP1: false,
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
       handshakeTimeout: this.#limits.firstStreamMs,
     });
     return this.#listen(server, { host, port });
@@ -179,7 +181,8 @@ export class GrpcServer implements AsyncDisposable {
         resolve({
           port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,
           setTls: (material) => {
-            if ('setSecureContext' in server) server.setSecureContext(tlsOptions(material));
+            if ('setSecureContext' in server)
+              server.setSecureContext(tlsOptions(material, this.#options.tlsLimits));
           },
         });
       });
@@ -291,8 +294,9 @@ export class GrpcServer implements AsyncDisposable {
   }
 }
 
-function tlsOptions(material: TlsMaterial) {
-  return { cert: material.certificateChain, key: material.privateKey, ca: [...material.clientCas] };
+function tlsOptions(material: TlsMaterial, limits: TlsLimits = tlsLimits('')) {
+  const { certificateChain: cert, privateKey: key, clientCas } = material;
+  return { ...limits, cert, key, ca: [...clientCas] };
 }
 
 /** The HTTP status for what is no gRPC request. Source: grpc PROTOCOL-HTTP2.md. */

@@ -106,6 +106,31 @@ describe('options', () => {
     );
   });
 
+  it('heed what a container says about its CPUs, its end and its bootstrap', () => {
+    const { envoy, status } = options({
+      ISTIO_CPU_LIMIT: '3',
+      EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'true',
+      ISTIO_BOOTSTRAP_OVERRIDE: '/etc/istio/custom-bootstrap/custom_bootstrap.json',
+      ISTIO_ENVOY_ENABLE_CORE_DUMP: 'true',
+      METRICS_LOCALHOST_ACCESS_ONLY: 'true',
+      PILOT_AGENT_MERGE_ENVOY_STATS: 'false',
+      PROXY_CONFIG: JSON.stringify({ customConfigFile: '/etc/own.yaml', statsCompression: false }),
+    });
+    assert.deepEqual(
+      [envoy.concurrency, envoy.idleWait, envoy.overridePath, envoy.configPath, envoy.hasCoreDumps],
+      [
+        3,
+        { minimumMs: 5000, ownListeners: ['0.0.0.0_15021'] },
+        '/etc/istio/custom-bootstrap/custom_bootstrap.json',
+        '/etc/own.yaml',
+        true,
+      ],
+    );
+    assert.deepEqual([status.hasLocalMetrics, status.mergesEnvoy, status.compresses], [true, false, false]);
+    const own = { ISTIO_CPU_LIMIT: '3', PROXY_CONFIG: JSON.stringify({ concurrency: 1 }) };
+    assert.equal(options(own).envoy.concurrency, 1);
+  });
+
   it('take addresses, files and ports of one machine with many agents', () => {
     const { status, readiness, upstreamSourceAddress, xds, ca, xdsSocketPath, problems } = options({
       PROXY_CONFIG: JSON.stringify({
@@ -343,6 +368,7 @@ describe('statistics', () => {
       inclusionPrefixes: ['http.10.0.0.1_', 'http.10.0.0.2_', 'x'],
       inclusionSuffixes: [],
       inclusionRegexps: ['r.*'],
+      countsConnections: false,
       extraStatTags: ['one', 'two'],
       histogramBuckets: new Map(),
       flushIntervalMs: 7000,

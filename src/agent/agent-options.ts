@@ -9,8 +9,9 @@ import { parseDurationMs } from '#base/duration.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import { defaultTrustDomain, makeWorkloadIdentity, printWorkloadIdentity } from '#identity/spiffe.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
+import { type CertificateOptions, readCertificateOptions } from './certificate-options.ts';
 import { type DnsSettings, readDnsSettings } from './dns-options.ts';
-import type { EnvoySettings } from './envoy-process.ts';
+import type { EnvoySettings, IdleWait } from './envoy-process.ts';
 import { type HealthCheckSettings, readHealthCheck } from './health-options.ts';
 import type { GrpcSettings } from './grpc-bootstrap.ts';
 import { type IdentityOptions, readIdentityOptions } from './identity-options.ts';
@@ -63,6 +64,7 @@ export interface AgentOptions extends Omit<IdentityOptions, 'rootsPath'> {
   readonly envoy: EnvoySettings;
   readonly status: StatusSettings;
   readonly readiness: SocketAddress;
+  readonly readinessTakesProxyProtocol: boolean;
   readonly grpc: GrpcSettings;
   /** False where the application's gRPC library is the proxy (DISABLE_ENVOY). */
   readonly hasEnvoy: boolean;
@@ -104,7 +106,8 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
     certificate: certificate.value,
     envoy: reader.envoy(workload, status.admin),
     status,
-    readiness: { address: status.status.address, port: reader.port('ENVOY_STATUS_PORT', 15021) },
+    readiness: reader.readiness(),
+    readinessTakesProxyProtocol: reader.text('ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL') === 'true',
     grpc: reader.grpc(),
     hasEnvoy: reader.text('DISABLE_ENVOY') !== 'true',
     dns: reader.dns(workload),
@@ -121,6 +124,7 @@ export function parseAgentOptions(flags: ProxyFlags, around: Surroundings): Resu
 class OptionReader {
   readonly config: ProxyConfig;
   readonly problems: string[];
+  readonly certificates: CertificateOptions;
   readonly #flags: ProxyFlags;
   readonly #around: Surroundings;
 
@@ -130,6 +134,10 @@ class OptionReader {
     const serviceCluster = flags.serviceCluster ?? parsed.config.serviceCluster;
     this.config = { ...parsed.config, serviceCluster };
     this.problems = parsed.problems.map((field) => `PROXY_CONFIG.${field}`);
+    this.certificates = readCertificateOptions({
+      text: (name) => this.text(name),
+      problem: (name) => this.problem(name),
+    });
   }
 
   problem(name: string): void {
@@ -183,7 +191,8 @@ class OptionReader {
     return ok({
       spiffeId: printWorkloadIdentity(identity.value),
       ttlMs: this.#durationMs('SECRET_TTL', dayMs),
-      keyKind: this.text('WORKLOAD_RSA_KEY_SIZE') === undefined ? 'ecdsa-p256' : 'rsa-2048',
+      keyKind: this.certificates.keyKind,
+      renewal: this.certificates.renewal,
       rootsPath,
       revocationsPath: revocationLists,
     });
@@ -205,12 +214,17 @@ class OptionReader {
     return {
       launcher: this.#around.launcher,
       binaryPath: this.text('ENVOY_PATH') ?? this.config.binaryPath,
-      configPath: join(this.config.configPath, 'envoy-rev.json'),
+      configPath: this.config.customConfigFile || join(this.config.configPath, 'envoy-rev.json'),
       admin,
       addressFamily: workload.addresses.every(isIPv6) ? 'v6' : 'v4',
       kind: workload.kind,
       drainDurationMs: this.config.drainDurationMs,
       terminationDrainDurationMs: this.config.terminationDrainDurationMs,
+      idleWait: this.#idleWait(),
+      overridePath: this.text('ISTIO_BOOTSTRAP_OVERRIDE'),
+      hostIp: this.text('HOST_IP') ?? '',
+      hasCoreDumps: this.text('ISTIO_ENVOY_ENABLE_CORE_DUMP') === 'true',
+      skipsDeprecatedLogs: this.text('ENVOY_SKIP_DEPRECATED_LOGS') !== 'false',
       concurrency: this.#concurrency(),
       fileFlushIntervalMs: this.config.fileFlushIntervalMs,
       fileFlushMinSizeKib: this.config.fileFlushMinSizeKib,
@@ -221,11 +235,26 @@ class OptionReader {
 
   #concurrency(): number {
     const text = this.#flags.concurrency;
-    if (text === undefined) return this.config.concurrency ?? defaultConcurrency;
+    if (text === undefined) return this.config.concurrency ?? this.#cpuLimit() ?? defaultConcurrency;
     const count = Number(text);
     if (Number.isInteger(count) && count >= 0 && count <= 1024) return count;
     this.problems.push('--concurrency');
     return defaultConcurrency;
+  }
+
+  /** Whole CPUs that the container may use, as injection passes them on. */
+  #cpuLimit(): number | undefined {
+    const limit = Number(this.text('ISTIO_CPU_LIMIT') ?? 0);
+    if (Number.isInteger(limit) && limit >= 0 && limit <= 1024) return limit === 0 ? undefined : limit;
+    this.problems.push('ISTIO_CPU_LIMIT');
+    return undefined;
+  }
+
+  #idleWait(): IdleWait | undefined {
+    if (this.text('EXIT_ON_ZERO_ACTIVE_CONNECTIONS') !== 'true') return undefined;
+    const minimumMs = this.#durationMs('MINIMUM_DRAIN_DURATION', 5_000);
+    const { address, port } = this.readiness();
+    return { minimumMs, ownListeners: [`${address}_${port}`] };
   }
 
   status(): StatusSettings {
@@ -236,7 +265,20 @@ class OptionReader {
       admin: { address: this.text('LATEEN_ADMIN_ADDRESS') ?? '127.0.0.1', port: this.config.proxyAdminPort },
       application: this.#applicationMetrics(),
       isQuitEnabled: this.text('LATEEN_ENABLE_QUITQUITQUIT') === 'true',
+      hasLocalMetrics: this.#metricsAreLocal(),
+      mergesEnvoy: this.text('PILOT_AGENT_MERGE_ENVOY_STATS') !== 'false',
+      compresses: this.config.statsCompression,
     };
+  }
+
+  readiness(): SocketAddress {
+    const address = this.text('LATEEN_LISTEN_ADDRESS') ?? '0.0.0.0';
+    return { address, port: this.port('ENVOY_STATUS_PORT', 15021) };
+  }
+
+  #metricsAreLocal(): boolean {
+    const name = 'METRICS_LOCALHOST_ACCESS_ONLY';
+    return (this.text(name) ?? this.config.proxyMetadata.get(name)) === 'true';
   }
 
   grpc(): GrpcSettings {

@@ -3,6 +3,7 @@
  * Sockets and doors are open before Envoy starts; the certificate is fetched while it starts; at the end Envoy drains and
  * goes first, then the doors, then the files.
  */
+import { lookup } from 'node:dns/promises';
 import { fstatSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -18,6 +19,7 @@ import { buildEnvoyEnvironment } from './envoy-environment.ts';
 import { type AgentDns, startDns } from './dns-service.ts';
 import { EnvoyProcess } from './envoy-process.ts';
 import { buildGrpcBootstrap, CertificateFiles, writeGrpcBootstrap } from './grpc-bootstrap.ts';
+import { MountedCertificate } from './mounted-certificate.ts';
 import { buildProxyNode, type NodeFacts, type ProxyNode, readAnnotations } from './proxy-node.ts';
 import { HealthCheck } from './health-check.ts';
 import { HealthFeed } from './health-feed.ts';
@@ -26,12 +28,12 @@ import { checkReadiness } from './readiness.ts';
 import { SdsServer } from './sds-server.ts';
 import { readStatsSettings } from './stats-options.ts';
 import type { SingletonFeed } from './singleton-feed.ts';
+import { readStatsSinks } from './stats-sinks.ts';
 import { StatusServer } from './status-server.ts';
 import { openTrustBundleFeed } from './trust-bundle-feed.ts';
 import { UnixGrpcServer } from './unix-grpc-server.ts';
 import { WasmCache } from './wasm-cache.ts';
 import { WasmResponses } from './wasm-responses.ts';
-import { MountedCertificate } from './mounted-certificate.ts';
 import type { FoundSockets } from './secret-sockets.ts';
 import { type AgentParts, WorkloadCertificate } from './workload-certificate.ts';
 import { XdsProxy } from './xds-proxy.ts';
@@ -68,7 +70,7 @@ export class Agent {
     this.#parts = parts;
     this.#startedMs = clock.monotonicMs();
     // Its file of roots may follow a new root later than the workload itself does.
-    const believed = (): string => this.#certificate.current?.rootsPem ?? '';
+    const believed = (): string => this.#certificate.current?.authorityRootsPem ?? '';
     this.#certificate = openCertificate(options, { ...parts, log: log.scope('cache') }, believed);
     this.#sds = new SdsServer(this.#certificate, { clock, log: log.scope('sds') });
     if (options.xds.security === 'tls') {
@@ -155,8 +157,10 @@ export class Agent {
     this.#certificate[Symbol.dispose]();
     await Promise.all([this.#status.close(), this.#xdsDoor.close(), this.#sdsDoor.close()]);
     await this.#files?.end(this.#options.grpc.isKept);
-    for (const path of [this.#options.envoy.configPath, this.#options.grpc.bootstrapPath])
-      await rm(path, { force: true });
+    const { envoy, grpc, proxyConfig } = this.#options;
+    // A bootstrap that the user gave is the user's.
+    const written = proxyConfig.customConfigFile === '' ? [envoy.configPath] : [];
+    for (const path of [...written, grpc.bootstrapPath]) await rm(path, { force: true });
   }
 
   #checkHealth(): void {
@@ -194,15 +198,22 @@ export class Agent {
   }
 
   /** Services that Envoy calls whatever the control plane says. */
-  #services(node: ProxyNode): Pick<BootstrapSettings, 'serviceClusters' | 'tracing'> {
-    const { proxyConfig, workload, environment } = this.#options;
-    const hostIp = environment.get('HOST_IP') ?? '';
+  async #services(
+    node: ProxyNode,
+  ): Promise<Pick<BootstrapSettings, 'serviceClusters' | 'tracing' | 'statsSinks'>> {
+    const { proxyConfig, workload, envoy } = this.#options;
+    const { hostIp } = envoy;
+    const stats = await readStatsSinks(proxyConfig.raw, hostIp, resolveHost);
     const logs = readAccessLogClusters(proxyConfig.raw, hostIp);
     const around = { hostIp, addresses: workload.addresses, serviceName: node.cluster };
     const traces = readBootstrapTracing(proxyConfig.raw, around);
-    const names = [...logs.problems, ...traces.problems];
+    const names = [...stats.problems, ...logs.problems, ...traces.problems];
     if (names.length > 0) this.#parts.log.warn('services not used', { names });
-    return { serviceClusters: [...logs.clusters, ...traces.clusters], tracing: traces.tracing };
+    return {
+      serviceClusters: [...stats.clusters, ...logs.clusters, ...traces.clusters],
+      tracing: traces.tracing,
+      statsSinks: stats.sinks,
+    };
   }
 
   async #writeBootstrap(): Promise<ProxyNode> {
@@ -224,9 +235,10 @@ export class Agent {
     const { stats, problems } = readStatsSettings(proxyConfig, readAnnotations(facts), workload.addresses);
     if (problems.length > 0) this.#parts.log.warn('stats options not used', { names: problems });
     const node = buildProxyNode(facts);
-    const services = this.#services(node);
+    const services = await this.#services(node);
     const { grpc, xdsSocketPath } = this.#options;
     await writeGrpcBootstrap(grpc.bootstrapPath, buildGrpcBootstrap(node, xdsSocketPath, grpc));
+    if (proxyConfig.customConfigFile !== '') return node;
     const bootstrap = buildBootstrap({
       node,
       admin: status.admin,
@@ -237,8 +249,9 @@ export class Agent {
       filesSocketPath: this.#sockets.workload ? this.#options.sockets.files : undefined,
       upstreamSourceAddress: this.#options.upstreamSourceAddress,
       runtimeValues: proxyConfig.runtimeValues,
-      stats,
+      stats: { ...stats, countsConnections: envoy.idleWait !== undefined },
       ...services,
+      readinessTakesProxyProtocol: this.#options.readinessTakesProxyProtocol,
       outlierLogPath: this.#options.outlierLogPath,
     });
     await mkdir(dirname(envoy.configPath), { recursive: true, mode: 0o700 });
@@ -264,6 +277,14 @@ function openCertificate(
   const known = certificate.rootsPath === undefined ? undefined : believed;
   const client = new CertificateClient(new ControlPlane(ca, parts.clock, known), parts.clock, certSigner);
   return new WorkloadCertificate(certificate, client, parts);
+}
+
+/** An address of a name; what the machine says first counts. */
+async function resolveHost(host: string): Promise<string | undefined> {
+  return lookup(host).then(
+    ({ address }) => address,
+    () => undefined,
+  );
 }
 
 /** Where a neighbour reaches a server that listens on every address. */

@@ -30,6 +30,10 @@ export interface BootstrapSettings {
   readonly serviceClusters: readonly JsonObject[];
   /** The field `tracing`, or nothing: who takes spans where the control plane names nobody. */
   readonly tracing: JsonObject;
+  /** Where Envoy sends its statistics by itself. */
+  readonly statsSinks: readonly JsonObject[];
+  /** A load balancer may tell by PROXY protocol who asks for readiness. */
+  readonly readinessTakesProxyProtocol: boolean;
   /** Where Envoy writes outlier events; undefined: nowhere. */
   readonly outlierLogPath: string | undefined;
 }

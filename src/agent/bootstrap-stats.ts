@@ -11,6 +11,8 @@ export interface StatsSettings {
   readonly inclusionSuffixes: readonly string[];
   readonly inclusionRegexps: readonly string[];
   readonly extraStatTags: readonly string[];
+  /** Connections of clients are counted, so that the end of the proxy can wait for the last. */
+  readonly countsConnections: boolean;
   /** Buckets by prefix of the metric's name (Istio's `istiocustom` means ours); added before the defaults, so that a user's win. */
   readonly histogramBuckets: ReadonlyMap<string, readonly number[]>;
   readonly flushIntervalMs: number;
@@ -24,6 +26,7 @@ export const defaultStats: StatsSettings = {
   inclusionSuffixes: [],
   inclusionRegexps: [],
   extraStatTags: [],
+  countsConnections: false,
   histogramBuckets: new Map(),
   flushIntervalMs: 5000,
   evictionIntervalMs: 3_600_000,
@@ -81,7 +84,8 @@ export function buildStatsConfig(settings: StatsSettings): JsonObject {
 
 function buildInclusions(settings: StatsSettings): readonly JsonValue[] {
   const prefixes = [...settings.inclusionPrefixes, ...requiredPrefixes];
-  const suffixes = [...settings.inclusionSuffixes, ...requiredSuffixes];
+  const counts = settings.countsConnections ? ['downstream_cx_active'] : [];
+  const suffixes = [...settings.inclusionSuffixes, ...requiredSuffixes, ...counts];
   const regexps = [...settings.inclusionRegexps, ...requiredRegexps];
   return [
     ...prefixes.map((prefix) => ({ prefix })),

@@ -18,6 +18,8 @@ const settings: BootstrapSettings = {
   stats: defaultStats,
   serviceClusters: [],
   tracing: {},
+  statsSinks: [],
+  readinessTakesProxyProtocol: false,
   outlierLogPath: undefined,
 };
 

@@ -38,11 +38,12 @@ export function buildBootstrap(settings: BootstrapSettings): JsonObject {
     stats_config: buildStatsConfig(settings.stats),
     stats_flush_interval: seconds(settings.stats.flushIntervalMs),
     stats_eviction_interval: seconds(settings.stats.evictionIntervalMs),
+    ...(settings.statsSinks.length === 0 ? {} : { stats_sinks: settings.statsSinks }),
     admin: buildAdmin(settings.admin),
     dynamic_resources: buildDynamicResources(),
     static_resources: {
       clusters: buildStaticClusters(settings),
-      listeners: [buildReadinessListener(settings.readiness)],
+      listeners: [buildReadinessListener(settings)],
     },
     ...settings.tracing,
     ...buildClusterManager(settings),
@@ -112,10 +113,14 @@ function buildDynamicResources(): JsonObject {
   };
 }
 
-function buildReadinessListener(address: SocketAddress): JsonObject {
+function buildReadinessListener({
+  readiness: address,
+  readinessTakesProxyProtocol,
+}: BootstrapSettings): JsonObject {
   const route = { match: { prefix: '/healthz/ready' }, route: { cluster: 'agent' } };
   return {
     address: buildSocketAddress(address),
+    ...(readinessTakesProxyProtocol ? { listener_filters: [buildProxyProtocolFilter()] } : {}),
     filter_chains: [
       {
         filters: [
@@ -140,6 +145,16 @@ function buildReadinessListener(address: SocketAddress): JsonObject {
         ],
       },
     ],
+  };
+}
+
+function buildProxyProtocolFilter(): JsonObject {
+  return {
+    name: 'envoy.filters.listener.proxy_protocol',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol',
+      allow_requests_without_proxy_protocol: true,
+    },
   };
 }
 

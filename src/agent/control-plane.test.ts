@@ -41,6 +41,7 @@ function settings(): ControlPlaneSettings {
     tokenPath: join(folder, 'token'),
     clientCertificate: undefined,
     headers: [],
+    compliance: '',
     clusterId: 'c',
   };
 }

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2';
 import { isIP } from 'node:net';
 import type { Clock } from '#base/clock.ts';
+import { type CompliancePolicy, tlsLimits } from '#base/compliance.ts';
 import { Secret } from '#base/secret.ts';
 
 /** Where the control plane is and how to prove ourselves to it. */
@@ -22,11 +23,18 @@ export interface ControlPlaneSettings {
   /** For machines that were given a certificate. */
   readonly clientCertificate: ClientCertificateFiles | undefined;
   readonly clusterId: string;
+  readonly compliance: CompliancePolicy;
   /** Further headers of each call, names in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
 /** PEM files, read again for every connection. */
+export interface ClientCertificateFiles {
+  readonly chainPath: string;
+  readonly keyPath: string;
+}
+
+/** Paths of PEM files. */
 export interface ClientCertificateFiles {
   readonly chainPath: string;
   readonly keyPath: string;
@@ -93,7 +101,7 @@ export class ControlPlane {
   }
 
   async #tlsOptions(): Promise<Record<string, unknown>> {
-    const { host, rootCertPath, serverName, clientCertificate } = this.#settings;
+    const { host, rootCertPath, serverName, clientCertificate, compliance } = this.#settings;
     const name = serverName ?? host;
     const client =
       clientCertificate === undefined
@@ -108,7 +116,7 @@ export class ControlPlane {
         ? {}
         : { ca: [await readFile(rootCertPath), this.#believed()].filter((pem) => pem.length > 0) }),
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      minVersion: 'TLSv1.2',
+      ...tlsLimits(compliance),
     };
   }
 

@@ -14,6 +14,7 @@ import { EnvoyProcess, type EnvoySettings } from './envoy-process.ts';
 let folder = '';
 let admin: Server;
 const calls: string[] = [];
+let answer = 'OK';
 
 /** A script in Envoy's place; `$COUNT` is a file that gets one line per start. */
 function makeProcess(name: string, script: string, change: Partial<EnvoySettings> = {}) {
@@ -31,6 +32,11 @@ function makeProcess(name: string, script: string, change: Partial<EnvoySettings
     kind: 'sidecar',
     drainDurationMs: 1000,
     terminationDrainDurationMs: 0,
+    idleWait: undefined,
+    overridePath: undefined,
+    hostIp: '',
+    hasCoreDumps: false,
+    skipsDeprecatedLogs: true,
     concurrency: 1,
     fileFlushIntervalMs: 1000,
     fileFlushMinSizeKib: 0,
@@ -58,7 +64,7 @@ describe('running Envoy', () => {
     folder = mkdtempSync(join(tmpdir(), 'envoy-process-'));
     admin = createServer((request, response) => {
       calls.push(`${request.method} ${request.url}`);
-      response.end('OK');
+      response.end(answer);
     }).listen(0, '127.83.2.1');
     await once(admin, 'listening');
   });
@@ -129,6 +135,52 @@ describe('running Envoy', () => {
         assert.equal(clock.waitingCount, 0);
       });
     }
+
+    it('waits for the last client where it is told to, but so long at least', async () => {
+      const { envoy, clock, starts, start } = makeProcess('idle', 'exec sleep 60', {
+        terminationDrainDurationMs: 3000,
+        idleWait: { minimumMs: 5000, ownListeners: ['0.0.0.0_15021'] },
+      });
+      start();
+      await until('the start', () => starts() === 1);
+      calls.length = 0;
+      answer =
+        'listener.0.0.0.0_15021.downstream_cx_active: 1\nlistener.0.0.0.0_15006.downstream_cx_active: 1\n';
+      const stopped = envoy.stop();
+      await until('the wait', () => clock.waitingCount === 1);
+      clock.advance(5000);
+      await until('the question', () => calls.length === 2 && clock.waitingCount === 1);
+      assert.notEqual(envoy.pid, undefined);
+      answer = 'listener.0.0.0.0_15021.downstream_cx_active: 1\n';
+      clock.advance(1000);
+      await stopped;
+      assert.deepEqual(calls.slice(1), Array(2).fill('GET /stats?usedonly&filter=downstream_cx_active$'));
+    });
+
+    it('does not wait when it was drained before', async () => {
+      const { envoy, starts, start } = makeProcess('drained-before', 'exec sleep 60', {
+        terminationDrainDurationMs: 3000,
+      });
+      start();
+      await until('the start', () => starts() === 1);
+      await envoy.drain();
+      await envoy.stop();
+      assert.equal(envoy.pid, undefined);
+    });
+
+    it('lays a file of the user over its bootstrap, whoever the node is', async () => {
+      const overridePath = join(folder, 'override.yaml');
+      writeFileSync(overridePath, 'tracing: {host: "$(HOST_IP)"}\n');
+      const { envoy, starts, start } = makeProcess('overridden', 'echo "$*" >"$COUNT.args"; exec sleep 60', {
+        overridePath,
+        hostIp: 'fd00::1',
+      });
+      start();
+      const argsPath = join(folder, 'overridden.count.args');
+      await until('the start', () => starts() === 1 && existsSync(argsPath));
+      assert.match(readFileSync(argsPath, 'utf8'), /--config-yaml tracing: \{host: "\[fd00::1\]"\}/);
+      await envoy.stop();
+    });
 
     it('is killed when it does not end by itself', async () => {
       const { envoy, clock, starts, start } = makeProcess(

@@ -6,12 +6,13 @@
  * Envoy writes to the agent's own stdout and stderr: no copying, and access logs at /dev/stdout work.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { Backoff } from '#base/backoff.ts';
 import type { Clock } from '#base/clock.ts';
 import { toDisposable } from '#base/disposable.ts';
 import type { Logger } from '#base/logger.ts';
 import type { Rng } from '#base/rng.ts';
+import { ACTIVE_CONNECTIONS_PATH, countConnections } from './active-connections.ts';
 import type { SocketAddress } from './bootstrap-settings.ts';
 import { callHttp } from './http-call.ts';
 
@@ -27,6 +28,8 @@ export interface EnvoySettings {
   readonly kind: 'sidecar' | 'router';
   readonly drainDurationMs: number;
   readonly terminationDrainDurationMs: number;
+  /** At the end, waits for the last client instead of `terminationDrainDurationMs`, but so long at least; undefined: it does not. */
+  readonly idleWait: IdleWait | undefined;
   /** Worker threads; 0: one per core. */
   readonly concurrency: number;
   /** How long access logs are kept in memory at most. */
@@ -36,6 +39,19 @@ export interface EnvoySettings {
   readonly logLevel: string;
   /** `component:level` pairs; '' for none. */
   readonly componentLogLevel: string;
+  /** A file with a bootstrap, YAML or JSON, that Envoy lays over ours; undefined: none. */
+  readonly overridePath: string | undefined;
+  /** What `$(HOST_IP)` stands for in that file. */
+  readonly hostIp: string;
+  readonly hasCoreDumps: boolean;
+  readonly skipsDeprecatedLogs: boolean;
+}
+
+/** How the end waits for clients. */
+export interface IdleWait {
+  readonly minimumMs: number;
+  /** The proxy's own doors, as `ADDRESS_PORT`, whose clients do not count. */
+  readonly ownListeners: readonly string[];
 }
 
 /** What the process runs on. */
@@ -51,9 +67,13 @@ const stableMs = 5000;
 const maxFailedStarts = 8;
 const killAfterMs = 5000;
 const adminTimeoutMs = 2000;
+const idlePollMs = 1000;
+const maxFailedPolls = 5;
+/** What the kernel takes as one word of a command line, less some room. */
+const maxOverrideBytes = 120 * 1024;
 
 /** The command line. Source: Istio pkg/envoy/proxy.go. */
-export function envoyArguments(settings: EnvoySettings): readonly string[] {
+export function envoyArguments(settings: EnvoySettings, override = ''): readonly string[] {
   const values: readonly (readonly [flag: string, value: string])[] = [
     ['-c', settings.configPath],
     ['--drain-time-s', String(Math.ceil(settings.drainDurationMs / 1000))],
@@ -64,11 +84,17 @@ export function envoyArguments(settings: EnvoySettings): readonly string[] {
       '--file-flush-min-size-kb',
       settings.fileFlushMinSizeKib > 0 ? String(settings.fileFlushMinSizeKib) : '',
     ],
+    ['--config-yaml', override],
     ['-l', settings.logLevel],
     ['--component-log-level', settings.componentLogLevel],
     ['--concurrency', settings.concurrency > 0 ? String(settings.concurrency) : ''],
   ];
-  const switches = ['--disable-hot-restart', '--allow-unknown-static-fields', '--skip-deprecated-logs'];
+  const switches = [
+    '--disable-hot-restart',
+    '--allow-unknown-static-fields',
+    ...(settings.skipsDeprecatedLogs ? ['--skip-deprecated-logs'] : []),
+    ...(settings.hasCoreDumps ? ['--enable-core-dump'] : []),
+  ];
   return [...values.filter(([, value]) => value !== '').flat(), ...switches];
 }
 
@@ -83,6 +109,7 @@ export class EnvoyProcess {
   #restart: Disposable = toDisposable(() => {});
   #failedStarts = 0;
   #isStopping = false;
+  #isDrained = false;
 
   constructor(settings: EnvoySettings, parts: EnvoyParts) {
     this.#settings = settings;
@@ -106,7 +133,11 @@ export class EnvoyProcess {
     const mistake = findMistake(binaryPath);
     if (mistake !== undefined) return this.#givenUp.resolve(`cannot run ${binaryPath}: ${mistake}`);
     const startedMs = this.#parts.clock.monotonicMs();
-    const [program = binaryPath, ...args] = [...launcher, binaryPath, ...envoyArguments(this.#settings)];
+    const [program = binaryPath, ...args] = [
+      ...launcher,
+      binaryPath,
+      ...envoyArguments(this.#settings, this.#override()),
+    ];
     const child = spawn(program, args, {
       env: environment,
       stdio: ['ignore', 'inherit', 'inherit'],
@@ -133,6 +164,7 @@ export class EnvoyProcess {
 
   /** Asks Envoy to let connections end: new ones go elsewhere, HTTP clients are told to close. */
   async drain(): Promise<void> {
+    this.#isDrained = true;
     const scope = this.#settings.kind === 'sidecar' ? 'inboundonly&' : '';
     await this.#callAdmin(`/drain_listeners?${scope}graceful&skip_exit`);
   }
@@ -141,13 +173,56 @@ export class EnvoyProcess {
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#restart[Symbol.dispose]();
-    if (this.#child !== undefined && this.#settings.terminationDrainDurationMs > 0) {
-      await this.drain();
-      await this.#wait(this.#settings.terminationDrainDurationMs);
-    }
+    // Who asked to drain before has waited already, as long as the application took.
+    if (this.#child !== undefined && !this.#isDrained) await this.#drainAndWait();
     this.#child?.kill('SIGTERM');
     using _killer = this.#parts.clock.schedule(killAfterMs, () => this.#child?.kill('SIGKILL'));
     await this.#exited;
+  }
+
+  async #drainAndWait(): Promise<void> {
+    const { idleWait, terminationDrainDurationMs } = this.#settings;
+    if (idleWait === undefined && terminationDrainDurationMs === 0) return;
+    await this.drain();
+    await this.#wait(idleWait?.minimumMs ?? terminationDrainDurationMs);
+    if (idleWait !== undefined) await this.#waitForClients(idleWait.ownListeners);
+  }
+
+  /** Until no client is left, Envoy ends by itself, or it does not answer any more. Source: Istio pkg/envoy/agent.go terminate. */
+  async #waitForClients(ownListeners: readonly string[]): Promise<void> {
+    const { address: host, port } = this.#settings.admin;
+    let failures = 0;
+    let last = 0;
+    while (this.#child !== undefined && failures < maxFailedPolls) {
+      const answer = await callHttp({
+        host,
+        port,
+        path: ACTIVE_CONNECTIONS_PATH,
+        timeoutMs: adminTimeoutMs,
+      }).catch(() => undefined);
+      failures = answer === undefined ? failures + 1 : 0;
+      const connections = answer && (countConnections(answer.body, ownListeners) ?? 0);
+      if (connections === 0) return;
+      if (connections !== undefined && connections !== last)
+        this.#parts.log.info('waiting for clients to go', { connections });
+      last = connections ?? last;
+      await this.#wait(idlePollMs);
+    }
+  }
+
+  /** The text of the file that is laid over the bootstrap; '' when there is none or it cannot be used. */
+  #override(): string {
+    const { overridePath: path, hostIp } = this.#settings;
+    if (path === undefined) return '';
+    try {
+      const host = hostIp.includes(':') ? `[${hostIp}]` : hostIp;
+      const text = readFileSync(path, 'utf8').replaceAll('[$(HOST_IP)]', host).replaceAll('$(HOST_IP)', host);
+      if (Buffer.byteLength(text) <= maxOverrideBytes) return text;
+      this.#parts.log.warn('the bootstrap override is too large', { path, maxOverrideBytes });
+    } catch (error) {
+      this.#parts.log.warn('the bootstrap override cannot be read', { path, error });
+    }
+    return '';
   }
 
   /** Waits; shorter if Envoy ends by itself. */

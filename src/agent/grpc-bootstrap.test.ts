@@ -53,6 +53,7 @@ test('the bootstrap and the certificate are written, the key for the own user al
     privateKey: new Secret(`key ${version}`),
     chainPem: `chain ${version}`,
     rootsPem: `roots ${version}`,
+    authorityRootsPem: '',
     revocationsPem: '',
     leaf: undefined as never,
   });

@@ -5,6 +5,7 @@
  * Source: Istio pkg/istio-agent/agent.go, pilot/cmd/pilot-agent/options/security.go.
  */
 import { basename, dirname, join, relative } from 'node:path';
+import { readCompliancePolicy } from '#base/compliance.ts';
 import { fail, ok, type Result } from '#base/result.ts';
 import type { ClientCertificateFiles, ControlPlaneSettings } from './control-plane.ts';
 import type { MountedFiles } from './mounted-certificate.ts';
@@ -175,12 +176,16 @@ function controlPlane(
 ): Result<ControlPlaneSettings, string> {
   const target = splitAddress(address);
   if (target === undefined) return fail(`"${address}" is no host:port of a control plane`);
+  const policy = from.text('COMPLIANCE_POLICY') ?? '';
+  const compliance = readCompliancePolicy(policy);
+  if (compliance === undefined) return fail(`COMPLIANCE_POLICY names no policy that is known: ${policy}`);
   return ok({
     ...target,
     security: isPlain ? 'plaintext' : 'tls',
     serverName: serverNameOf(from, target),
     tokenPath: from.text('LATEEN_TOKEN_PATH') ?? TOKEN,
     clusterId: from.text('ISTIO_META_CLUSTER_ID') ?? 'Kubernetes',
+    compliance,
     ...approach,
   });
 }

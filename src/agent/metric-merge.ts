@@ -4,6 +4,8 @@
  * the size of a scrape.
  */
 import type { ServerResponse } from 'node:http';
+import { pipeline, type Writable } from 'node:stream';
+import { createGzip } from 'node:zlib';
 import type { AgentMetrics } from './agent-metrics.ts';
 import { type HttpTarget, openHttp } from './http-call.ts';
 import { MetricRenamer } from './metric-renaming.ts';
@@ -23,20 +25,31 @@ export async function writeScrape(
   own: string,
   sources: readonly MetricsSource[],
   metrics: AgentMetrics,
+  encoding: 'identity' | 'gzip' = 'identity',
 ): Promise<void> {
-  response.writeHead(200, { 'content-type': metricsContentType });
-  response.write(own);
+  const packed = encoding === 'gzip' ? { 'content-encoding': 'gzip', vary: 'accept-encoding' } : {};
+  response.writeHead(200, { 'content-type': metricsContentType, ...packed });
+  const sink = encoding === 'gzip' ? packInto(response) : response;
+  sink.write(own);
   for (const source of sources) {
     try {
-      await copyMetrics(source.target, response);
+      await copyMetrics(source.target, sink);
     } catch {
       metrics.add(`istio_agent_scrape_failures_total{type="${source.name}"}`);
     }
   }
-  response.end();
+  sink.end();
 }
 
-async function copyMetrics(target: HttpTarget, response: ServerResponse): Promise<void> {
+/** A scrape is text that repeats itself: the lowest level packs it as well as any. */
+function packInto(response: ServerResponse): Writable {
+  const packer = createGzip({ level: 1 });
+  // Whoever stops reading ends the scrape; the next write finds the packer gone.
+  pipeline(packer, response, () => {});
+  return packer;
+}
+
+async function copyMetrics(target: HttpTarget, response: Writable): Promise<void> {
   const answer = await openHttp(target);
   if (answer.statusCode !== 200) {
     answer.destroy();
@@ -51,13 +64,13 @@ async function copyMetrics(target: HttpTarget, response: ServerResponse): Promis
 }
 
 /** Writes, and waits for the reader if it is behind. Errors: throws when the reader is gone. */
-async function writeAtPace(response: ServerResponse, chunks: readonly Buffer[]): Promise<void> {
+async function writeAtPace(response: Writable, chunks: readonly Buffer[]): Promise<void> {
   if (response.destroyed) throw new Error('the reader is gone');
   const isFlowing = chunks.map((chunk) => response.write(chunk)).at(-1) ?? true;
   if (!isFlowing) await whenWritable(response);
 }
 
-function whenWritable(response: ServerResponse): Promise<void> {
+function whenWritable(response: Writable): Promise<void> {
   return new Promise((resolve) => {
     function finish(): void {
       response.off('drain', finish);

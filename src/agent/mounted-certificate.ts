@@ -120,8 +120,17 @@ function secretsOf(
   if (leaf === undefined) throw new Error('there is no certificate');
   if (!leaf.x509.checkPrivateKey(createPrivateKey(keyPem)))
     throw new Error('the key does not belong to the certificate');
-  const bundle = joinTrustBundle(pushed === undefined ? [roots] : [roots, pushed.rootsPem], nowMs);
-  if (!bundle.ok) throw new Error(`roots: ${bundle.error}`);
-  const revocationsPem = pushed?.revocationsPem ?? '';
-  return { chainPem, privateKey: new Secret(keyPem), rootsPem: bundle.value.pem, revocationsPem, leaf };
+  const join = (more = ''): string => {
+    const bundle = joinTrustBundle(more === '' ? [roots] : [roots, more], nowMs);
+    if (!bundle.ok) throw new Error(`roots: ${bundle.error}`);
+    return bundle.value.pem;
+  };
+  return {
+    chainPem,
+    privateKey: new Secret(keyPem),
+    rootsPem: join(pushed?.rootsPem),
+    authorityRootsPem: join(pushed?.authorityRootsPem),
+    revocationsPem: pushed?.revocationsPem ?? '',
+    leaf,
+  };
 }

@@ -12,6 +12,9 @@ import type { JsonObject, JsonValue } from './json-value.ts';
 export interface ProxyConfig {
   readonly configPath: string;
   readonly binaryPath: string;
+  /** A bootstrap that Envoy is started with instead of ours; '' as a rule. */
+  readonly customConfigFile: string;
+  readonly statsCompression: boolean;
   readonly serviceCluster: string;
   readonly tracingServiceName: string;
   readonly discoveryAddress: string;
@@ -53,6 +56,8 @@ export function parseProxyConfig(text: string): Result<ParsedProxyConfig, string
   const config: ProxyConfig = {
     configPath: fields.text('configPath', './etc/istio/proxy'),
     binaryPath: fields.text('binaryPath', '/usr/local/bin/envoy'),
+    customConfigFile: fields.text('customConfigFile', ''),
+    statsCompression: raw['statsCompression'] !== false,
     serviceCluster: fields.text('serviceCluster', 'istio-proxy'),
     tracingServiceName: fields.text('tracingServiceName', 'APP_LABEL_AND_NAMESPACE'),
     discoveryAddress: fields.text('discoveryAddress', 'istiod.istio-system.svc:15012'),

@@ -44,6 +44,7 @@ class TestSource implements SecretSource {
       chainPem,
       privateKey: new Secret(`key of ${chainPem}`),
       rootsPem,
+      authorityRootsPem: '',
       revocationsPem: '',
       leaf,
     };

@@ -53,6 +53,7 @@ export function readStatsSettings(
     inclusionSuffixes: inclusions('statsInclusionSuffixes', config.inclusionSuffixes),
     inclusionRegexps: inclusions('statsInclusionRegexps', config.inclusionRegexps),
     extraStatTags: tags.filter((tag) => tagPattern.test(tag)),
+    countsConnections: false,
     histogramBuckets: buckets ?? new Map(),
     flushIntervalMs,
     // Envoy refuses an eviction interval that is no multiple of the flush interval.

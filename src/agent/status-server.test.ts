@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { TestClock } from '#base/clock.ts';
 import { silentLogger } from '#base/logger.ts';
 import { AgentMetrics } from './agent-metrics.ts';
@@ -99,6 +100,9 @@ describe('the status server', () => {
       admin: { address: host, port: portOf(admin) },
       application: { address: host, port: portOf(application), path: '/m' },
       isQuitEnabled: true,
+      hasLocalMetrics: false,
+      mergesEnvoy: true,
+      compresses: true,
     };
     await open();
   });
@@ -166,6 +170,37 @@ describe('the status server', () => {
     it('of 15090 is Envoy alone', async () => {
       const { body } = await call('/stats/prometheus', { port: settings.prometheus.port });
       assert.equal(body, 'istio_requests_total{u="/stats/prometheus"} 1\n');
+    });
+
+    it('of 15090 is packed for whoever takes it, unless the workload does not want that', async () => {
+      const packed = {
+        port: settings.prometheus.port,
+        headers: { 'accept-encoding': 'deflate, gzip;q=0.5' },
+      };
+      const outgoing = request({ host, path: '/stats/prometheus', agent: false, ...packed });
+      outgoing.end();
+      const [response] = await once(outgoing, 'response');
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk);
+      assert.equal(response.headers['content-encoding'], 'gzip');
+      assert.equal(
+        gunzipSync(Buffer.concat(chunks)).toString(),
+        'istio_requests_total{u="/stats/prometheus"} 1\n',
+      );
+      for (const refused of ['identity', 'gzip;q=0']) {
+        const headers = { 'accept-encoding': refused };
+        const { body } = await call('/stats/prometheus', { ...packed, headers });
+        assert.match(body, /^istio_requests_total/);
+      }
+    });
+
+    it("leaves out Envoy's where the agent is not to merge them", async () => {
+      await server.close();
+      settings = { ...settings, mergesEnvoy: false };
+      await open();
+      const { body } = await call('/metrics');
+      assert.doesNotMatch(body, /istio_requests_total/);
+      assert.match(body, /\napp 1/);
     });
 
     it('leaves out half lines of a source that breaks off, and counts it; the others come', async () => {

@@ -21,6 +21,12 @@ export interface StatusSettings {
   /** The application's metrics; undefined: none, or not to be merged. */
   readonly application: ApplicationMetrics | undefined;
   readonly isQuitEnabled: boolean;
+  /** Metrics are shown to this machine only. */
+  readonly hasLocalMetrics: boolean;
+  /** Merged metrics have Envoy's in them. */
+  readonly mergesEnvoy: boolean;
+  /** The door for Envoy's metrics compresses them for whoever takes it. */
+  readonly compresses: boolean;
 }
 
 /** Where the application serves metrics. */
@@ -68,7 +74,7 @@ export class StatusServer {
 
   /** Binds both ports. Errors: rejects when one is taken. */
   async listen(): Promise<void> {
-    const scrape: Handler = (request, response) => this.#serveMerged(request, response);
+    const scrape = this.#guarded((request, response) => this.#serveMerged(request, response));
     await this.#open(
       this.#settings.status,
       new Map<string, Handler>([
@@ -80,8 +86,10 @@ export class StatusServer {
         ['/quitquitquit', (request, response) => this.#serveQuit(request, response)],
       ]),
     );
-    const envoyOnly: Handler = (request, response) =>
-      writeScrape(response, '', [this.#envoySource(request)], this.#parts.metrics);
+    const envoyOnly = this.#guarded((request, response) => {
+      const encoding = this.#settings.compresses && takesGzip(request) ? 'gzip' : 'identity';
+      return writeScrape(response, '', [this.#envoySource(request)], this.#parts.metrics, encoding);
+    });
     await this.#open(this.#settings.prometheus, new Map([['/stats/prometheus', envoyOnly]]));
   }
 
@@ -116,6 +124,14 @@ export class StatusServer {
     });
   }
 
+  #guarded(handler: Handler): Handler {
+    if (!this.#settings.hasLocalMetrics) return handler;
+    return (request, response) => {
+      if (isLocal(request)) return handler(request, response);
+      answer(response, 403, 'Only requests from localhost are allowed');
+    };
+  }
+
   async #serveReadiness(response: ServerResponse): Promise<void> {
     const readiness = await this.#readiness();
     this.#noteReadiness(readiness);
@@ -141,7 +157,8 @@ export class StatusServer {
     const { metrics, clock } = this.#parts;
     metrics.add('istio_agent_scrapes_total');
     const own = metrics.print(this.#actions.gauges(), clock.nowMs());
-    const sources = [this.#envoySource(request), ...this.#applicationSources(request)];
+    const ofEnvoy = this.#settings.mergesEnvoy ? [this.#envoySource(request)] : [];
+    const sources = [...ofEnvoy, ...this.#applicationSources(request)];
     await writeScrape(response, own, sources, metrics);
   }
 
@@ -200,6 +217,12 @@ function findRefusal(request: IncomingMessage): number | undefined {
   if (request.method !== 'POST') return 405;
   const isFromPage = request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined;
   return isLocal(request) && !isFromPage ? undefined : 403;
+}
+
+function takesGzip(request: IncomingMessage): boolean {
+  return /(?:^|[,\s])gzip(?:$|[,;\s])(?!\s*q=0(?:\.0*)?(?:$|[,\s]))/.test(
+    String(request.headers['accept-encoding'] ?? ''),
+  );
 }
 
 function isLocal(request: IncomingMessage): boolean {

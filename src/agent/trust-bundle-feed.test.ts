@@ -29,10 +29,31 @@ function rootsOf(bundle: PushedBundle | undefined): readonly string[] {
   return (bundle?.rootsPem ?? '').split(/(?<=-----END CERTIFICATE-----\n)/).map((pem) => pem.trim());
 }
 
+function certificatesIn(pem: string): number {
+  return pem.split('-----END CERTIFICATE-----').length - 1;
+}
+
 describe('a pushed trust bundle is taken', () => {
   it('as far as it is roots, each once', () => {
     const bundle = decodeTrustBundle(encode([one.root, other.root, one.root]), undefined, NOW_MS);
     assert.deepEqual(bundle.ok && rootsOf(bundle.value), [one.root, other.root]);
+  });
+
+  it('with the last ones for peers only, as many as it says', () => {
+    const authorities = [0, 1, 2, 3].map((count) => {
+      const bytes = new WireWriter()
+        .raw(encode([one.root, other.root]))
+        .varint(15_035, count)
+        .finish();
+      const bundle = decodeTrustBundle(bytes, undefined, NOW_MS);
+      return bundle.ok && [rootsOf(bundle.value).length, certificatesIn(bundle.value.authorityRootsPem)];
+    });
+    assert.deepEqual(authorities, [
+      [2, 2],
+      [2, 1],
+      [2, 0],
+      [2, 0],
+    ]);
   });
 
   const refusals: readonly (readonly [string, readonly string[]])[] = [
@@ -63,7 +84,7 @@ describe('revocation lists in a pushed bundle', async () => {
     for (const list of lists) writer.string(15_034, list);
     return writer.finish();
   };
-  const held = { rootsPem: one.root, revocationsPem: own, problem: '' };
+  const held = { rootsPem: one.root, authorityRootsPem: one.root, revocationsPem: own, problem: '' };
   const END_MS = NOW_MS + 40 * 86_400_000;
 
   it('are taken with it', () => {

@@ -1,6 +1,6 @@
 /**
- * Reads the trust bundle that a control plane pushes: the certificates of an otherwise empty ProxyConfig, and beside them our
- * revocation lists. What is taken is whole: one text that is no authority's certificate refuses the bundle.
+ * Reads the trust bundle that a control plane pushes: the certificates of an otherwise empty ProxyConfig, and beside them what
+ * Istio's has not: our revocation lists, and how many certificates, the last ones, are good for peers only. What is taken is whole: one text that is no authority's certificate refuses the bundle.
  * Source: mesh/v1alpha1/proxy.proto ca_certificates_pem; Istio security/pkg/nodeagent/cache UpdateConfigTrustBundle.
  */
 import { fail, ok, type Result } from '#base/result.ts';
@@ -13,6 +13,8 @@ import { joinTrustBundle } from '#identity/trust-bundle.ts';
 export interface PushedBundle {
   /** PEM of all roots, each once. */
   readonly rootsPem: string;
+  /** Those of them that vouch for control planes of the mesh too; '' for none. */
+  readonly authorityRootsPem: string;
   /** PEM of all revocation lists; '' for none. */
   readonly revocationsPem: string;
   /** Why lists that came are not among them; '' when they are. */
@@ -22,6 +24,7 @@ export interface PushedBundle {
 const CA_CERTIFICATES_PEM = 34;
 /** As the control plane numbers what Istio's message does not have (xds/trust-bundle.ts). */
 const REVOCATION_LISTS_PEM = 15_034;
+const PEER_ROOTS = 15_035;
 const MAX_BYTES = 4 << 20;
 const MAX_TEXTS = 100;
 
@@ -38,17 +41,21 @@ export function decodeTrustBundle(
   const reader = new WireReader(message);
   const roots: string[] = [];
   const lists: string[] = [];
+  let forPeers = 0;
   while (reader.next()) {
     if (reader.field === CA_CERTIFICATES_PEM) roots.push(reader.string());
     else if (reader.field === REVOCATION_LISTS_PEM) lists.push(reader.string());
+    else if (reader.field === PEER_ROOTS) forPeers = reader.varint();
     if (roots.length + lists.length > MAX_TEXTS)
       return fail(`the trust bundle has more than ${MAX_TEXTS} texts`);
   }
   const rootsPem = joinRoots(roots, nowUnixMs);
   if (!rootsPem.ok) return rootsPem;
+  const authorities = joinTrustBundle(roots.slice(0, Math.max(0, roots.length - forPeers)), nowUnixMs);
+  const authorityRootsPem = authorities.ok ? authorities.value.pem : '';
   const revocations = takeRevocations(lists.join('\n'), held?.revocationsPem ?? '', nowUnixMs);
   if (!revocations.ok) return revocations;
-  return ok({ rootsPem: rootsPem.value, ...revocations.value });
+  return ok({ rootsPem: rootsPem.value, authorityRootsPem, ...revocations.value });
 }
 
 /** Lists to be used, and why they are not those that came. */

@@ -14,7 +14,7 @@ import type { Rng } from '#base/rng.ts';
 import type { Secret } from '#base/secret.ts';
 import { type Certificate, parseCertificates } from '#identity/certificate.ts';
 import { makeCsr } from '#identity/csr.ts';
-import { findRenewalTime } from '#identity/expiry.ts';
+import { findRenewalTime, type RenewalRatio } from '#identity/expiry.ts';
 import { generateKeyPair, type KeyKind, type KeyPair, printPrivateKey } from '#identity/key-pair.ts';
 import { joinTrustBundle } from '#identity/trust-bundle.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
@@ -31,6 +31,8 @@ export interface WorkloadCertificateSettings {
   readonly spiffeId: string;
   readonly ttlMs: number;
   readonly keyKind: KeyKind;
+  /** When it is renewed; undefined: at about half its life. */
+  readonly renewal: RenewalRatio | undefined;
   /** Further roots to believe; undefined: only the CA's. */
   readonly rootsPath: string | undefined;
   /** Revocation lists, where nobody pushes any; undefined: none. */
@@ -50,6 +52,8 @@ export interface WorkloadSecrets {
   readonly chainPem: string;
   readonly privateKey: Secret;
   readonly rootsPem: string;
+  /** Those of them that vouch for control planes of the mesh too. */
+  readonly authorityRootsPem: string;
   /** Revocation lists to check peers with; '' for none. */
   readonly revocationsPem: string;
   readonly leaf: Certificate;
@@ -144,7 +148,7 @@ export class WorkloadCertificate implements Disposable {
     await this.#publish();
     const [leaf] = issued.value.chain;
     if (leaf === undefined || this.#scope.isDisposed) return;
-    const renewAtMs = findRenewalTime(leaf, rng);
+    const renewAtMs = findRenewalTime(leaf, rng, this.#settings.renewal);
     log.info('workload certificate', { serial: leaf.serial, renewAt: new Date(renewAtMs).toISOString() });
     this.#schedule(Math.max(renewAtMs - clock.nowMs(), retry.initialMs));
   }
@@ -178,22 +182,30 @@ export class WorkloadCertificate implements Disposable {
     await this.#revocations.look();
     const [leaf] = this.#issued?.chain ?? [];
     if (this.#issued === undefined || leaf === undefined || this.#revocations.isUnusable) return;
-    const pushed = this.#pushed === undefined ? [] : [this.#pushed.rootsPem];
-    const all = [this.#issued.rootsPem, ...pushed, ...this.#fileRoots];
-    const bundle = joinTrustBundle(all, this.#parts.clock.nowMs());
+    const { rootsPem: pushed = '', authorityRootsPem: pushedAuthorities = '' } = this.#pushed ?? {};
+    const bundle = this.#join(this.#issued, pushed);
+    const authorities = this.#join(this.#issued, pushedAuthorities);
     if (!bundle.ok || this.#scope.isDisposed) return;
     const chainPem = this.#issued.chain.map((certificate) => certificate.pem).join('');
     const rootsPem = bundle.value.pem;
+    const authorityRootsPem = authorities.ok ? authorities.value.pem : '';
     // An Istio control plane pushes roots alone.
     const revocationsPem = this.#pushed?.revocationsPem || this.#revocations.pem;
     const isSame =
       this.#current?.chainPem === chainPem &&
       this.#current.rootsPem === rootsPem &&
+      this.#current.authorityRootsPem === authorityRootsPem &&
       this.#current.revocationsPem === revocationsPem;
     if (isSame) return;
     const privateKey = printPrivateKey(this.#issued.keyPair);
-    this.#current = { chainPem, privateKey, rootsPem, revocationsPem, leaf };
+    this.#current = { chainPem, privateKey, rootsPem, authorityRootsPem, revocationsPem, leaf };
     for (const changed of this.#watchers) changed();
+  }
+
+  /** What was pushed with the CA's roots and the file's. */
+  #join({ rootsPem }: Issued, pushed: string): ReturnType<typeof joinTrustBundle> {
+    const all = [rootsPem, pushed, ...this.#fileRoots].filter((pem) => pem !== '');
+    return joinTrustBundle(all, this.#parts.clock.nowMs());
   }
 
   /** Reads the roots of the file; one that is gone or broken for a while changes nothing. */

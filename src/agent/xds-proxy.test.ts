@@ -66,6 +66,7 @@ function settings(change: Partial<ControlPlaneSettings> = {}): ControlPlaneSetti
     tokenPath: join(folder, 'token'),
     clientCertificate: undefined,
     headers: [],
+    compliance: '',
     clusterId: 'c1',
     ...change,
   };

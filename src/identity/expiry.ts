@@ -10,11 +10,21 @@ export interface Validity {
   readonly notAfterUnixMs: number;
 }
 
-const jitter = 0.1;
+/** What part of a certificate's life is left when it is renewed, give or take `jitter`. */
+export interface RenewalRatio {
+  readonly ratio: number;
+  readonly jitter: number;
+}
 
-/** The time to renew at, Unix milliseconds; it may lie in the past. Source: Istio SECRET_GRACE_PERIOD_RATIO 0.5. */
-export function findRenewalTime(validity: Validity, rng: Rng): number {
-  const halfMs = (validity.notAfterUnixMs - validity.notBeforeUnixMs) / 2;
-  const spread = 1 + jitter * (2 * rng.float() - 1);
-  return Math.round(validity.notBeforeUnixMs + halfMs * spread);
+const HALF_LIFE: RenewalRatio = { ratio: 0.5, jitter: 0.05 };
+
+/** The time to renew at, Unix milliseconds; it may lie in the past. Source: Istio SECRET_GRACE_PERIOD_RATIO, SECRET_GRACE_PERIOD_RATIO_JITTER. */
+export function findRenewalTime(
+  validity: Validity,
+  rng: Rng,
+  { ratio, jitter }: RenewalRatio = HALF_LIFE,
+): number {
+  const lifeMs = validity.notAfterUnixMs - validity.notBeforeUnixMs;
+  const lived = 1 - ratio + jitter * (2 * rng.float() - 1);
+  return Math.round(validity.notBeforeUnixMs + lifeMs * Math.min(1, Math.max(0, lived)));
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { fail, ok, type Result } from '#base/result.ts';
 import { Secret } from '#base/secret.ts';
 
-export type KeyKind = 'ecdsa-p256' | 'rsa-2048';
+export type KeyKind = 'ecdsa-p256' | 'ecdsa-p384' | 'rsa-2048' | 'rsa-3072' | 'rsa-4096';
 
 /** Both halves of a key. */
 export interface KeyPair {
@@ -21,8 +21,9 @@ const curves = ['prime256v1', 'secp384r1'];
 
 /** Makes a fresh key. */
 export async function generateKeyPair(kind: KeyKind = 'ecdsa-p256'): Promise<KeyPair> {
-  if (kind === 'rsa-2048') return generateAsync('rsa', { modulusLength: 2048 });
-  return generateAsync('ec', { namedCurve: 'P-256' });
+  if (kind.startsWith('rsa-'))
+    return generateAsync('rsa', { modulusLength: Number(kind.slice('rsa-'.length)) });
+  return generateAsync('ec', { namedCurve: kind === 'ecdsa-p384' ? 'P-384' : 'P-256' });
 }
 
 /** Prints the private half as PKCS#8 PEM. */

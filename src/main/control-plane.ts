@@ -35,6 +35,7 @@ import { Readiness } from '#doors/health.ts';
 import { type DiscoveryDoors, openDiscoveryDoors, STRICT_DEBUG_ACCESS } from './discovery-doors.ts';
 import { createMeshMetrics, registerAuthorityMetrics, registerTrustBundleMetrics } from './mesh-metrics.ts';
 import { openKeySets } from './key-sets.ts';
+import { openMeshTrustAnchors } from './mesh-trust-anchors.ts';
 import { certificateReport } from './certificate-status.ts';
 import { judgeToken } from './token-judge.ts';
 import { openRegistration, type Registration } from './registration.ts';
@@ -73,6 +74,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     client: undefined,
   });
   const keySets = openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: true });
+  const anchors = openMeshTrustAnchors({ mesh, clock, log: log.scope('trustbundle'), loopback: true });
   const door = await openXdsDoor({
     mesh,
     clock,
@@ -99,7 +101,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     debugAccess: STRICT_DEBUG_ACCESS,
     log: log.scope('http'),
   });
-  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets, registration });
+  return controlPlane({ mesh, clock, door, doors, authority, heldBack, keySets, anchors, registration });
 }
 
 function meshOptionsOf(meshConfig: MeshConfigJson, log: Logger): MeshOptions {
@@ -142,6 +144,7 @@ interface Parts {
   readonly authority: LocalAuthority;
   readonly heldBack: HeldBackController;
   readonly keySets: KeySetController;
+  readonly anchors: Disposable;
   readonly registration: Registration;
 }
 
@@ -203,7 +206,9 @@ function controlPlane(parts: Parts): ControlPlane {
 }
 
 /** The other way round than it was opened. */
-async function closeAll({ door, doors, authority, heldBack, keySets, registration }: Parts): Promise<void> {
+async function closeAll(parts: Parts): Promise<void> {
+  const { door, doors, authority, heldBack, keySets, anchors, registration } = parts;
+  anchors[Symbol.dispose]();
   keySets[Symbol.dispose]();
   await doors[Symbol.asyncDispose]();
   await door.close();

@@ -25,6 +25,8 @@ export interface DiscoveryDoorOptions {
   readonly readiness: Readiness;
   readonly hasDebugPages: boolean;
   readonly debugAccess: DebugAccessSettings;
+  /** Metrics are shown to this machine only, and to the system namespace. Default: to everybody. */
+  readonly hasLocalMetrics?: boolean;
   readonly log: Logger;
 }
 
@@ -47,7 +49,7 @@ export async function openDiscoveryDoors(options: DiscoveryDoorOptions): Promise
   };
   const routes: readonly Route[] = [
     readyRoute(readiness),
-    { path: '/metrics', access: 'open', answer: page },
+    { path: '/metrics', access: options.hasLocalMetrics === true ? 'guarded' : 'open', answer: page },
     { path: '/version', access: 'open', answer: () => textAnswer(200, `${version}\n`) },
     ...(options.hasDebugPages ? debugRoutes(debugSource(options)) : []),
   ];

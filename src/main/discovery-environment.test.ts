@@ -72,6 +72,36 @@ test('signers of the cluster have to be named', () => {
   throws(() => readDiscoveryEnvironment({ EXTERNAL_CA: 'other' }), /ISTIOD_RA_KUBERNETES_API only/);
 });
 
+test('limits of the server and what is read of a cluster can be set', () => {
+  const read = readDiscoveryEnvironment({
+    ISTIO_GPRC_MAXRECVMSGSIZE: '1000000',
+    ISTIO_GPRC_MAXSTREAMS: '50',
+    GRPC_KEEPALIVE_INTERVAL: '10s',
+    GRPC_KEEPALIVE_TIMEOUT: 'soon',
+    PILOT_JWT_PUB_KEY_REFRESH_INTERVAL: '1m',
+    PILOT_IGNORE_RESOURCES: '*.istio.io',
+    ISTIO_WATCH_NAMESPACE: 'shop',
+  });
+  deepStrictEqual(
+    [read.grpcLimits, read.keySetRefreshMs, read.isRead('gateways.networking.istio.io'), read.watchNamespace],
+    [
+      {
+        maxMessageBytes: 1_000_000,
+        maxTrustedMessageBytes: 1_000_000,
+        maxStreamsPerConnection: 50,
+        pingIntervalMs: 10_000,
+      },
+      60_000,
+      false,
+      'shop',
+    ],
+  );
+  deepStrictEqual(
+    read.warnings.map((text) => text.split(' has')[0]),
+    ['the variable GRPC_KEEPALIVE_TIMEOUT'],
+  );
+});
+
 test('trusted node accounts are pairs; what is none is told and left out', () => {
   const { trustedNodeAccounts, warnings } = readDiscoveryEnvironment({
     CA_TRUSTED_NODE_ACCOUNTS: 'istio-system/ztunnel,ztunnel,kube-system/ztunnel',
@@ -104,6 +134,10 @@ test('what is unknown, without effect or not readable is told, and the start goe
 });
 
 test('what must not be ignored ends the start, all of it at once', () => {
+  throws(
+    () => readDiscoveryEnvironment({ COMPLIANCE_POLICY: 'fips' }),
+    /COMPLIANCE_POLICY names no policy that is known: fips/,
+  );
   throws(
     () => readDiscoveryEnvironment({ XDS_AUTH: 'false', TRUSTED_GATEWAY_CIDR: '10.0.0.0/8' }),
     /TRUSTED_GATEWAY_CIDR cannot be heeded.*unset TRUSTED_GATEWAY_CIDR\n.*XDS_AUTH cannot be heeded.*leave it at true/,

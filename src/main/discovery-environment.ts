@@ -2,20 +2,22 @@
  * What pilot-discovery takes from its environment, as one record: Istio's variables by the names and defaults of
  * discovery-variables.ts. A variable that cannot be heeded ends the start, one without effect or without meaning is told.
  */
-import { parseDurationMs } from '#base/duration.ts';
+import { readCompliancePolicy } from '#base/compliance.ts';
 import { judgeVariables, printVariableFindings } from '#base/variable-table.ts';
 import { DEFAULT_REGISTRATION, type RegistrationSettings } from '#controllers/workload-registration.ts';
 import { type MeshFlags, readMeshFlags } from '#model/mesh-flags.ts';
 import { parseTokenRule, type TokenRule } from '#ca/token-rule.ts';
 import type { DebugAccessSettings } from './discovery-doors.ts';
 import type { ClusterSignerSettings } from './cluster-signers.ts';
+import { readServingEnvironment, type ServingEnvironment } from './serving-environment.ts';
+import { VariableReader } from './variable-reader.ts';
 import { DISCOVERY_PREFIXES, DISCOVERY_VARIABLES, OLDER_DISCOVERY_VARIABLES } from './discovery-variables.ts';
 
 /** The one kind of authority elsewhere that Istio knows. */
 const KUBERNETES_SIGNERS = 'ISTIOD_RA_KUBERNETES_API';
 
 /** Values of the variables that have an effect. */
-export interface DiscoveryEnvironment {
+export interface DiscoveryEnvironment extends ServingEnvironment {
   readonly flags: MeshFlags;
   /** '' when not named. */
   readonly clusterId: string;
@@ -61,19 +63,15 @@ export function readDiscoveryEnvironment(
 ): DiscoveryEnvironment {
   const known = [...DISCOVERY_VARIABLES, ...OLDER_DISCOVERY_VARIABLES];
   const findings = judgeVariables(environment, known, DISCOVERY_PREFIXES);
-  const { warnings, errors } = printVariableFindings(findings);
+  const { warnings, errors: refusals } = printVariableFindings(findings);
+  const errors = [...refusals];
+  const policy = environment['COMPLIANCE_POLICY'] ?? '';
+  if (readCompliancePolicy(policy) === undefined)
+    errors.push(`COMPLIANCE_POLICY names no policy that is known: ${policy}`);
   if (errors.length > 0) throw new Error(errors.join('\n'));
-  const unreadable: string[] = [];
-  const duration = (name: string): number | undefined => {
-    const text = environment[name] ?? '';
-    if (text === '') return undefined;
-    const read = parseDurationMs(text);
-    if (read.ok && read.value > 0) return read.value;
-    unreadable.push(name);
-    return undefined;
-  };
+  const reader = new VariableReader(environment);
   const mesh = readMeshFlags(environment);
-  const nodeAccounts = listOf(environment['CA_TRUSTED_NODE_ACCOUNTS']);
+  const nodeAccounts = reader.list('CA_TRUSTED_NODE_ACCOUNTS');
   const values = {
     flags: mesh.flags,
     clusterId: environment['CLUSTER_ID'] ?? '',
@@ -85,11 +83,12 @@ export function readDiscoveryEnvironment(
     hasDebugPages: environment['ENABLE_DEBUG_ON_HTTP'] !== 'false',
     debugAccess: {
       isByNamespace: environment['ENABLE_DEBUG_ENDPOINT_AUTH'] !== 'false',
-      allowedNamespaces: listOf(environment['DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES']),
+      allowedNamespaces: reader.list('DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES'),
     },
-    defaultCertificateTtlMs: duration('DEFAULT_WORKLOAD_CERT_TTL'),
-    maxCertificateTtlMs: duration('MAX_WORKLOAD_CERT_TTL'),
-    customHosts: listOf(environment['ISTIOD_CUSTOM_HOST']),
+    defaultCertificateTtlMs: reader.durationMs('DEFAULT_WORKLOAD_CERT_TTL'),
+    maxCertificateTtlMs: reader.durationMs('MAX_WORKLOAD_CERT_TTL'),
+    ...readServingEnvironment(reader),
+    customHosts: reader.list('ISTIOD_CUSTOM_HOST'),
     podName: environment['POD_NAME'] ?? '',
     electsLeader: environment['ENABLE_LEADER_ELECTION'] !== 'false',
     trustedNodeAccounts: new Set(nodeAccounts.filter(isAccount)),
@@ -97,16 +96,16 @@ export function readDiscoveryEnvironment(
       autoRegisters: environment['PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION'] !== 'false',
       checksHealth: mesh.flags.workloadEntryHealthChecks,
       validatesIdentity: environment['ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY'] !== 'false',
-      graceMs: duration('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD') ?? DEFAULT_REGISTRATION.graceMs,
+      graceMs: reader.durationMs('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD') ?? DEFAULT_REGISTRATION.graceMs,
     },
     rootsConfigMap: environment['PILOT_CA_CERT_CONFIGMAP'] || 'istio-ca-root-cert',
     hasRevocations: environment['PILOT_ENABLE_CA_CRL'] !== 'false',
     revocationsConfigMap: environment['PILOT_CRL_CONFIGMAP'] || 'istio-ca-crl',
-    tokenAudiences: listOf(environment['TOKEN_AUDIENCES'] || 'istio-ca'),
+    tokenAudiences: reader.list('TOKEN_AUDIENCES', 'istio-ca'),
     tokenRules: tokenRules(environment),
     signers: signerSettings(environment),
   };
-  const told = [...mesh.unreadable, ...unreadable].map(
+  const told = [...mesh.unreadable, ...reader.unreadable].map(
     (name) => `the variable ${name} has a value that cannot be read: its default holds`,
   );
   if (!nodeAccounts.every(isAccount)) {
@@ -142,14 +141,6 @@ function signerSettings(
   if (defaultSigner === '' && signerDomain === '')
     throw new Error('EXTERNAL_CA: K8S_SIGNER or CERT_SIGNER_DOMAIN has to say who signs');
   return { defaultSigner, signerDomain };
-}
-
-/** Words between commas. */
-function listOf(text = ''): readonly string[] {
-  return text
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '');
 }
 
 /** `namespace/service account`. */

@@ -3,6 +3,7 @@
  * to do here are accepted and said to be without effect, so that existing command lines run unchanged.
  */
 import { Command, Option } from 'commander';
+import type { GrpcLimits } from '#ads/grpc-limits.ts';
 import { parseDurationMs } from '#base/duration.ts';
 import type { DiscoveryEnvironment } from './discovery-environment.ts';
 
@@ -23,6 +24,8 @@ export interface DiscoveryFlags {
   readonly namespace: string;
   readonly logLevel: string;
   readonly logAsJson: boolean;
+  /** Bounds of the xDS server that were given by flags. */
+  readonly grpcLimits: Partial<GrpcLimits>;
   /** Given flags that change nothing here, to be told to the user once. */
   readonly withoutEffect: readonly string[];
 }
@@ -34,9 +37,6 @@ export const FLAGS_WITHOUT_EFFECT: readonly string[] = [
   '--tlsCertFile <file>',
   '--tlsKeyFile <file>',
   '--tls-cipher-suites <suites>',
-  '--keepaliveInterval <duration>',
-  '--keepaliveTimeout <duration>',
-  '--keepaliveMaxServerConnectionAge <duration>',
   '--kubernetesApiQPS <number>',
   '--kubernetesApiBurst <number>',
   '--ctrlz_address <address>',
@@ -76,6 +76,9 @@ export function withDiscoveryFlags(command: Command): Command {
       'debug, info, warn or error; scope:level pairs as in Istio',
       'default:info',
     )
+    .option('--keepaliveInterval <duration>', 'how often a quiet connection is asked whether it is there')
+    .option('--keepaliveTimeout <duration>', 'how long the answer may take')
+    .option('--keepaliveMaxServerConnectionAge <duration>', 'how old a connection may get')
     .option('--log_as_json [enabled]', 'log lines as JSON');
   for (const flags of FLAGS_WITHOUT_EFFECT) command.addOption(new Option(flags).hideHelp());
   return command;
@@ -104,9 +107,16 @@ export function discoveryFlags(
     namespace: text('namespace') || environment.namespace || 'istio-system',
     logLevel: text('log_output_level'),
     logAsJson: options['log_as_json'] !== undefined && options['log_as_json'] !== 'false',
+    grpcLimits: grpcLimits(options),
     withoutEffect: Object.keys(options).filter((name) => known.has(name)),
   };
 }
+
+const DURATION_FLAGS = {
+  keepaliveInterval: 'pingIntervalMs',
+  keepaliveTimeout: 'pingTimeoutMs',
+  keepaliveMaxServerConnectionAge: 'maxAgeMs',
+} as const;
 
 /** Why --keepaliveMaxServerConnectionAge cannot be this; '' when it can. Source: istio ValidateMaxServerConnectionAge. */
 export function connectionAgeProblem(text: string): string {
@@ -114,6 +124,19 @@ export function connectionAgeProblem(text: string): string {
   return age.ok && age.value > 0
     ? ''
     : `--keepaliveMaxServerConnectionAge: '${text}' is not a positive duration, such as 30m`;
+}
+
+/** Errors: throws a text for people. Source: istio pkg/keepalive/options.go. */
+function grpcLimits(options: Readonly<Record<string, unknown>>): Partial<GrpcLimits> {
+  const given = Object.entries(DURATION_FLAGS).filter(([flag]) => options[flag] !== undefined);
+  return Object.fromEntries(
+    given.map(([flag, limit]) => {
+      const text = String(options[flag]);
+      const read = parseDurationMs(text);
+      if (read.ok && read.value > 0) return [limit, read.value];
+      throw new Error(`--${flag}: '${text}' is not a positive duration, such as 30m`);
+    }),
+  );
 }
 
 /** `host:port` or `:port` as parts; undefined for '' and for what is neither. */

@@ -27,7 +27,7 @@ AMBIENT_ENABLE_STATUS | false | no | ambient is not built yet
 AMBIENT_SCOPED_ADDRESS_PUSHES | true | no | ambient is not built yet
 AUDIENCE | | yes | audience of the tokens of TOKEN_ISSUER
 BLOCKED_CIDRS_IN_JWKS_URIS | | yes | addresses from which no key set of a token issuer is fetched
-BLOCKED_CIDRS_IN_WASM_FETCH | | no | the agent fetches Wasm modules, under its own rules
+BLOCKED_CIDRS_IN_WASM_FETCH | | no | decided by the agent
 CA_TRUSTED_NODE_ACCOUNTS | | yes | node proxies that may ask for certificates of workloads on their own node
 CERT_SIGNER_DOMAIN | | yes | with EXTERNAL_CA: what stands before the names of signers that agents ask for
 CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR | true | no | one control plane, the leader, replaces the root
@@ -36,7 +36,7 @@ CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE | 2048 | no | the root's key is ECDSA P-256
 CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL | 1h | no | the root is looked at every few seconds
 CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE | 20 | no | the root is replaced in the last fifth of its life
 CLUSTER_ID | Kubernetes | yes | name of the cluster, where --clusterID does not say it
-COMPLIANCE_POLICY | | never | FIPS and post-quantum policies are not built; ignoring one would break a promise
+COMPLIANCE_POLICY | | yes | fips-140-2, fips-140-3 or pqc: limits of all TLS; another word ends the start. Validated modules are the operator's part
 DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES | | yes | namespaces whose identities see all debug pages, besides the system namespace
 DEFAULT_WORKLOAD_CERT_TTL | 24h | yes | life of certificates whose caller asks for none
 DISABLE_SHADOW_HOST_SUFFIX | true | yes | mirrored requests keep their host name
@@ -61,16 +61,17 @@ ENABLE_MCS_HOST | false | no | multi-cluster services are not built
 ENABLE_MCS_SERVICE_DISCOVERY | false | no | multi-cluster services are not built
 ENABLE_MULTICLUSTER_HEADLESS | true | no | several clusters are not built yet
 ENABLE_NATIVE_SIDECARS | auto | no | nothing is injected yet
+ENABLE_PROXY_FIND_POD_BY_IP | false | no | proxies are known by their pod's name, as their identity proves it
 ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY | true | no | Gateway API is not built yet
 ENABLE_TLS_ON_SIDECAR_INGRESS | false | yes | TLS of a Sidecar's ingress listener counts
 ENABLE_VTPROTOBUF | true | no | a library of Go
 ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS | false | no | ambient is not built yet
 ENABLE_XDS_API_GENERATOR_AUTH | true | no | configuration is not served over xDS
-ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | the agent serves readiness itself
+ENVOY_STATUS_PORT_ENABLE_PROXY_PROTOCOL | false | no | decided by the agent
 EXTERNAL_CA | | yes | ISTIOD_RA_KUBERNETES_API: workload certificates are signed by signers of the cluster; other values end the start
 EXTERNAL_ISTIOD | false | no | several clusters are not built yet
-GRPC_KEEPALIVE_INTERVAL | 30s | no | connections are watched by HTTP/2 pings of their own rhythm
-GRPC_KEEPALIVE_TIMEOUT | 10s | no | connections are watched by HTTP/2 pings of their own rhythm
+GRPC_KEEPALIVE_INTERVAL | 30s | yes | how often a quiet connection is asked whether it is there, where --keepaliveInterval does not say it
+GRPC_KEEPALIVE_TIMEOUT | 10s | yes | how long the answer may take, where --keepaliveTimeout does not say it; 20s unless set
 INJECTION_WEBHOOK_CONFIG_NAME | istio-sidecar-injector | no | nothing is injected yet
 INJECT_ENABLED | true | no | nothing is injected yet
 ISTIOD_CUSTOM_HOST | | yes | more names for the control plane's certificate
@@ -79,12 +80,12 @@ ISTIO_DELTA_XDS | true | no | clients choose between delta and state of the worl
 ISTIO_DUAL_STACK | false | yes | proxies with addresses of both families use both
 ISTIO_ENABLE_CONTROLLER_QUEUE_METRICS | false | no | there are no such queues
 ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS | false | no | one family per proxy
-ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | no | requests are limited in size by the server itself
-ISTIO_GPRC_MAXSTREAMS | 100000 | no | streams are limited by the server itself
+ISTIO_GPRC_MAXRECVMSGSIZE | 4194304 | yes | longest request; 16 MiB over TLS unless set
+ISTIO_GPRC_MAXSTREAMS | 100000 | yes | streams of one connection; 100 unless set
 ISTIO_KUBE_CLIENT_CONTENT_TYPE | protobuf | no | the API server is read as JSON
 ISTIO_MULTIROOT_MESH | false | no | trust bundles are pushed to agents that ask for them, and all their roots are trusted, always
 ISTIO_WASM_MAX_BINARY_SIZE_BYTES | 268435456 | no | decided by the agent
-ISTIO_WATCH_NAMESPACE | | no | all namespaces are watched; discoverySelectors choose among them
+ISTIO_WATCH_NAMESPACE | | yes | the one namespace whose objects are read
 ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY | true | yes | a WorkloadEntry is registered by an identity of its namespace and service account only
 JWKS_RESOLVER_INSECURE_SKIP_VERIFY | false | never | certificates of token issuers are always verified
 JWT_RULE | | yes | another issuer whose tokens are taken for service accounts: a JWTRule in JSON (issuer, jwksUri or jwks, audiences)
@@ -98,7 +99,7 @@ MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP | 1 | yes | connections that a listener ta
 MAX_WORKLOAD_CERT_TTL | 2160h | yes | longest life of a certificate
 MCS_API_GROUP | multicluster.x-k8s.io | no | multi-cluster services are not built
 MCS_API_VERSION | v1alpha1 | no | multi-cluster services are not built
-METRICS_LOCALHOST_ACCESS_ONLY | false | no | --monitoringAddr says who can ask for metrics
+METRICS_LOCALHOST_ACCESS_ONLY | false | yes | metrics are shown to this machine only, and to identities of the system namespace
 MUTEX_PROFILE_FRACTION | 1000 | no | Go's profiler
 PILOT_AGENT_MERGE_ENVOY_STATS | true | no | decided by the agent
 PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS | 1024 | yes | names in the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS
@@ -138,9 +139,9 @@ PILOT_ENABLE_IP_AUTOALLOCATE | true | yes | hosts of ServiceEntries without addr
 PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES | true | yes | selectors of Services select WorkloadEntries too
 PILOT_ENABLE_METADATA_EXCHANGE | true | no | who calls is known by certificate and headers (decision 003)
 PILOT_ENABLE_MONGO_FILTER | true | yes | ports of protocol Mongo are understood, for statistics
-PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | no | one external authorizer per workload
+PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS | false | yes | policies of one workload may ask several external authorizers
 PILOT_ENABLE_MYSQL_FILTER | false | no | stock Envoy has no such filter
-PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nothing is written to a cluster yet
+PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS | false | no | nodes are not written to
 PILOT_ENABLE_PERSISTENT_SESSION_FILTER | false | yes | sessions stay with an endpoint where labels of a Service ask for it
 PILOT_ENABLE_QUIC_LISTENERS | false | yes | HTTPS servers of gateways speak HTTP/3 too, where the Service has the UDP port
 PILOT_ENABLE_RDS_CACHE | true | no | everything generated is shared, always
@@ -150,6 +151,7 @@ PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION | true | no | virtual hosts are shared 
 PILOT_ENABLE_SENDING_HBONE | false | no | ambient is not built yet
 PILOT_ENABLE_SERVICEENTRY_SELECT_PODS | true | yes | selectors of ServiceEntries select pods too
 PILOT_ENABLE_SIDECAR_LISTENING_HBONE | false | no | ambient is not built yet
+PILOT_ENABLE_STRICT_GATEWAY_MERGING | true | no | Gateway API is not built yet
 PILOT_ENABLE_TELEMETRY_LABEL | true | no | metrics need the labels
 PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION | true | yes | proxies of a WorkloadGroup get a WorkloadEntry
 PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS | true | yes | what proxies report of their applications decides whether a WorkloadEntry is an endpoint
@@ -164,18 +166,18 @@ PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT | 15s | yes | how long a TLS hand
 PILOT_HBONE_INITIAL_CONNECTION_WINDOW_SIZE | | no | ambient is not built yet
 PILOT_HBONE_INITIAL_STREAM_WINDOW_SIZE | | no | ambient is not built yet
 PILOT_HTTP10 | false | yes | HTTP/1.0 is served, not only to proxies that ask for it
-PILOT_IGNORE_RESOURCES | | no | all kinds are read
-PILOT_INCLUDE_RESOURCES | | no | all kinds are read
+PILOT_IGNORE_RESOURCES | | yes | names of custom resources that are not read; *.NAME for all that end so
+PILOT_INCLUDE_RESOURCES | | yes | those that are read all the same
 PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS | | no | several clusters are not built yet
 PILOT_IP_AUTOALLOCATE_IPV4_PREFIX | 240.240.0.0/16 | yes | the range of such addresses
 PILOT_IP_AUTOALLOCATE_IPV6_PREFIX | 2001:2::/48 | yes | the range of such addresses
 PILOT_JWT_ENABLE_REMOTE_JWKS | false | no | the control plane fetches key sets
-PILOT_JWT_PUB_KEY_REFRESH_INTERVAL | 20m | no | key sets are refreshed in a rhythm of their own
-PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itself
+PILOT_JWT_PUB_KEY_REFRESH_INTERVAL | 20m | yes | how often key sets of token issuers are fetched
+PILOT_MAX_REQUESTS_PER_SECOND | 0 | no | streams are limited by the server itself, connections and streams in number
 PILOT_MULTICLUSTER_KUBECONFIG_PATH | | no | several clusters are not built yet
 PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API | true | no | Gateway API is not built yet
 PILOT_MX_ADDITIONAL_LABELS | | no | Telemetry is not built yet
-PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME | cni.istio.io/not-ready | no | nothing is written to a cluster yet
+PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME | cni.istio.io/not-ready | no | nodes are not written to
 PILOT_PERSISTENT_SESSION_HEADER_LABEL | istio.io/persistent-session-header | yes | the label that asks for sessions by header
 PILOT_PERSISTENT_SESSION_LABEL | istio.io/persistent-session | yes | the label that asks for sessions by cookie
 PILOT_PREFER_SENDING_HBONE | false | no | ambient is not built yet
@@ -185,8 +187,8 @@ PILOT_SCOPE_GATEWAY_TO_NAMESPACE | false | yes | Gateways select workloads of th
 PILOT_SEND_UNHEALTHY_ENDPOINTS | false | yes | endpoints that are not ready are always sent, and panic is off
 PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE | true | no | always so
 PILOT_SIDECAR_USE_REMOTE_ADDRESS | false | yes | outbound listeners take the peer's address for the client's
-PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | no | peers of other trust domains are refused, always
-PILOT_STATUS_MAX_WORKERS | 100 | no | nothing is written to a cluster yet
+PILOT_SKIP_VALIDATE_TRUST_DOMAIN | false | yes | peers of any trust domain are let in that the roots vouch for
+PILOT_STATUS_MAX_WORKERS | 100 | no | no pool of workers writes status
 PILOT_TRACE_SAMPLING | 1 | yes | percent of the requests, where the proxies' config does not say
 PILOT_UNIFIED_SIDECAR_SCOPE | true | no | always so
 PILOT_WORKLOAD_ENTRY_GRACE_PERIOD | 10s | yes | how long a registered WorkloadEntry outlives its proxy's connection
@@ -196,7 +198,7 @@ PILOT_XDS_CACHE_STATS | false | no | there is no such cache
 PLATFORM | | no | nothing depends on the platform yet
 POD_NAME | | yes | name of this control plane in the Lease of the leader
 POD_NAMESPACE | istio-system | yes | the control plane's own namespace, where --namespace does not say it
-PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | no | always so
+PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES | true | yes | certificates that a proxy's node names (TLS_CLIENT_*) do not stand in for those of rules for services outside of the mesh
 RESOLVE_HOSTNAME_GATEWAYS | true | yes | gateways of networks that are named by host are looked up; else they are left out
 REVISION | | yes | which objects and which ConfigMap are this control plane's
 ROOT_CA_DIR | ./etc/cacerts | yes | folder of an authority that is plugged in
@@ -208,7 +210,7 @@ UNSAFE_ENABLE_ADMIN_ENDPOINTS | false | no | there are no such pages
 UNSAFE_PILOT_ENABLE_RUNTIME_ASSERTIONS | false | no | tests check the same
 USE_CACERTS_FOR_SELF_SIGNED_CA | false | no | a root of our own is in istio-ca-secret
 USE_REMOTE_CERTS | false | no | cacerts is read from the API server wherever it is not mounted
-VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | nothing is written to a cluster yet
+VALIDATION_WEBHOOK_CONFIG_NAME | istio-istio-system | no | no webhook configuration is written yet
 XDS_AUTH | true | never | callers of the TLS port are always authenticated
 XDS_AUTH_PLAINTEXT | false | no | the plain port has no identities, and shows no secrets
 `;
@@ -232,7 +234,7 @@ PILOT_ENABLE_LEGACY_AUTO_PASSTHROUGH | false | no | always as newer versions
 PILOT_ENABLE_LEGACY_ISTIO_MUTUAL_CREDENTIAL_NAME | false | no | always as newer versions
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_INBOUND | true | no | protocols that are not named are detected, always
 PILOT_ENABLE_PROTOCOL_SNIFFING_FOR_OUTBOUND | true | no | protocols that are not named are detected, always
-PILOT_ENABLE_STATUS | false | no | nothing is written to a cluster yet
+PILOT_ENABLE_STATUS | false | no | how configuration spread is not written into statuses
 PILOT_ENABLE_VIRTUAL_SERVICE_DELEGATE | true | no | always so
 PILOT_UNIFY_INBOUND | true | no | always so
 VERIFY_CERTIFICATE_AT_CLIENT | true | no | always so

@@ -5,6 +5,7 @@
  */
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '#base/clock.ts';
+import { tlsLimits } from '#base/compliance.ts';
 import { printDiagnostic } from '#base/diagnostic-catalog.ts';
 import { AsyncScope } from '#base/disposable.ts';
 import { hashHex } from '#base/hash.ts';
@@ -26,6 +27,7 @@ import { type KubeAccess, openKubeAccess } from './kube-access.ts';
 import { type KubeFeed, openKubeFeed } from './kube-feed.ts';
 import { openGatewayNames } from './gateway-names.ts';
 import { openKeySets } from './key-sets.ts';
+import { openMeshTrustAnchors } from './mesh-trust-anchors.ts';
 import { logFindings } from './finding-log.ts';
 import { createMesh, type Mesh, type MeshOptions } from './mesh.ts';
 import { openLeadership, replicaName } from './leadership.ts';
@@ -103,7 +105,11 @@ async function openAll(
     await openHeldBack({ mesh, meshOptions, clock, log: log.scope('heldback'), folder }),
   );
   const metrics = scope.add(createMeshMetrics(mesh, clock));
-  const keySets = scope.add(openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false }));
+  const { keySetRefreshMs: refreshMs } = environment;
+  const keySets = scope.add(
+    openKeySets({ mesh, clock, log: log.scope('jwks'), metrics, loopback: false, refreshMs }),
+  );
+  scope.add(openMeshTrustAnchors({ mesh, clock, log: log.scope('trustbundle'), loopback: false }));
   const gatewayNames = scope.add(openGatewayNames(mesh, clock, log.scope('networks')));
   const registration = scope.add(openEntries({ ...start, mesh, heldBack, metrics, kube }));
   const parts: Parts = {
@@ -161,9 +167,17 @@ async function openRecords(
 
 /** Follows folder, cluster and mesh settings; gives the cluster, if there is one. */
 async function openSources(parts: Parts, scope: AsyncScope): Promise<KubeFeed | undefined> {
-  const { flags, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
+  const { flags, environment, mesh, settings, heldBack, clock, log, metrics, readiness, kube } = parts;
   const folder = flags.configDir === '' ? undefined : scope.add(await openFolder(flags.configDir, parts));
-  const shared = { flags, mesh, meshConfig: settings.config, heldBack, clock, log: log.scope('kube') };
+  const shared = {
+    flags,
+    environment,
+    mesh,
+    meshConfig: settings.config,
+    heldBack,
+    clock,
+    log: log.scope('kube'),
+  };
   const cluster =
     kube === undefined
       ? undefined
@@ -189,6 +203,8 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     version: VERSION,
     ...(plain === undefined ? {} : { plain }),
     serverNames: serviceNames(flags.namespace, environment),
+    tlsLimits: tlsLimits(environment.flags.compliance),
+    limits: { ...environment.grpcLimits, ...flags.grpcLimits },
     onNack: (event) => heldBack.refused(event),
     registrar: parts.registration,
     isReady: parts.isComputed,
@@ -204,6 +220,7 @@ async function openDoors(parts: Parts, scope: AsyncScope): Promise<XdsDoor> {
     readiness,
     hasDebugPages: environment.hasDebugPages,
     debugAccess: environment.debugAccess,
+    hasLocalMetrics: environment.hasLocalMetrics,
     log: log.scope('http'),
   });
   scope.add(doors);

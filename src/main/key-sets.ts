@@ -21,6 +21,8 @@ export interface KeySetSettings {
   readonly metrics: MeshMetrics;
   /** A mesh on one machine has its issuers there too. */
   readonly loopback: boolean;
+  /** Between fetches; default: Istio's. */
+  readonly refreshMs?: number | undefined;
 }
 
 const REFRESH_MS = 20 * 60_000;
@@ -36,7 +38,14 @@ export function keyFetcher(loopback: boolean, log: Logger): FetchText {
 }
 
 /** Follows the mesh until disposed of. */
-export function openKeySets({ mesh, clock, log, metrics, loopback }: KeySetSettings): KeySetController {
+export function openKeySets({
+  mesh,
+  clock,
+  log,
+  metrics,
+  loopback,
+  refreshMs = REFRESH_MS,
+}: KeySetSettings): KeySetController {
   const controller = new KeySetController({
     engine: mesh.engine,
     wanted: mesh.graph.wantedKeySets,
@@ -46,7 +55,7 @@ export function openKeySets({ mesh, clock, log, metrics, loopback }: KeySetSetti
     rng: systemRng(),
     log,
     changed: () => mesh.driver.poke(),
-    refreshMs: REFRESH_MS,
+    refreshMs,
   });
   const { registry } = metrics;
   readTotal(registry, 'pilot_jwks_resolver_network_fetch_success_total', () => controller.counters.succeeded);

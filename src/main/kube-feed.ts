@@ -13,12 +13,14 @@ import type { KubeClient } from '#kube/kube-client.ts';
 import type { MeshConfigJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 import { KubeSource } from '#sources/kube.ts';
 import type { SourceBatch } from '#sources/object-sink.ts';
+import type { DiscoveryEnvironment } from './discovery-environment.ts';
 import type { DiscoveryFlags } from './discovery-flags.ts';
 import type { Mesh } from './mesh.ts';
 import { reviewSecretAccess } from './secret-access.ts';
 
 export interface KubeFeedOptions {
   readonly flags: DiscoveryFlags;
+  readonly environment: Pick<DiscoveryEnvironment, 'isRead' | 'watchNamespace'>;
   readonly client: KubeClient;
   readonly mesh: Mesh;
   readonly meshConfig: MeshConfigJson;
@@ -37,7 +39,7 @@ export interface KubeFeed extends Disposable {
 
 /** Starts to follow. */
 export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
-  const { flags, client, mesh, meshConfig, heldBack, clock, log, metrics } = options;
+  const { flags, environment, client, mesh, meshConfig, heldBack, clock, log, metrics } = options;
   const told = new Set<string>();
   const source = new KubeSource({
     client,
@@ -46,7 +48,10 @@ export function openKubeFeed(options: KubeFeedOptions): KubeFeed {
     revision: process.env['REVISION'] || 'default',
     discoverySelectors: meshConfig.discoverySelectors ?? [],
     systemNamespace: flags.namespace,
-    isFollowed: (info: KindInfo) => flags.configDir === '' || !info.group.endsWith('istio.io'),
+    isFollowed: (info: KindInfo) =>
+      environment.isRead(`${info.plural}.${info.group}`) &&
+      (flags.configDir === '' || !info.group.endsWith('istio.io')),
+    watchNamespace: environment.watchNamespace,
     sink: {
       apply(batch) {
         heldBack.applying(batch);

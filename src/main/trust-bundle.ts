@@ -104,6 +104,7 @@ export class TrustBundle implements Disposable {
     const roots = parseCertificates(rotation.rootsPem, MAX_ROOTS);
     return {
       rootPems: roots.ok ? roots.value.map(({ pem }) => pem) : [],
+      peerRootPems: [],
       revocationPems: rotation.revocations.map(({ pem }) => pem),
     };
   }

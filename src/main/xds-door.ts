@@ -4,11 +4,13 @@
  */
 import type { AdsMetrics } from '#ads/ads-metrics.ts';
 import { AdsServer } from '#ads/ads-server.ts';
+import type { GrpcLimits } from '#ads/grpc-limits.ts';
 import { GrpcServer, type TlsMaterial } from '#ads/grpc-server.ts';
 import type { NackEvent } from '#ads/nack-event.ts';
 import type { PeerAuthenticator, PeerConnection, RequestHeaders } from '#ads/peer.ts';
 import type { Registrar } from '#ads/registrar.ts';
 import type { Clock } from '#base/clock.ts';
+import type { TlsLimits } from '#base/compliance.ts';
 import { GRPC_UNAUTHENTICATED, grpcStatus } from '#base/grpc-frame.ts';
 import type { Logger } from '#base/logger.ts';
 import { fail, ok } from '#base/result.ts';
@@ -42,6 +44,10 @@ export interface XdsDoorOptions {
   readonly plain?: HostPort;
   /** DNS names under which the secure port is called, besides localhost. Default: Istio's in istio-system. */
   readonly serverNames?: readonly string[];
+  /** Bounds of the server that differ from its own. */
+  readonly limits?: Partial<GrpcLimits>;
+  /** Which TLS callers may speak; default: 1.2 or later. */
+  readonly tlsLimits?: TlsLimits;
   readonly onNack?: (event: NackEvent) => void;
   readonly registrar?: Registrar;
   /** False while the mesh is not whole yet: proxies are sent away then, and keep what they have. Default: always true. */
@@ -90,7 +96,15 @@ export async function openXdsDoor(options: XdsDoorOptions): Promise<XdsDoor> {
   let secure: SecureDoor | undefined;
   let trustBundle: TrustBundle | undefined;
   const authenticator = peerAuthenticator(() => authority);
-  const server = new GrpcServer({ authenticator, clock, rng, log: log.scope('grpc'), metrics });
+  const server = new GrpcServer({
+    authenticator,
+    clock,
+    rng,
+    log: log.scope('grpc'),
+    metrics,
+    limits: options.limits ?? {},
+    ...(options.tlsLimits === undefined ? {} : { tlsLimits: options.tlsLimits }),
+  });
   server.stream(`${ADS}/DeltaAggregatedResources`, (stream, peer) => ads.serveDelta(stream, peer));
   server.stream(`${ADS}/StreamAggregatedResources`, (stream, peer) => ads.serveSotw(stream, peer));
   const plainDoor = plain === undefined ? undefined : await server.listenTcp(plain.host, plain.port);

@@ -34,6 +34,8 @@ export interface AuthorizationFacet {
   readonly trustDomains: readonly string[];
   /** Sorted by namespace, then name. */
   readonly policies: readonly WorkloadPolicy[];
+  /** Several authorizers may be asked for one workload; else CUSTOM policies of several providers deny. */
+  readonly mayAskSeveral: boolean;
   /** Those that CUSTOM policies among them name and that can be asked, sorted by name. */
   readonly authorizers: readonly ExternalAuthorizer[];
 }
@@ -49,6 +51,7 @@ export interface WorkloadAuthorization {
 export interface AuthorizationModel {
   readonly policies: PolicyIndex<AuthorizationPolicySpec>;
   readonly authorizers: Collection<AuthorizerResolution>;
+  readonly mayAskSeveral: boolean;
 }
 
 /** Mesh-wide settings of the question. */
@@ -65,8 +68,10 @@ export function createAuthorizationModel(
   engine: Engine,
   objects: Collection<MeshObject<AuthorizationPolicySpec>>,
   authorizers: Collection<AuthorizerResolution>,
+  mayAskSeveral = false,
 ): AuthorizationModel {
   return {
+    mayAskSeveral,
     authorizers,
     policies: engine.index('model.authorizationPolicies', objects, policyBuckets),
   };
@@ -85,7 +90,12 @@ export function authorizationFor(
     .sort((a, b) => compareBytes(a.namespace, b.namespace) || compareBytes(a.name, b.name));
   const { authorizers, faults } = authorizersOf(fetch, model, policies);
   return {
-    facet: { trustDomains: facts.trustDomains, policies: policies.map(workloadPolicy), authorizers },
+    facet: {
+      trustDomains: facts.trustDomains,
+      policies: policies.map(workloadPolicy),
+      mayAskSeveral: model.mayAskSeveral,
+      authorizers,
+    },
     causes: policies.map(({ kind, namespace, name }) => ({ kind, namespace, name, path: 'spec' })),
     findings: policies.flatMap((policy) => findingsOf(policy, faults)),
   };
@@ -126,7 +136,7 @@ function authorizersOf(
     };
     if ('fault' in found) faults.set(name, found.fault);
     else authorizers.push(found.authorizer);
-    if (names.length > 1)
+    if (names.length > 1 && !model.mayAskSeveral)
       faults.set(name, `the workload has policies of several providers: ${names.join(', ')}`);
   }
   return { authorizers, faults };

@@ -12,6 +12,7 @@ import type {
 } from '#proto/istio/networking/v1alpha3/destination_rule_pb.ts';
 import type { MeshConfigJson, ServiceEntryVisibilityJson } from '#proto/istio/mesh/v1alpha1/config_pb.ts';
 
+import { type ClusterLocalHosts, clusterLocalHosts } from './cluster-local.ts';
 import { DEFAULT_MESH_FLAGS, type MeshFlags } from './mesh-flags.ts';
 
 /** Key of the one value of a mesh-wide collection. */
@@ -51,6 +52,7 @@ export interface ClusterFacts {
   readonly preserveHeaderCase: boolean;
   /** Pattern for the names of clusters in statistics; '' for their own names. */
   readonly statName: string;
+  readonly clusterLocal: ClusterLocalHosts;
   readonly flags: ClusterFlags;
 }
 
@@ -65,6 +67,8 @@ export type ClusterFlags = Pick<
   | 'dnsJitterMs'
   | 'redisFilter'
   | 'noRemainingMetrics'
+  | 'ruleTlsForExternal'
+  | 'compliance'
 >;
 
 /** The facts as collections, each with one value under MESH_KEY. */
@@ -76,6 +80,7 @@ export interface MeshFacts {
 
 const DEFAULT_ROOT_NAMESPACE = 'istio-system';
 const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+const DEFAULT_CLUSTER_DOMAIN = 'cluster.local';
 const EVERYBODY: readonly string[] = ['*'];
 
 /** Takes the facts out of the mesh configuration. Source of the defaults: Istio pkg/config/mesh DefaultMeshConfig. */
@@ -83,11 +88,14 @@ export function createMeshFacts(
   engine: Engine,
   meshConfig: Collection<MeshConfigJson>,
   flags: MeshFlags,
+  clusterDomain: string = DEFAULT_CLUSTER_DOMAIN,
 ): MeshFacts {
   return {
     services: engine.derive('mesh.services', meshConfig, (_fetch, mesh) => serviceFacts(mesh)),
     policies: engine.derive('mesh.policies', meshConfig, (_fetch, mesh) => policyFacts(mesh, flags)),
-    clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) => clusterFacts(mesh, flags)),
+    clusters: engine.derive('mesh.clusters', meshConfig, (_fetch, mesh) =>
+      clusterFacts(mesh, flags, clusterDomain),
+    ),
   };
 }
 
@@ -116,7 +124,11 @@ export function policyFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MES
 }
 
 /** The facts for clusters. */
-export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_MESH_FLAGS): ClusterFacts {
+export function clusterFacts(
+  mesh: MeshConfigJson,
+  flags: MeshFlags = DEFAULT_MESH_FLAGS,
+  clusterDomain: string = DEFAULT_CLUSTER_DOMAIN,
+): ClusterFacts {
   const locality = mesh.localityLbSetting;
   return {
     connectTimeout: mesh.connectTimeout ?? '10s',
@@ -132,6 +144,7 @@ export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_ME
     tlsEcdhCurves: mesh.tlsDefaults?.ecdhCurves ?? [],
     preserveHeaderCase: mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase ?? false,
     statName: mesh.outboundClusterStatName ?? '',
+    clusterLocal: clusterLocalHosts(mesh, clusterDomain),
     flags: clusterFlags(flags),
   };
 }
@@ -139,6 +152,7 @@ export function clusterFacts(mesh: MeshConfigJson, flags: MeshFlags = DEFAULT_ME
 function clusterFlags(flags: MeshFlags): ClusterFlags {
   const { autoSendUnhealthyEndpoints, sendUnhealthyEndpoints, edsForHeadlessServices } = flags;
   const { localityWeightedLb, dualStack, dnsJitterMs, redisFilter, noRemainingMetrics } = flags;
+  const { ruleTlsForExternal, compliance } = flags;
   return {
     autoSendUnhealthyEndpoints,
     sendUnhealthyEndpoints,
@@ -148,6 +162,8 @@ function clusterFlags(flags: MeshFlags): ClusterFlags {
     dnsJitterMs,
     redisFilter,
     noRemainingMetrics,
+    ruleTlsForExternal,
+    compliance,
   };
 }
 

@@ -3,6 +3,7 @@
  * They stand for the life of the process: main reads them once and hands the record to the graph, and facts carry single flags
  * on into builders' inputs. docs/flags.md lists them with all others.
  */
+import { type CompliancePolicy, readCompliancePolicy } from '#base/compliance.ts';
 import { parseDurationMs } from '#base/duration.ts';
 
 /** One flag: its variable, and the value without one. Durations are in milliseconds. */
@@ -49,11 +50,19 @@ const DEFINITIONS = {
   tlsOnSidecarIngress: truth('ENABLE_TLS_ON_SIDECAR_INGRESS', false),
   /** A Sidecar's ingress listeners stand beside those of services instead of in their place. */
   mergeSidecarIngress: truth('PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE', false),
+  /** Peers of any trust domain are let in whose certificates the mesh's roots vouch for. */
+  anyTrustDomain: truth('PILOT_SKIP_VALIDATE_TRUST_DOMAIN', false),
+  /** One workload's CUSTOM policies may name several providers. */
+  severalAuthorizers: truth('PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS', false),
   dualStack: truth('ISTIO_DUAL_STACK', false),
+  /** The files of a proxy (TLS_CLIENT_*) do not stand in where a rule says TLS for a service outside of the mesh. */
+  ruleTlsForExternal: truth('PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES', true),
   localityWeightedLb: truth('ENABLE_LOCALITY_WEIGHTED_LB_CONFIG', false),
   enhancedDestinationRuleMerge: truth('ENABLE_ENHANCED_DESTINATIONRULE_MERGE', true),
   noShadowHostSuffix: truth('DISABLE_SHADOW_HOST_SUFFIX', true),
   noRemainingMetrics: truth('DISABLE_TRACK_REMAINING_CB_METRICS', true),
+  /** Limits of TLS that nobody may leave. */
+  compliance: policy('COMPLIANCE_POLICY'),
   connectionsPerSocketEvent: count('MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP', 1),
   gatewayHandshakeTimeoutMs: duration('PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT', 15_000),
   /** How many names the cache of outbound policy ALLOW_ANY_DYNAMIC_DNS holds. */
@@ -92,6 +101,10 @@ export function readMeshFlags(environment: Readonly<Record<string, string | unde
     read<unknown>(definition as FlagDefinition<unknown>),
   ]);
   return { flags: Object.fromEntries(flags) as MeshFlags, unreadable };
+}
+
+function policy(variable: string): FlagDefinition<CompliancePolicy> {
+  return { variable, fallback: '', parse: readCompliancePolicy };
 }
 
 /** Source of the words: Go strconv.ParseBool. */

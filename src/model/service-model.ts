@@ -100,7 +100,7 @@ interface Build extends ServiceModelSources {
 export function createServiceModel(sources: ServiceModelSources): ServiceModel {
   const { engine, clusterId = 'Kubernetes', clusterDomain = 'cluster.local' } = sources;
   const { flags = DEFAULT_MESH_FLAGS } = sources;
-  const meshFacts = createMeshFacts(engine, sources.meshConfig, flags);
+  const meshFacts = createMeshFacts(engine, sources.meshConfig, flags, clusterDomain);
   const namespacesByName = engine.index('model.namespacesByName', sources.namespaces, ({ name }) => [name]);
   const { meshNetworks = engine.source<MeshNetworks>('model.noNetworks') } = sources;
   const policyFacts = meshFacts.policies;

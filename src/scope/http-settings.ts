@@ -39,6 +39,8 @@ export interface HttpSettings {
   readonly generateRequestId: boolean;
   readonly suppressDebugHeaders: boolean;
   readonly appendForwardedPort: boolean;
+  /** Facts about the caller go along within the mesh only. */
+  readonly peerFactsInMeshOnly: boolean;
   /** Routes may keep a session with one endpoint; outbound and gateway listeners only. */
   readonly persistentSessions: boolean;
   /** Sidecars' inbound listeners only. */
@@ -88,6 +90,7 @@ export function httpSettings(sources: HttpSettingsSources): HttpSettings {
     generateRequestId: headers.requestId?.disabled !== true,
     suppressDebugHeaders: headers.envoyDebugHeaders?.disabled === true,
     appendForwardedPort: headers.xForwardedPort?.enabled === true,
+    peerFactsInMeshOnly: headers.metadataExchangeHeaders?.mode === 'IN_MESH',
     persistentSessions: flags.persistentSessions,
     clientCertForwarding: forwarding === 'UNDEFINED' ? 'APPEND_FORWARD' : forwarding,
     clientCertParts: {

@@ -10,6 +10,7 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import type { Interner } from '#collections/interner.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
+import { serverCertificatesOf } from '#model/mounted-certificates.ts';
 import { isOnOneMachine, type Proxy } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
 import { secretServersOf } from '#model/secret-servers.ts';
@@ -77,6 +78,7 @@ type OwnFacts = Pick<
   | 'reservedPorts'
   | 'onOneMachine'
   | 'secretServers'
+  | 'serverCertificates'
 >;
 
 interface MeshWords {
@@ -101,6 +103,7 @@ function ownFacts(proxy: Proxy, { mesh, flags, internalBlocks, choice }: MeshWor
     reservedPorts: traits.reservedPorts,
     onOneMachine: isOnOneMachine(proxy),
     secretServers: secretServersOf(proxy),
+    serverCertificates: serverCertificatesOf(proxy),
   };
 }
 

@@ -8,6 +8,7 @@ import type { Collection, Engine } from '#collections/collection.ts';
 import { MESH_KEY } from '#model/mesh-facts.ts';
 import type { MeshFlags } from '#model/mesh-flags.ts';
 import { networkBlocks } from '#model/network.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { UnknownHosts } from '#model/route-facts.ts';
 import { type NodeTraits, PLAIN_TRAITS } from '#model/proxy.ts';
 import type { TracerResolution } from '#model/tracing.ts';
@@ -29,6 +30,7 @@ export type ListenerFlags = Pick<
   | 'dualStack'
   | 'connectionsPerSocketEvent'
   | 'unknownHostsLimit'
+  | 'compliance'
 >;
 
 /** Which addresses a proxy has; with both, IPv4 comes first. */
@@ -57,7 +59,10 @@ export interface AccessLogFacts {
 }
 
 export interface ListenerFacts {
+  /** The mesh's own and its aliases: one identity under several names. */
   readonly trustDomains: readonly string[];
+  /** A client's id must lie in one of them; empty: in any. */
+  readonly peerTrustDomains: readonly string[];
   readonly rootNamespace: string;
   readonly outboundPort: number;
   readonly inboundPort: number;
@@ -81,6 +86,8 @@ export interface ListenerFacts {
   /** Server side of mesh mTLS; no cipher suites: ours. */
   readonly minimumTlsVersion: 'TLSv1_2' | 'TLSv1_3';
   readonly cipherSuites: readonly string[];
+  /** Files of the proxy that stand in for its own certificate towards clients; undefined as a rule. */
+  readonly serverCertificates: MountedCertificates | undefined;
   /** How long a listener looks at the first bytes; 0 for ever. */
   readonly detectionTimeoutMs: number;
   readonly http: HttpSettings;
@@ -136,6 +143,7 @@ export function meshListenerFacts(
   const config = mesh.defaultConfig ?? {};
   return {
     trustDomains: [mesh.trustDomain ?? 'cluster.local', ...(mesh.trustDomainAliases ?? [])],
+    peerTrustDomains: flags.anyTrustDomain ? [] : peerTrustDomains(mesh),
     rootNamespace: mesh.rootNamespace ?? 'istio-system',
     outboundPort: mesh.proxyListenPort ?? 15001,
     inboundPort: mesh.proxyInboundListenPort ?? 15006,
@@ -150,6 +158,7 @@ export function meshListenerFacts(
     accessLog: accessLogFacts(mesh, config, PLAIN_TRAITS),
     minimumTlsVersion: mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2',
     cipherSuites: mesh.meshMTLS?.cipherSuites ?? [],
+    serverCertificates: undefined,
     detectionTimeoutMs: durationMs(mesh.protocolDetectionTimeout, 0),
     http: httpSettings({
       mesh,
@@ -171,6 +180,17 @@ export function meshListenerFacts(
   };
 }
 
+/** The mesh's own, its aliases, and those that its CA certificates are for. Source: istio plugin/authn TrustDomainsForValidation. */
+function peerTrustDomains({
+  trustDomain,
+  trustDomainAliases,
+  caCertificates,
+}: MeshConfigJson): readonly string[] {
+  const ofRoots = (caCertificates ?? []).flatMap((root) => root.trustDomains ?? []);
+  const all = [trustDomain ?? 'cluster.local', ...(trustDomainAliases ?? []), ...ofRoots];
+  return [...new Set(all)].filter((domain) => domain !== '');
+}
+
 /** The access log of a proxy with this config. The service is left out where the proxy's bootstrap does not know it. */
 export function accessLogFacts(
   mesh: MeshConfigJson,
@@ -190,7 +210,7 @@ export function accessLogFacts(
 
 function listenerFlags(flags: MeshFlags): ListenerFlags {
   const { http10, mongoFilter, redisFilter, tlsOnSidecarIngress, mergeSidecarIngress } = flags;
-  const { dualStack, connectionsPerSocketEvent, unknownHostsLimit } = flags;
+  const { dualStack, connectionsPerSocketEvent, unknownHostsLimit, compliance } = flags;
   return {
     http10,
     mongoFilter,
@@ -200,5 +220,6 @@ function listenerFlags(flags: MeshFlags): ListenerFlags {
     dualStack,
     connectionsPerSocketEvent,
     unknownHostsLimit,
+    compliance,
   };
 }

@@ -79,6 +79,7 @@ function claimsOf(
     capturesDns: false,
     preservesHeaderCase: false,
     secretServers: AGENT_ONLY,
+    clientCertificates: undefined,
     selectiveRules: [],
     ...viewer,
   });

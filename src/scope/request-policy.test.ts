@@ -122,6 +122,7 @@ describe('policies of a workload', () => {
           { ...common, name: 'a', dryRun: false, provider: 'broken', rules: [{}] },
           { ...common, name: 'b', dryRun: true, provider: 'opa', rules: [] },
         ],
+        mayAskSeveral: false,
         authorizers: [],
         tokenRules: [],
       },

@@ -7,6 +7,8 @@ import type { DestinationRuleSpec } from '#api/destination-rule.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import type { SidecarSpec } from '#api/sidecar.ts';
 import { compareBytes } from '#base/bytes-order.ts';
+import { canonicalJson } from '#base/canonical-json.ts';
+import { hashHex } from '#base/hash.ts';
 import type { Collection, Engine, Fetch, Index } from '#collections/collection.ts';
 import {
   type ClusterFacts,
@@ -15,6 +17,7 @@ import {
   type PolicyFacts,
   policyFacts,
 } from '#model/mesh-facts.ts';
+import { clientCertificatesOf, type MountedCertificates } from '#model/mounted-certificates.ts';
 import type { Proxy, ProxyType } from '#model/proxy.ts';
 import { type SecretServers, secretServersOf } from '#model/secret-servers.ts';
 import { matchesLabels } from '#model/workload-labels.ts';
@@ -38,6 +41,8 @@ export interface Viewer {
   readonly preservesHeaderCase: boolean;
   /** Who hands out secrets beside its proxies. */
   readonly secretServers: SecretServers;
+  /** Files that its proxies show to servers instead of the workload's certificate; undefined as a rule. */
+  readonly clientCertificates: MountedCertificates | undefined;
   /** Names of DestinationRules of this namespace with a workloadSelector that matches these proxies, sorted. */
   readonly selectiveRules: readonly string[];
 }
@@ -107,6 +112,7 @@ function viewerFor(fetch: Fetch, proxy: Proxy, lookup: Lookup): Viewer {
     capturesDns: proxy.dnsCapture,
     preservesHeaderCase: preservesHeaderCase(proxy) ?? mesh.preserveHeaderCase,
     secretServers: secretServersOf(proxy),
+    clientCertificates: clientCertificatesOf(proxy),
     selectiveRules,
   };
   return { key: keyOf(facts, mesh.preserveHeaderCase), ...facts };
@@ -136,6 +142,8 @@ function keyOf(viewer: Omit<Viewer, 'key'>, preservesByDefault: boolean): string
     parts.push(viewer.preservesHeaderCase ? 'case' : 'lowercase');
   if (viewer.secretServers.credentials) parts.push('sds');
   if (viewer.secretServers.files) parts.push('files');
+  if (viewer.clientCertificates !== undefined)
+    parts.push(`certificates=${hashHex(canonicalJson(viewer.clientCertificates))}`);
   if (viewer.selectiveRules.length > 0) parts.push(`rules=${viewer.selectiveRules.join(',')}`);
   return parts.join('~');
 }

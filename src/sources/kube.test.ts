@@ -105,6 +105,14 @@ test('the first batch holds everything', async () => {
   ok((source.kept().get('Service')?.sizeBytes ?? 0) > 0);
 });
 
+test('one namespace alone can be watched; what has no namespace is read all the same', async () => {
+  put('Service', 'a/web', PORTS);
+  put('Service', 'b/web', PORTS);
+  put('Node', '/n1', { status: { addresses: [] } });
+  await open({ watchNamespace: 'a' }).synced;
+  deepStrictEqual(cluster.names, ['Service a/web', 'Node /n1']);
+});
+
 test('what no derivation reads changes nothing', async () => {
   put('Node', '/n1', { status: { addresses: [], images: ['x'] } });
   await open().synced;

@@ -37,6 +37,8 @@ export interface KubeSourceOptions extends KubeSelection {
   readonly rng: Rng;
   /** Kinds that another source gives are left to it. Default: all kinds. */
   readonly isFollowed?: (info: KindInfo) => boolean;
+  /** The one namespace whose objects are followed; objects without a namespace are followed all the same. Default: all. */
+  readonly watchNamespace?: string;
   /** Delays between attempts of one watch. */
   readonly backoff?: BackoffOptions;
 }
@@ -143,8 +145,12 @@ export class KubeSource implements Disposable {
       return;
     }
     old?.watch[Symbol.dispose]();
-    const { client, clock, rng, backoff } = this.#options;
-    const resource = resourceOf(info, version);
+    const { client, clock, rng, backoff, watchNamespace = '' } = this.#options;
+    const isNarrowed = watchNamespace !== '' && info.namespaced;
+    const resource = {
+      ...resourceOf(info, version),
+      ...(isNarrowed ? { namespace: watchNamespace } : {}),
+    };
     const watch: ResourceWatch = new ResourceWatch({
       client,
       clock,

@@ -356,7 +356,12 @@ function createPolicies(engine: Engine, sources: MeshGraphSources, { servicesByH
   const requestAuthentications = admitted<object>('RequestAuthentication');
   return {
     policies: {
-      authorization: createAuthorizationModel(engine, admitted('AuthorizationPolicy'), authorizers),
+      authorization: createAuthorizationModel(
+        engine,
+        admitted('AuthorizationPolicy'),
+        authorizers,
+        sources.flags?.severalAuthorizers,
+      ),
       requestAuthentication: createRequestAuthenticationModel(engine, requestAuthentications, keySets),
     },
     wantedKeySets: createWantedKeySets(engine, requestAuthentications),

@@ -58,6 +58,7 @@ const VIEWER: Viewer = {
   capturesDns: false,
   preservesHeaderCase: false,
   secretServers: AGENT_ONLY,
+  clientCertificates: undefined,
   selectiveRules: [],
 };
 

@@ -8,10 +8,14 @@ import { ProxyConfigSchema } from '#proto/istio/mesh/v1alpha1/proxy_pb.ts';
 import { buildTrustBundle, createTrustBundle } from './trust-bundle.ts';
 
 test('a bundle reads as the ProxyConfig that agents of Istio ask for, revocation lists aside', () => {
-  const { bytes, name } = buildTrustBundle({ rootPems: ['A', 'B'], revocationPems: ['L'] });
+  const { bytes, name } = buildTrustBundle({
+    rootPems: ['A'],
+    peerRootPems: ['B'],
+    revocationPems: ['L'],
+  });
   const message = fromBinary(ProxyConfigSchema, bytes);
   assert.deepEqual([name, message.caCertificatesPem], ['trust-bundle', ['A', 'B']]);
-  assert.equal(message.$unknown?.length, 1);
+  assert.equal(message.$unknown?.length, 2);
 });
 
 test('all sources together make one bundle, the same in whatever order they come', () => {
@@ -24,13 +28,13 @@ test('all sources together make one bundle, the same in whatever order they come
     return entry === undefined ? [] : fromBinary(ProxyConfigSchema, entry.resource.bytes).caCertificatesPem;
   };
   assert.deepEqual(roots(), []);
-  anchors.set('other', { rootPems: ['C', 'A'], revocationPems: [] });
-  anchors.set('authority', { rootPems: ['B', 'C'], revocationPems: [] });
-  assert.deepEqual(roots(), ['A', 'B', 'C']);
+  anchors.set('other', { rootPems: [], peerRootPems: ['C', 'A'], revocationPems: [] });
+  anchors.set('authority', { rootPems: ['B', 'C'], peerRootPems: [], revocationPems: [] });
+  assert.deepEqual(roots(), ['B', 'C', 'A'], 'those for peers only are the last ones');
   const [before] = bundles.bucket(MESH_KEY).values();
-  anchors.set('authority', { rootPems: ['B'], revocationPems: [] });
-  assert.deepEqual(roots(), ['A', 'B', 'C']);
-  assert.equal([...bundles.bucket(MESH_KEY).values()][0], before);
+  anchors.set('authority', { rootPems: ['B'], peerRootPems: [], revocationPems: [] });
+  assert.deepEqual(roots(), ['B', 'A', 'C']);
+  assert.notEqual([...bundles.bucket(MESH_KEY).values()][0], before, 'C vouches for less now');
   anchors.delete('other');
   assert.deepEqual(roots(), ['B']);
 });

@@ -1,6 +1,7 @@
 /**
- * The trust bundle as agents get it over xDS: Istio's ProxyConfig with nothing but certificates in it, and our revocation lists
- * in a field that Istio's message does not have (its agents skip what they do not know). One resource for all proxies.
+ * The trust bundle as agents get it over xDS: Istio's ProxyConfig with nothing but certificates in it, and in fields that Istio's
+ * message does not have (its agents skip what they do not know) our revocation lists, and how many of the certificates, the last
+ * ones, do not vouch for control planes. One resource for all proxies.
  * Source: istio pilot/pkg/xds/pcds.go; mesh/v1alpha1/proxy.proto ca_certificates_pem.
  */
 import { hashHex } from '#base/hash.ts';
@@ -17,14 +18,16 @@ const TRUST_BUNDLE = 'trust-bundle';
 const CA_CERTIFICATES_PEM = 34;
 /** Ours, far from what Istio numbers. */
 const REVOCATION_LISTS_PEM = 15_034;
+const PEER_ROOTS = 15_035;
 
 /** The bundle of the mesh, in the one bucket MESH_KEY: at most one entry. */
 export type TrustBundleIndex = Index<ResourceEntry>;
 
 /** Encodes a bundle. */
-export function buildTrustBundle({ rootPems, revocationPems }: TrustAnchors): Resource {
+export function buildTrustBundle({ rootPems, peerRootPems, revocationPems }: TrustAnchors): Resource {
   const writer = new WireWriter(4096);
-  for (const pem of rootPems) writer.string(CA_CERTIFICATES_PEM, pem);
+  for (const pem of [...rootPems, ...peerRootPems]) writer.string(CA_CERTIFICATES_PEM, pem);
+  if (peerRootPems.length > 0) writer.varint(PEER_ROOTS, peerRootPems.length);
   for (const pem of revocationPems) writer.string(REVOCATION_LISTS_PEM, pem);
   const bytes = writer.finish();
   return { typeUrl: TYPE_TRUST_BUNDLE, name: TRUST_BUNDLE, bytes, version: hashHex(bytes) };

@@ -9,6 +9,7 @@ import { defaultStats } from '#agent/bootstrap-stats.ts';
 import { readBootstrapTracing } from '#agent/bootstrap-tracing.ts';
 import { buildBootstrap } from '#agent/bootstrap.ts';
 import type { JsonObject } from '#agent/json-value.ts';
+import { readStatsSinks } from '#agent/stats-sinks.ts';
 import { envoyPath, makeFolder, removeFolder, writePrivate } from './agent-fixture.ts';
 
 let folder = '';
@@ -32,6 +33,8 @@ const sidecar: BootstrapSettings = {
   stats: defaultStats,
   serviceClusters: [],
   tracing: {},
+  statsSinks: [],
+  readinessTakesProxyProtocol: false,
   outlierLogPath: undefined,
 };
 
@@ -44,6 +47,11 @@ function tracer(tracing: JsonObject): Pick<BootstrapSettings, 'serviceClusters' 
   const read = readBootstrapTracing({ tracing }, around);
   return { serviceClusters: read.clusters, tracing: read.tracing };
 }
+const sinks = await readStatsSinks(
+  { statsdUdpAddress: '127.0.0.1:8125', envoyMetricsService: { address: '127.0.0.1:9001' } },
+  '',
+  async () => undefined,
+);
 
 const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
   ['the default', {}],
@@ -66,6 +74,14 @@ const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
   ['Zipkin', tracer({ zipkin: { address: '127.0.0.1:9411' } })],
   ['Datadog', tracer({ datadog: { address: '$(HOST_IP):8126' }, tlsSettings: { mode: 'ISTIO_MUTUAL' } })],
   [
+    'statistics that are sent',
+    {
+      serviceClusters: sinks.clusters,
+      statsSinks: sinks.sinks,
+      readinessTakesProxyProtocol: true,
+    },
+  ],
+  [
     'everything at once',
     {
       node: {
@@ -80,6 +96,7 @@ const forms: readonly [name: string, change: Partial<BootstrapSettings>][] = [
         inclusionPrefixes: ['http.10.0.0.1_'],
         inclusionSuffixes: ['upstream_rq_time'],
         inclusionRegexps: ['cluster\\.outbound.*'],
+        countsConnections: true,
         extraStatTags: ['zone'],
         histogramBuckets: new Map([['istiocustom', [1, 5.5, 10]]]),
         flushIntervalMs: 7000,

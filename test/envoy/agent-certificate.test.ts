@@ -81,7 +81,14 @@ async function setUp(caName: string, rootsPath?: string): Promise<Setup> {
   const metrics = new AgentMetrics('1');
   const parts = { clock, rng: seededRng(3), log: silentLogger(), metrics };
   const certificate = new WorkloadCertificate(
-    { spiffeId: id, ttlMs: 24 * hourMs, keyKind: 'ecdsa-p256', rootsPath, revocationsPath: undefined },
+    {
+      spiffeId: id,
+      ttlMs: 24 * hourMs,
+      keyKind: 'ecdsa-p256',
+      renewal: undefined,
+      rootsPath,
+      revocationsPath: undefined,
+    },
     source,
     parts,
   );

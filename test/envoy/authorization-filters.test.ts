@@ -275,6 +275,7 @@ before(async () => {
           policies: {
             trustDomains: one.trustDomains ?? ['cluster.local'],
             policies: one.policies,
+            mayAskSeveral: false,
             authorizers: [],
             tokenRules: [],
           },

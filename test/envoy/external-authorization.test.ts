@@ -46,6 +46,7 @@ const AUTHORIZERS = {
   absent: named('absent', { hostname: 'absent.bookinfo.svc.cluster.local' }),
   missing: undefined,
   tcp: named('tcp'),
+  several: GRPC,
 };
 type Case = keyof typeof AUTHORIZERS;
 
@@ -57,6 +58,12 @@ let envoy: StaticEnvoy;
 let apps: TestApp[] = [];
 let grpcServer: GrpcServer;
 let httpServer: HttpServer;
+
+/** Two providers for one workload, each for paths of its own and both for some. */
+const SEVERAL: WorkloadPolicy[] = [
+  policy('ask', 'CUSTOM', [to({ paths: ['/ask/*'] })], { provider: 'grpc' }),
+  policy('login', 'CUSTOM', [to({ paths: ['/login/*', '/ask/twice*'] })], { provider: 'http' }),
+];
 
 const custom = (provider: string): WorkloadPolicy[] => [
   policy('ask', 'CUSTOM', provider === 'tcp' ? [{}] : [to({ paths: ['/ask/*'] })], { provider }),
@@ -132,8 +139,10 @@ before(async () => {
         facts: FACTS,
         policies: {
           trustDomains: ['cluster.local'],
-          policies: custom(name),
-          authorizers: authorizer === undefined ? [] : [authorizer],
+          policies: name === 'several' ? SEVERAL : custom(name),
+          mayAskSeveral: true,
+          authorizers:
+            name === 'several' ? [GRPC, AUTHORIZERS.http] : authorizer === undefined ? [] : [authorizer],
           tokenRules: [],
         },
         extensions: [],
@@ -192,6 +201,12 @@ describe('external authorization on a real Envoy', { timeout: 60_000 }, () => {
     ['absent', '/ask/yes', 503, []],
     ['missing', '/ask/yes', 403, []],
     ['missing', '/other', 200, []],
+    ['several', '/ask/yes', 200, ['/ask/yes']],
+    ['several', '/ask/no', 403, ['/ask/no']],
+    ['several', '/login/no', 401, ['/check/login/no undefined yes undefined']],
+    ['several', '/login/yes', 200, ['/check/login/yes undefined yes undefined']],
+    ['several', '/ask/twiceyes', 200, ['/ask/twiceyes', '/check/ask/twiceyes undefined yes undefined']],
+    ['several', '/other', 200, []],
   ];
   for (const [name, path, status, questions] of statuses) {
     it(`${name}: ${path} is answered with ${status}, ${questions.length} asked`, async () => {

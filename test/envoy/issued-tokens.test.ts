@@ -124,6 +124,7 @@ async function certify(to: Discovery, bearer: string, spiffeId: string): Promise
         serverName: undefined,
         tokenPath,
         clientCertificate: undefined,
+        compliance: '',
         clusterId: 'Kubernetes',
         headers: [],
       },

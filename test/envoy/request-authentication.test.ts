@@ -30,7 +30,13 @@ before(async () => {
       {
         inbound: INBOUND,
         facts: FACTS,
-        policies: { trustDomains: ['cluster.local'], policies, authorizers: [], tokenRules },
+        policies: {
+          trustDomains: ['cluster.local'],
+          policies,
+          mayAskSeveral: false,
+          authorizers: [],
+          tokenRules,
+        },
         extensions: [],
       },
       {

@@ -85,6 +85,7 @@ interface Workload {
 
 export class RotationRig implements AsyncDisposable {
   readonly authority: LocalAuthority;
+  readonly mesh: Mesh;
   /** Where the operator's files are. */
   readonly cacerts: string;
   readonly #folder: string;
@@ -95,6 +96,7 @@ export class RotationRig implements AsyncDisposable {
   private constructor(parts: {
     readonly folder: string;
     readonly authority: LocalAuthority;
+    readonly mesh: Mesh;
     readonly door: XdsDoor;
     readonly app: Server;
     readonly workloads: ReadonlyMap<WorkloadName, Workload>;
@@ -102,6 +104,7 @@ export class RotationRig implements AsyncDisposable {
     this.#folder = parts.folder;
     this.cacerts = cacertsOf(parts.folder);
     this.authority = parts.authority;
+    this.mesh = parts.mesh;
     this.#door = parts.door;
     this.#app = parts.app;
     this.#workloads = parts.workloads;
@@ -140,7 +143,7 @@ export class RotationRig implements AsyncDisposable {
       workloads.set(name, { address, agent });
     }
     mesh.driver.poke();
-    const rig = new RotationRig({ folder, authority, door, app, workloads });
+    const rig = new RotationRig({ folder, authority, mesh, door, app, workloads });
     try {
       await rig.#ready();
     } catch (error) {

@@ -84,7 +84,13 @@ export async function startTelemetryPair(
       {
         inbound: INBOUND,
         facts: FACTS,
-        policies: { trustDomains: ['cluster.local'], policies: [], authorizers: [], tokenRules: [] },
+        policies: {
+          trustDomains: ['cluster.local'],
+          policies: [],
+          mayAskSeveral: false,
+          authorizers: [],
+          tokenRules: [],
+        },
         extensions: [],
       },
       {

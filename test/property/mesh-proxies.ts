@@ -85,6 +85,19 @@ const ALL: readonly ProxyFacts[] = [
     metadata: { 'file-credential': 'true' },
   },
   {
+    name: 'b-4',
+    ip: '10.9.0.3',
+    namespace: 'shop',
+    labels: { app: 'b' },
+    clusterId: 'remote',
+    metadata: {
+      TLS_CLIENT_CERT_CHAIN: '/certs/client.pem',
+      TLS_CLIENT_KEY: '/certs/client.key',
+      TLS_SERVER_ROOT_CERT: '/certs/root.pem',
+    },
+    proxyConfig: { proxyHeaders: { metadataExchangeHeaders: { mode: 'IN_MESH' } } },
+  },
+  {
     name: 'in-1',
     type: 'router',
     ip: '10.9.0.3',

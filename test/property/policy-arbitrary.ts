@@ -241,6 +241,11 @@ export const POLICY_KINDS: readonly (readonly [number, fc.Arbitrary<Manifest>])[
 ];
 
 const meshConfigFields: { readonly [field: string]: fc.Arbitrary<unknown> } = {
+  serviceSettings: fc.constantFrom(
+    [{ settings: { clusterLocal: true }, hosts: ['*.default.svc.cluster.local'] }],
+    [{ settings: { clusterLocal: false }, hosts: ['*'] }],
+  ),
+  caCertificates: fc.constant([{ trustDomains: ['west.example'], spiffeBundleUrl: 'https://west.example' }]),
   outboundTrafficPolicy: fc.constantFrom(
     { mode: 'REGISTRY_ONLY' },
     { mode: 'ALLOW_ANY' },

@@ -59,5 +59,5 @@ const texts = fc.subarray(['root a', 'root b', 'root c']);
 /** Whom a source vouches for; undefined: it vouches for nobody any more. */
 export const trustAnchors: fc.Arbitrary<readonly [string, TrustAnchors | undefined]> = fc.tuple(
   fc.constantFrom('authority', 'meshConfig'),
-  fc.option(fc.record({ rootPems: texts, revocationPems: texts }), { nil: undefined }),
+  fc.option(fc.record({ rootPems: texts, peerRootPems: texts, revocationPems: texts }), { nil: undefined }),
 );

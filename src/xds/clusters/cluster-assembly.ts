@@ -100,6 +100,8 @@ function tlsOf(planned: PlannedCluster, context: HostContext): UpstreamTls | und
         : sniName(port.number, planned.subset?.name ?? '', service.hostname),
     identities: summary.identities,
     defaultSubjectAltNames: service.registry === 'External' ? summary.identities : [],
+    mounted: traits.clientCertificates,
+    prefersRule: service.meshExternal && facts.flags.ruleTlsForExternal,
     mayUseCredentials: traits.isGateway || policy.clientSelector !== undefined,
     secretServers: traits.secretServers,
   });

@@ -6,6 +6,7 @@
 import type { Subset } from '#api/destination-rule.ts';
 import type { Cause } from '#base/cause.ts';
 import type { ClusterFacts } from '#model/mesh-facts.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import { isWildcardHost } from '#model/service-hostname.ts';
 import type { DestinationPolicy } from '#scope/outbound-host.ts';
@@ -34,13 +35,19 @@ export interface ClientTraits {
   readonly ipFamilies: Viewer['ipFamilies'];
   readonly preservesHeaderCase: boolean;
   readonly secretServers: Viewer['secretServers'];
+  readonly clientCertificates: MountedCertificates | undefined;
 }
 
 /** The traits of a viewer's proxies. */
 export function traitsOf(viewer: Viewer): ClientTraits {
-  const { proxyType, hasOriginalDestination, ipFamilies, preservesHeaderCase, secretServers } = viewer;
-  const isGateway = proxyType === 'router';
-  return { isGateway, hasOriginalDestination, ipFamilies, preservesHeaderCase, secretServers };
+  return {
+    isGateway: viewer.proxyType === 'router',
+    hasOriginalDestination: viewer.hasOriginalDestination,
+    ipFamilies: viewer.ipFamilies,
+    preservesHeaderCase: viewer.preservesHeaderCase,
+    secretServers: viewer.secretServers,
+    clientCertificates: viewer.clientCertificates,
+  };
 }
 
 /** A host's policy; `NO_POLICY` where no rule applies. */

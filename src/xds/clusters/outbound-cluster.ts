@@ -132,6 +132,7 @@ function setTransport(cluster: Cluster, input: ClusterInput): void {
       isHttp2,
       cipherSuites: facts.tlsCipherSuites,
       ecdhCurves: facts.tlsEcdhCurves,
+      compliance: facts.flags.compliance,
     });
     // With ORIGINAL_DST there is no endpoint metadata to choose by: auto mTLS was decided for all endpoints together.
     const isPerEndpoint = tls.kind === 'mesh' && tls.isAuto && input.discovery !== 'ORIGINAL_DST';
@@ -153,12 +154,12 @@ type FilterMetadata = NonNullable<NonNullable<ClusterInit['metadata']>['filterMe
 /** What telemetry and tools read: `istio` as Istio has it, `lateen` with one key per label. */
 function metadata(input: ClusterInput): FilterMetadata {
   const { host, name, namespace } = input.service;
-  const isUserTls = input.tls?.kind === 'user';
+  const isUserTls = input.tls?.kind === 'user' && !input.tls.isMesh;
   return {
     istio: {
       services: [{ host, name, namespace }],
       ...(input.subset === '' ? {} : { subset: input.subset }),
-      ...(input.meshExternal && input.subset === '' ? { external: true } : {}),
+      ...(input.meshExternal ? { external: true } : {}),
       ...(isUserTls ? { alpn_override: 'false' } : {}),
     },
     lateen: { host, name, namespace, ...meshAlpn(input) },
@@ -167,7 +168,7 @@ function metadata(input: ClusterInput): FilterMetadata {
 
 /** The names by which the called sidecar knows what mesh mTLS carries; said only where mesh mTLS may be spoken. */
 function meshAlpn(input: ClusterInput): Record<string, string> {
-  if (input.tls?.kind !== 'mesh') return {};
+  if (input.tls === undefined || (input.tls.kind === 'user' && !input.tls.isMesh)) return {};
   const version = httpVersion(input);
   return { [ALPN_METADATA_KEY]: MESH_HTTP_ALPN_VALUES[version === 'none' ? 'http1' : version] };
 }

@@ -63,6 +63,8 @@ export function buildUnknownHostsCluster({
     sni: '',
     identities: [],
     defaultSubjectAltNames: [],
+    mounted: undefined,
+    prefersRule: true,
     mayUseCredentials: false,
     secretServers,
   });
@@ -79,7 +81,8 @@ export function buildUnknownHostsCluster({
       value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
     },
   });
-  const { tlsCipherSuites: cipherSuites, tlsEcdhCurves: ecdhCurves } = meshFacts;
+  const { tlsCipherSuites: cipherSuites, tlsEcdhCurves: ecdhCurves, flags } = meshFacts;
+  const { compliance } = flags;
   return create(ClusterSchema, {
     name: UNKNOWN_HOSTS_CLUSTER,
     altStatName: `${UNKNOWN_HOSTS_CLUSTER};`,
@@ -90,6 +93,6 @@ export function buildUnknownHostsCluster({
     typedExtensionProtocolOptions: { [HTTP_PROTOCOL_OPTIONS]: packAny(HttpProtocolOptionsSchema, options) },
     ...(tls === undefined
       ? {}
-      : { transportSocket: buildUpstreamTls({ tls, isHttp2: false, cipherSuites, ecdhCurves }) }),
+      : { transportSocket: buildUpstreamTls({ tls, isHttp2: false, cipherSuites, ecdhCurves, compliance }) }),
   });
 }

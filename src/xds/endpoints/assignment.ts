@@ -2,6 +2,7 @@
  * The load assignment of one planned cluster: which endpoints, in which order of preference. Shared by plain clusters and those
  * that forward mesh TLS.
  */
+import { isClusterLocal } from '#model/cluster-local.ts';
 import type { ClusterFacts } from '#model/mesh-facts.ts';
 import type { NetworkGateways } from '#model/network.ts';
 import type { Service } from '#model/service.ts';
@@ -48,6 +49,7 @@ export function assignmentInput(planned: PlannedCluster, context: AssignmentCont
     subsetLabels,
     policy: rulePolicy,
     clientNode: place.nodeName,
+    ...(isClusterLocal(facts.clusterLocal, service.hostname) ? { onlyCluster: place.clusterId } : {}),
     flags: facts.flags,
     networkView: place.networkView,
   };

@@ -21,6 +21,8 @@ export interface EndpointQuery {
   readonly policy: PortPolicy;
   /** Node of the client: services with internalTrafficPolicy Local show only their endpoints there. */
   readonly clientNode: string;
+  /** Cluster of the client where the service's endpoints are called from their own cluster only. */
+  readonly onlyCluster?: string;
   readonly flags: ClusterFlags;
   /** Networks whose endpoints the client wants; empty for all. */
   readonly networkView: readonly string[];
@@ -34,6 +36,7 @@ export function selectEndpoints(
 ): readonly Endpoint[] {
   const takesUnhealthy = sendsUnhealthy(query);
   const isNodeLocal = query.service.internalTrafficPolicy === 'Local';
+  const { onlyCluster } = query;
   const keepsDraining = query.service.persistentSession?.by === 'cookie';
   return endpoints.filter(
     (endpoint) =>
@@ -41,6 +44,7 @@ export function selectEndpoints(
       (resolvesNames || endpoint.portName === query.port.name) &&
       (resolvesNames ? endpoint.address !== '' : isReachable(endpoint)) &&
       isInView(endpoint, query.networkView) &&
+      (onlyCluster === undefined || endpoint.clusterId === onlyCluster) &&
       (!isNodeLocal || endpoint.nodeName === query.clientNode) &&
       (takesUnhealthy || endpoint.health !== 'unhealthy') &&
       (keepsDraining || endpoint.health !== 'draining') &&

@@ -27,6 +27,7 @@ export interface ClientPlace {
   readonly labels: Labels;
   /** '' unless some setting asks for the node. */
   readonly nodeName: string;
+  readonly clusterId: string;
   readonly network: string;
   /** Networks whose endpoints are shown; empty for all. */
   readonly networkView: readonly string[];
@@ -113,7 +114,7 @@ function viewFor(proxy: Proxy, viewer: string, keys: readonly string[]): Endpoin
   if (networkView.length > 0) compared.push(`networks=${networkView.join('+')}`);
   const place = `${locality.region}/${locality.zone}/${locality.subzone}`;
   const key = escaped([`${viewer}@${place}`, clusterId, network, ...compared].join(','));
-  return { key, viewer, place: { locality, labels, nodeName, network, networkView } };
+  return { key, viewer, place: { locality, labels, nodeName, clusterId, network, networkView } };
 }
 
 /** Localities and labels are free text; '|' ends the view in keys of collections. */

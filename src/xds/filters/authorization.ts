@@ -106,7 +106,7 @@ function ruleSets(facet: AuthorizationFacet, tcp: boolean): RuleSet[] {
 
 /**
  * The rules of CUSTOM policies by provider: they mark what is asked about. Where there is nobody to ask, or more than one
- * provider for the workload, they deny instead (law 9: what restricts fails closed; Istio's default for several providers).
+ * provider for the workload where that is not allowed, they deny instead (law 9: what restricts fails closed; Istio's default for several providers).
  * Dry-run policies do nothing; Istio's would be enforced as DENY rules or ask as well.
  */
 function customSets(
@@ -117,7 +117,9 @@ function customSets(
   const providers = [...new Set(policies.map((policy) => policy.provider))].sort();
   return providers.flatMap((provider) => {
     const authorizer =
-      providers.length === 1 ? facet.authorizers.find(({ name }) => name === provider) : undefined;
+      facet.mayAskSeveral || providers.length === 1
+        ? facet.authorizers.find(({ name }) => name === provider)
+        : undefined;
     const chosen = policies.filter((policy) => policy.provider === provider);
     const suffix = authorizer === undefined ? '-deny-due-to-bad-CUSTOM-action' : '';
     const rules = rbac(chosen, RBAC_Action.DENY, facet.trustDomains, tcp, suffix);

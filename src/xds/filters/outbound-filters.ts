@@ -4,6 +4,7 @@ import type { AccessLog } from '#proto/envoy/config/accesslog/v3/accesslog_pb.ts
 import type { Filter } from '#proto/envoy/config/listener/v3/listener_components_pb.ts';
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { Protocol } from '#model/service.ts';
+import type { HttpSettings } from '#scope/http-settings.ts';
 import type { ListenerFacts } from '#scope/listener-facts.ts';
 import { httpFiltersWith, networkFiltersWith } from '#xds/extensions/extension-filters.ts';
 import type { ListenerExtensions } from '#xds/extensions/listener-extensions.ts';
@@ -98,6 +99,7 @@ export const callerExtensionFilters = identityMemo((extensions: ListenerExtensio
 
 interface CallerFacts {
   readonly accessLog: AccessLogInput;
+  readonly http?: Pick<HttpSettings, 'peerFactsInMeshOnly'>;
 }
 
 /** Logs, metrics as the source, our own facts for the called side, and mesh ALPN. Built once per facts, by identity. */
@@ -107,7 +109,7 @@ export const callerHttpParts: (facts: CallerFacts) => CallerHttpParts = identity
       ...buildAccessLogs(facts.accessLog, 'http'),
       ...buildStatsLoggers({ protocol: 'http', reporter: 'source', mutualTls: false }),
     ],
-    peerFilters: outboundPeerFilters(),
+    peerFilters: outboundPeerFilters(facts.http?.peerFactsInMeshOnly),
     alpnFilters: alpnFilters(),
   }),
 );

@@ -16,8 +16,10 @@ import { ConfigSchema as HttpStateSchema } from '#proto/envoy/extensions/filters
 import type { HttpFilter } from '#proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { ConfigSchema as NetworkStateSchema } from '#proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
 import { packAny } from '#xds/encode.ts';
+import { celAt, celHas, celNot, celOr, celPath } from './cel-expression.ts';
 import { constant, formatOperators, type Operator } from './format-operator.ts';
 import { httpFilter } from './http-connection-manager.ts';
+import { skippedWhere } from './skip-where.ts';
 import { PEER_HEADER_PREFIX, PEER_LABELS, type PeerLabel, peerHeader, peerState } from './peer-labels.ts';
 
 /** One inbound chain, as far as peer facts go. */
@@ -48,23 +50,32 @@ const SUBJECT_ATTRIBUTE: Readonly<Record<string, string>> = {
 const NAMED_BY_ACCOUNT: ReadonlySet<string> = new Set(['workload', 'app', 'canonical_service']);
 
 /**
- * Filters of outbound and gateway connection managers: each header is set to this proxy's own fact, whatever the
- * application or an outside client sent (security case T20).
+ * Requests that leave the mesh: their cluster is marked as external, or is none of a service. Without the metadata there would be no
+ * such key to ask for.
  */
-export function outboundPeerFilters(): HttpFilter[] {
-  return [
-    headerMutation(
-      HEADER_LABELS.map((peer) => ({
-        action: {
-          case: 'append' as const,
-          value: {
-            header: { key: peerHeader(peer), value: `%ENVIRONMENT(${peer.variable})%` },
-            appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-          },
+const CLUSTER_METADATA = celPath('xds.cluster_metadata.filter_metadata');
+const LEAVES_MESH = celOr(
+  celNot(celHas(CLUSTER_METADATA, 'istio')),
+  celHas(celAt(CLUSTER_METADATA, 'istio'), 'external'),
+);
+
+/**
+ * Filters of outbound and gateway connection managers: each header is set to this proxy's own fact, whatever the
+ * application or an outside client sent (security case T20). `inMeshOnly`: what leaves the mesh gets none.
+ */
+export function outboundPeerFilters(inMeshOnly = false): HttpFilter[] {
+  const sent = headerMutation(
+    HEADER_LABELS.map((peer) => ({
+      action: {
+        case: 'append' as const,
+        value: {
+          header: { key: peerHeader(peer), value: `%ENVIRONMENT(${peer.variable})%` },
+          appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
         },
-      })),
-    ),
-  ];
+      },
+    })),
+  );
+  return [inMeshOnly ? skippedWhere(sent, LEAVES_MESH) : sent];
 }
 
 /** Filters of an inbound HTTP connection manager: facts into filter state, headers out of the application's sight. */

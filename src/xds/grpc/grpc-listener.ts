@@ -133,6 +133,7 @@ function policyFilters(facet: AuthorizationFacet): HttpFilter[] {
   const of = (action: string): AuthorizationFacet => ({
     ...facet,
     policies: enforced.filter((policy) => policy.action === action),
+    mayAskSeveral: false,
     authorizers: [],
   });
   const groups = [

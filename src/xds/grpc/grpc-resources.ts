@@ -138,7 +138,7 @@ class GrpcBuilder {
       address: listening.host,
       port: listening.port,
       isMutualTls: serverSpeaksMutualTls(target.mode, hasLabel),
-      authorization: { trustDomains, policies, authorizers: [] },
+      authorization: { trustDomains, policies, mayAskSeveral: false, authorizers: [] },
     };
     const causes = [...scope.causes, ...(policy?.causes ?? [])];
     return this.#entry('grpcServerListener', input, encodeGrpcServerListener, causes);

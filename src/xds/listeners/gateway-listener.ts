@@ -159,6 +159,8 @@ function buildChain(input: GatewayListenerInput, chain: GatewayChain): FilterCha
       carries: input.transport === 'quic' ? 'http3' : chain.target.kind === 'http' ? 'http' : 'tcp',
       defaults: input.tlsDefaults,
       secretServers: input.facts.secretServers,
+      mounted: input.facts.serverCertificates,
+      compliance: input.facts.flags.compliance,
     });
   }
   return create(FilterChainSchema, built);

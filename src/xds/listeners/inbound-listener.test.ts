@@ -45,7 +45,7 @@ function build(overrides: Partial<Inbound>, facts: ListenerFacts = FACTS) {
     namespace: 'default',
     labels: {},
   };
-  const policies = { trustDomains: [], policies: [], authorizers: [], tokenRules: [] };
+  const policies = { trustDomains: [], policies: [], mayAskSeveral: false, authorizers: [], tokenRules: [] };
   const tlsDefaults = { minimumVersion: '', cipherSuites: [], ecdhCurves: [] };
   return buildInboundListeners({
     inbound: { ...base, ...overrides },

@@ -237,8 +237,10 @@ function serverTls(
   { carries }: InboundChain,
   settings: InboundPort['tls'],
 ): NonNullable<FilterChain['transportSocket']> {
+  const { serverCertificates: mounted, secretServers } = facts;
+  const around = { mounted, secretServers, compliance: facts.flags.compliance };
   if (settings !== undefined && tlsDefaults !== undefined)
-    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, secretServers: facts.secretServers });
-  const { trustDomains, minimumTlsVersion, cipherSuites } = facts;
-  return buildMeshServerTls({ trustDomains, minimumVersion: minimumTlsVersion, cipherSuites });
+    return buildGatewayTls({ settings, carries, defaults: tlsDefaults, ...around });
+  const { peerTrustDomains: trustDomains, minimumTlsVersion: minimumVersion, cipherSuites } = facts;
+  return buildMeshServerTls({ trustDomains, minimumVersion, cipherSuites, ...around });
 }

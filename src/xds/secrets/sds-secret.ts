@@ -9,6 +9,7 @@ import {
   type SdsSecretConfig,
   SdsSecretConfigSchema,
 } from '#proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { SecretProvider } from '#model/secret-provider.ts';
 import { AGENT_ONLY, type SecretServers } from '#model/secret-servers.ts';
 import { adsConfigSource, sdsConfigSource, serverConfigSource } from '#xds/config-source.ts';
@@ -61,6 +62,26 @@ export function fileCertificateSecret(
 /** CA certificates in a file of the pod, or `system` for those of the machine. */
 export function fileRootSecret(path: string, servers = AGENT_ONLY): SdsSecretConfig {
   return fileSecret(`file-root:${path}`, servers);
+}
+
+/** What a sidecar shows to its clients: its own certificate, unless files of the pod stand in for it. */
+export function serverCertificate(
+  mounted: MountedCertificates | undefined,
+  servers: SecretServers,
+): SdsSecretConfig {
+  const { certificateChain = '', privateKey = '' } = mounted ?? {};
+  const isPair = certificateChain !== '' && privateKey !== '';
+  return isPair ? fileCertificateSecret(certificateChain, privateKey, servers) : agentSecret(WORKLOAD_SECRET);
+}
+
+/** What it checks its clients' certificates against: the mesh's roots, unless a file of the pod stands in for them. */
+export function serverRoots(
+  mounted: MountedCertificates | undefined,
+  servers: SecretServers,
+): SdsSecretConfig {
+  return mounted?.rootCertificates
+    ? fileRootSecret(mounted.rootCertificates, servers)
+    : agentSecret(ROOT_SECRET);
 }
 
 /** The secret of a credentialName: a Secret in the proxy's namespace unless the name says otherwise. */

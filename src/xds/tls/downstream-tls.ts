@@ -10,8 +10,12 @@ import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TlsParameters_TlsProtocol as TlsProtocol } from '#proto/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import { DownstreamTlsContextSchema } from '#proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import type { CompliancePolicy } from '#base/compliance.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
+import type { SecretServers } from '#model/secret-servers.ts';
 import { packAny } from '#xds/encode.ts';
-import { agentSecret, ROOT_SECRET, WORKLOAD_SECRET } from '#xds/secrets/sds-secret.ts';
+import { compliant } from './compliance.ts';
+import { serverCertificate, serverRoots } from '#xds/secrets/sds-secret.ts';
 
 /** ALPN names by which a mesh client says that it speaks mesh mTLS, and what it carries. */
 export const MESH_HTTP_ALPN: readonly string[] = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'];
@@ -34,21 +38,26 @@ export interface MeshServerTlsInput {
   readonly minimumVersion: 'TLSv1_2' | 'TLSv1_3';
   /** The mesh's own choice; empty: ours. */
   readonly cipherSuites: readonly string[];
+  /** Files of the proxy that stand in for its own certificate and the mesh's roots; undefined as a rule. */
+  readonly mounted: MountedCertificates | undefined;
+  /** Who hands out secrets beside the proxy. */
+  readonly secretServers: SecretServers;
+  readonly compliance: CompliancePolicy;
 }
 
 /** The server side of mesh mTLS, as a transport socket. */
 export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
+  const tlsParams = compliant(input.compliance, {
+    tlsMinimumProtocolVersion: input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
+    tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
+    cipherSuites: [...(input.cipherSuites.length > 0 ? input.cipherSuites : CIPHER_SUITES)],
+  });
   const context: MessageInitShape<typeof DownstreamTlsContextSchema> = {
     requireClientCertificate: true,
     commonTlsContext: {
       alpnProtocols: ['h2', 'http/1.1'],
-      tlsParams: {
-        tlsMinimumProtocolVersion:
-          input.minimumVersion === 'TLSv1_3' ? TlsProtocol.TLSv1_3 : TlsProtocol.TLSv1_2,
-        tlsMaximumProtocolVersion: TlsProtocol.TLSv1_3,
-        cipherSuites: [...(input.cipherSuites.length > 0 ? input.cipherSuites : CIPHER_SUITES)],
-      },
-      tlsCertificateSdsSecretConfigs: [agentSecret(WORKLOAD_SECRET)],
+      ...(tlsParams === undefined ? {} : { tlsParams }),
+      tlsCertificateSdsSecretConfigs: [serverCertificate(input.mounted, input.secretServers)],
       validationContextType: {
         case: 'combinedValidationContext',
         value: {
@@ -58,7 +67,7 @@ export function buildMeshServerTls(input: MeshServerTlsInput): TransportSocket {
               matchPattern: { case: 'prefix' as const, value: `spiffe://${domain}/` },
             })),
           },
-          validationContextSdsSecretConfig: agentSecret(ROOT_SECRET),
+          validationContextSdsSecretConfig: serverRoots(input.mounted, input.secretServers),
         },
       },
     },

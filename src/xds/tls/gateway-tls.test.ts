@@ -5,6 +5,7 @@ import type { ServerTlsSettings } from '#api/gateway.ts';
 import { AGENT_ONLY } from '#model/secret-servers.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { envoyRegistry } from '#proto/registry.gen.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import { buildGatewayTls, gatewaySecrets } from './gateway-tls.ts';
 
 const NO_DEFAULTS = { minimumVersion: '', cipherSuites: [], ecdhCurves: [] };
@@ -37,8 +38,10 @@ function outline(
   settings: ServerTlsSettings,
   carries: 'http' | 'tcp' = 'http',
   defaults = NO_DEFAULTS,
+  mounted?: MountedCertificates,
 ): Outline {
-  const socket = buildGatewayTls({ settings, carries, defaults, secretServers: AGENT_ONLY });
+  const around = { mounted, secretServers: AGENT_ONLY, compliance: '' } as const;
+  const socket = buildGatewayTls({ settings, carries, defaults, ...around });
   const json = toJson(TransportSocketSchema, socket, { registry: envoyRegistry() }) as JsonObject;
   const context = json['typedConfig'] as unknown as ContextJson;
   const common = context.commonTlsContext;
@@ -126,6 +129,17 @@ for (const [title, settings, expected] of CASES) {
     deepStrictEqual(outline(settings), expected);
   });
 }
+
+test("files of the proxy stand in for the workload's own certificate, and for nothing else", () => {
+  const mounted = { certificateChain: '/m/chain', privateKey: '/m/key', rootCertificates: '/m/root' };
+  const own = outline({ mode: 'ISTIO_MUTUAL' }, 'http', NO_DEFAULTS, mounted);
+  const files = { mode: 'MUTUAL', serverCertificate: '/c', privateKey: '/k' } as const;
+  const ofServer = outline(files, 'http', NO_DEFAULTS, mounted);
+  deepStrictEqual(
+    [own.certificates, own.root, ofServer.certificates, ofServer.root],
+    [['file-cert:/m/chain~/m/key'], 'file-root:/m/root', ['file-cert:/c~/k'], 'ROOTCA'],
+  );
+});
 
 test('mesh TLS for bytes offers a mesh protocol name', () => {
   deepStrictEqual(outline({ mode: 'ISTIO_MUTUAL' }, 'tcp').alpn, ['istio', 'h2', 'http/1.1']);

@@ -6,6 +6,8 @@
 import { isCipherSuite } from '#api/server-tls-rules.ts';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ServerTlsSettings } from '#api/gateway.ts';
+import type { CompliancePolicy } from '#base/compliance.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { TransportSocket } from '#proto/envoy/config/core/v3/base_pb.ts';
 import { TransportSocketSchema } from '#proto/envoy/config/core/v3/base_pb.ts';
 import {
@@ -33,20 +35,29 @@ import {
   fileRootSecret,
   ROOT_SECRET,
   type SecretPlaces,
+  serverCertificate,
   servedCredentials,
+  serverRoots,
   WORKLOAD_SECRET,
 } from '#xds/secrets/sds-secret.ts';
+import { compliant } from './compliance.ts';
 
 export interface GatewayTlsInput {
   readonly settings: ServerTlsSettings;
   readonly carries: 'http' | 'http3' | 'tcp';
   readonly defaults: GatewayTlsDefaults;
+  /** Files of the proxy that stand in for its own certificate, under ISTIO_MUTUAL only. */
+  readonly mounted: MountedCertificates | undefined;
+  readonly compliance: CompliancePolicy;
   /** Who hands out secrets beside the proxy. */
   readonly secretServers: SecretServers;
 }
 
+/** What names of secrets depend on. */
+type SecretInput = Pick<GatewayTlsInput, 'settings' | 'defaults' | 'secretServers'>;
+
 /** Where a server's secrets come from: the proxy's own surroundings, and the mesh's. */
-function placesOf({ secretServers, defaults }: Omit<GatewayTlsInput, 'settings' | 'carries'>): SecretPlaces {
+function placesOf({ secretServers, defaults }: Omit<SecretInput, 'settings'>): SecretPlaces {
   return { ...secretServers, provider: defaults.secretProvider };
 }
 
@@ -84,7 +95,7 @@ export function gatewaySecrets(settings: ServerTlsSettings, places?: SecretPlace
 }
 
 /** Clusters over which secrets come that neither agent nor control plane serves. */
-export function gatewaySecretClusters(input: Omit<GatewayTlsInput, 'carries'>): readonly string[] {
+export function gatewaySecretClusters(input: SecretInput): readonly string[] {
   return externalSecretClusters(allCredentials(input.settings), placesOf(input));
 }
 
@@ -101,14 +112,15 @@ function commonContext(
 ): MessageInitShape<typeof CommonTlsContextSchema> {
   const { settings, carries, defaults } = input;
   const ofMesh = mode === 'ISTIO_MUTUAL';
+  const tlsParams = compliant(input.compliance, ofMesh ? undefined : parameters(settings, defaults));
   const names = ofMesh ? [] : credentialNames(settings);
   const secrets = ofMesh
-    ? [agentSecret(WORKLOAD_SECRET)]
+    ? [serverCertificate(input.mounted, input.secretServers)]
     : names.length > 0
       ? names.map((name) => credentialSecret(name, placesOf(input)))
       : files(settings, input.secretServers);
   return {
-    ...(ofMesh ? {} : parameters(settings, defaults)),
+    ...(tlsParams === undefined ? {} : { tlsParams }),
     alpnProtocols: alpnProtocols(ofMesh, carries),
     tlsCertificateSdsSecretConfigs: secrets,
     ...validation(input, names),
@@ -173,7 +185,7 @@ function subjectNames(settings: ServerTlsSettings): StringMatcher[] {
 
 function rootSecret(input: GatewayTlsInput, names: readonly string[]): SdsSecretConfig {
   const { settings, secretServers } = input;
-  if (settings.mode === 'ISTIO_MUTUAL') return agentSecret(ROOT_SECRET);
+  if (settings.mode === 'ISTIO_MUTUAL') return serverRoots(input.mounted, secretServers);
   if (names.length > 0) return credentialSecret(caCredential(settings, names), placesOf(input));
   return settings.caCertificates
     ? fileRootSecret(settings.caCertificates, secretServers)
@@ -210,7 +222,7 @@ const PROTOCOLS: Readonly<Record<string, TlsProtocol>> = {
 function parameters(
   settings: ServerTlsSettings,
   defaults: GatewayTlsDefaults,
-): { tlsParams?: MessageInitShape<typeof TlsParametersSchema> } {
+): MessageInitShape<typeof TlsParametersSchema> | undefined {
   const minimum = PROTOCOLS[settings.minProtocolVersion ?? ''] ?? PROTOCOLS[defaults.minimumVersion];
   const maximum = PROTOCOLS[settings.maxProtocolVersion ?? ''];
   const own = knownCipherSuites(settings.cipherSuites ?? []);
@@ -218,14 +230,12 @@ function parameters(
   const ownCurves = settings.ecdhCurves ?? [];
   const ecdhCurves = [...(ownCurves.length > 0 ? ownCurves : defaults.ecdhCurves)];
   if (minimum === undefined && maximum === undefined && cipherSuites.length + ecdhCurves.length === 0)
-    return {};
+    return undefined;
   return {
-    tlsParams: {
-      ...(minimum === undefined ? {} : { tlsMinimumProtocolVersion: minimum }),
-      ...(maximum === undefined ? {} : { tlsMaximumProtocolVersion: maximum }),
-      cipherSuites,
-      ecdhCurves,
-    },
+    ...(minimum === undefined ? {} : { tlsMinimumProtocolVersion: minimum }),
+    ...(maximum === undefined ? {} : { tlsMaximumProtocolVersion: maximum }),
+    cipherSuites,
+    ecdhCurves,
   };
 }
 

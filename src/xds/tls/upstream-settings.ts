@@ -4,6 +4,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_tls.go buildUpstreamTLSSettings, buildUpstreamClusterTLSContext.
  */
 import type { ClientTlsSettings } from '#api/destination-rule.ts';
+import type { MountedCertificates } from '#model/mounted-certificates.ts';
 import type { SecretServers } from '#model/secret-servers.ts';
 
 /** Mutual TLS as a server demands it, as far as policies of mesh and namespace tell. */
@@ -21,6 +22,10 @@ export interface TlsQuestion {
   readonly identities: readonly string[];
   /** subjectAltNames that a SIMPLE or MUTUAL connection to a ServiceEntry's service checks when the rule names none. */
   readonly defaultSubjectAltNames: readonly string[];
+  /** Files of the proxy that stand in for its own certificate; undefined as a rule. */
+  readonly mounted: MountedCertificates | undefined;
+  /** What a rule says of certificates counts all the same. */
+  readonly prefersRule: boolean;
   /** False where naming a Secret would make every sidecar in sight ask for it. */
   readonly mayUseCredentials: boolean;
   /** Who hands out secrets beside the client. */
@@ -42,36 +47,58 @@ export type UpstreamTls =
       readonly settings: ClientTlsSettings;
       readonly subjectAltNames: readonly string[];
       readonly secretServers: SecretServers;
+      /** Mesh mTLS by files of the proxy: the server may be a sidecar, so the names of what is carried are offered. */
+      readonly isMesh: boolean;
     };
 
 const CONFIG_MAP_SCHEME = 'configmap://';
 
 /** Decides; undefined means plain text. */
 export function upstreamTls(question: TlsQuestion): UpstreamTls | undefined {
-  const { settings, sni, identities } = question;
+  const { settings, sni, identities, mounted, secretServers } = question;
   if (settings === undefined) {
     const isWanted = question.autoMtls && !question.meshExternal;
     const isPossible = question.serverMode === 'PERMISSIVE' || question.serverMode === 'STRICT';
-    return isWanted && isPossible
+    if (!isWanted || !isPossible) return undefined;
+    return mounted === undefined
       ? { kind: 'mesh', sni, subjectAltNames: identities, isAuto: true, skipsVerification: false }
-      : undefined;
+      : mountedTls(mounted, { sni }, { subjectAltNames: identities, secretServers, isMesh: true });
   }
   const named = settings.subjectAltNames ?? [];
-  switch (settings.mode ?? 'DISABLE') {
-    case 'DISABLE':
-      return undefined;
-    case 'ISTIO_MUTUAL': {
-      const subjectAltNames = named.length > 0 ? named : identities;
-      const skipsVerification = settings.insecureSkipVerify === true;
-      return { kind: 'mesh', sni: settings.sni || sni, subjectAltNames, isAuto: false, skipsVerification };
-    }
-    default: {
-      if (!question.mayUseCredentials && needsSecret(settings)) return undefined;
-      if (settings.mode === 'MUTUAL' && !hasClientCertificate(settings)) return undefined;
-      const subjectAltNames = named.length > 0 ? named : question.defaultSubjectAltNames;
-      return { kind: 'user', settings, subjectAltNames, secretServers: question.secretServers };
-    }
+  const mode = settings.mode ?? 'DISABLE';
+  if (mode === 'DISABLE') return undefined;
+  if (mode !== 'SIMPLE' && mounted !== undefined && !question.prefersRule) {
+    const subjectAltNames = named.length > 0 ? named : question.defaultSubjectAltNames;
+    return mountedTls(mounted, settings, { subjectAltNames, secretServers, isMesh: mode === 'ISTIO_MUTUAL' });
   }
+  if (mode === 'ISTIO_MUTUAL') {
+    const subjectAltNames = named.length > 0 ? named : identities;
+    const skipsVerification = settings.insecureSkipVerify === true;
+    return { kind: 'mesh', sni: settings.sni || sni, subjectAltNames, isAuto: false, skipsVerification };
+  }
+  if (!question.mayUseCredentials && needsSecret(settings)) return undefined;
+  if (mode === 'MUTUAL' && !hasClientCertificate(settings)) return undefined;
+  const subjectAltNames = named.length > 0 ? named : question.defaultSubjectAltNames;
+  return { kind: 'user', settings, subjectAltNames, secretServers, isMesh: false };
+}
+
+/** TLS with the proxy's files, whatever endpoint it goes to. Of the rule, only names and trust in the server count. */
+function mountedTls(
+  { certificateChain, privateKey, rootCertificates }: MountedCertificates,
+  { sni, subjectAltNames: names, insecureSkipVerify }: ClientTlsSettings,
+  rest: Pick<Extract<UpstreamTls, { kind: 'user' }>, 'subjectAltNames' | 'secretServers' | 'isMesh'>,
+): UpstreamTls | undefined {
+  if (privateKey === '') return undefined;
+  const settings: ClientTlsSettings = {
+    mode: 'MUTUAL',
+    clientCertificate: certificateChain,
+    privateKey,
+    caCertificates: rootCertificates,
+    ...(sni ? { sni } : {}),
+    ...(names === undefined ? {} : { subjectAltNames: names }),
+    ...(insecureSkipVerify === undefined ? {} : { insecureSkipVerify }),
+  };
+  return { kind: 'user', settings, ...rest };
 }
 
 /** Anybody may read ConfigMaps with CA certificates; Secrets are the owner's. */

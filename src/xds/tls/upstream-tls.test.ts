@@ -17,6 +17,8 @@ const QUESTION: TlsQuestion = {
   sni: 'auto.sni',
   identities: ['spiffe://td/ns/a/sa/b'],
   defaultSubjectAltNames: ['www.example.com'],
+  mounted: undefined,
+  prefersRule: false,
   mayUseCredentials: false,
   secretServers: AGENT_ONLY,
 };
@@ -58,6 +60,68 @@ const ANSWERS: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
   ],
 ];
 
+const MOUNTED = { certificateChain: '/m/chain', privateKey: '/m/key', rootCertificates: '/m/root' };
+const WITH_FILES = {
+  mode: 'MUTUAL',
+  clientCertificate: '/m/chain',
+  privateKey: '/m/key',
+  caCertificates: '/m/root',
+} as const;
+const BY_FILES: readonly (readonly [string, Partial<TlsQuestion>, unknown])[] = [
+  [
+    'files of the proxy stand in for mesh mTLS, towards all endpoints',
+    {},
+    {
+      kind: 'user',
+      settings: { ...WITH_FILES, sni: 'auto.sni' },
+      subjectAltNames: ['spiffe://td/ns/a/sa/b'],
+      isMesh: true,
+    },
+  ],
+  [
+    'a rule for mesh mTLS gives names only',
+    { settings: { mode: 'ISTIO_MUTUAL', sni: 's', subjectAltNames: ['n'] } },
+    {
+      kind: 'user',
+      settings: { ...WITH_FILES, sni: 's', subjectAltNames: ['n'] },
+      subjectAltNames: ['n'],
+      isMesh: true,
+    },
+  ],
+  [
+    "they stand in for a rule's own files too",
+    { settings: { mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k', sni: 's' } },
+    {
+      kind: 'user',
+      settings: { ...WITH_FILES, sni: 's' },
+      subjectAltNames: ['www.example.com'],
+      isMesh: false,
+    },
+  ],
+  [
+    'but not where the rule is for a service outside of the mesh',
+    { settings: { mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k' }, prefersRule: true },
+    {
+      kind: 'user',
+      settings: { mode: 'MUTUAL', clientCertificate: '/c', privateKey: '/k' },
+      subjectAltNames: ['www.example.com'],
+      isMesh: false,
+    },
+  ],
+  [
+    'and not for TLS that shows no certificate',
+    { settings: { mode: 'SIMPLE' } },
+    { kind: 'user', settings: { mode: 'SIMPLE' }, subjectAltNames: ['www.example.com'], isMesh: false },
+  ],
+  ['a certificate without its key is none', { mounted: { ...MOUNTED, privateKey: '' } }, undefined],
+];
+
+for (const [sentence, overrides, expected] of BY_FILES) {
+  test(sentence, () =>
+    deepStrictEqual(upstreamTls({ ...QUESTION, mounted: MOUNTED, ...overrides }), expected),
+  );
+}
+
 for (const [sentence, overrides, expected] of ANSWERS) {
   test(sentence, () => deepStrictEqual(upstreamTls({ ...QUESTION, ...overrides }), expected));
 }
@@ -80,7 +144,9 @@ function contextOf(socket: TransportSocket): Json {
 function built(settings: ClientTlsSettings, isHttp2 = false): Json {
   const tls = upstreamTls({ ...QUESTION, settings, mayUseCredentials: true });
   if (tls === undefined) throw new Error('plain text');
-  const context = contextOf(buildUpstreamTls({ tls, isHttp2, cipherSuites: ['A'], ecdhCurves: ['B'] }));
+  const context = contextOf(
+    buildUpstreamTls({ tls, isHttp2, cipherSuites: ['A'], ecdhCurves: ['B'], compliance: '' }),
+  );
   const { commonTlsContext, ...rest } = context;
   return { ...rest, ...(commonTlsContext as Json) };
 }

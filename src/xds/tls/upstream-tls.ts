@@ -6,6 +6,7 @@
  * Source: Istio pilot/pkg/networking/core/cluster_tls.go.
  */
 import { create } from '@bufbuild/protobuf';
+import type { CompliancePolicy } from '#base/compliance.ts';
 import {
   type Cluster_TransportSocketMatch,
   Cluster_TransportSocketMatchSchema,
@@ -33,6 +34,7 @@ import {
   servedCredentials,
   WORKLOAD_SECRET,
 } from '#xds/secrets/sds-secret.ts';
+import { compliant } from './compliance.ts';
 import type { UpstreamTls } from './upstream-settings.ts';
 import type { InitOf } from '#xds/message-init.ts';
 
@@ -49,6 +51,7 @@ export interface UpstreamTlsInput {
   /** Mesh-wide limits for TLS outside of the mesh; empty for Envoy's own. */
   readonly cipherSuites: readonly string[];
   readonly ecdhCurves: readonly string[];
+  readonly compliance: CompliancePolicy;
 }
 
 /** The socket that speaks TLS. */
@@ -57,7 +60,11 @@ export function buildUpstreamTls(input: UpstreamTlsInput): TransportSocket {
   const sni = tls.kind === 'mesh' ? tls.sni : (tls.settings.sni ?? '');
   const commonTlsContext =
     tls.kind === 'mesh' ? meshContext(tls.subjectAltNames, input) : userContext(tls, input);
-  const context = create(UpstreamTlsContextSchema, { sni, commonTlsContext });
+  const tlsParams = compliant(input.compliance, commonTlsContext.tlsParams);
+  const context = create(UpstreamTlsContextSchema, {
+    sni,
+    commonTlsContext: { ...commonTlsContext, ...(tlsParams === undefined ? {} : { tlsParams }) },
+  });
   return transportSocket('tls', packAny(UpstreamTlsContextSchema, context));
 }
 
