@@ -56,7 +56,12 @@ test('pushed roots are believed beside those of the files, until they are taken 
   using certificate = new MountedCertificate(paths, parts);
   certificate.run();
   const counts = [countOf(certificate)];
-  await certificate.believe({ rootsPem: other.root, revocationsPem: '', problem: '' });
+  await certificate.believe({
+    rootsPem: other.root,
+    authorityRootsPem: other.root,
+    revocationsPem: '',
+    problem: '',
+  });
   counts.push(countOf(certificate));
   await certificate.believe(undefined);
   deepStrictEqual([...counts, countOf(certificate)], [1, 2, 1]);
