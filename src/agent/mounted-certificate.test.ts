@@ -1,4 +1,4 @@
-import { deepStrictEqual } from 'node:assert';
+import { deepStrictEqual, strictEqual } from 'node:assert';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,8 +56,10 @@ test('pushed roots are believed beside those of the files, until they are taken 
   using certificate = new MountedCertificate(paths, parts);
   certificate.run();
   const counts = [countOf(certificate)];
-  await certificate.believe({ rootsPem: other.root, revocationsPem: '', problem: '' });
+  const bundle = { rootsPem: other.root, authorityRootsPem: '', revocationsPem: '', problem: '' };
+  await certificate.believe(bundle);
   counts.push(countOf(certificate));
+  strictEqual(certificate.current?.authorityRootsPem.includes(other.root.trim()), false);
   await certificate.believe(undefined);
   deepStrictEqual([...counts, countOf(certificate)], [1, 2, 1]);
 });
