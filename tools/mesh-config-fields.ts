@@ -26,7 +26,7 @@ configSources | no | objects come from a cluster, from --configDir, or from the 
 enableAutoMtls | yes |
 trustDomain | yes | the certificate authority takes a change at its next start
 trustDomainAliases | yes |
-caCertificates | yes | trustDomains, pem, spiffeBundleUrl; certSigners only with the Kubernetes CSR API, which is not built
+caCertificates | yes | trustDomains, pem, spiffeBundleUrl; with certSigners and EXTERNAL_CA the roots of signers elsewhere
 defaultServiceExportTo | yes |
 defaultVirtualServiceExportTo | yes |
 defaultDestinationRuleExportTo | yes |

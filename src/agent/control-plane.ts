@@ -34,12 +34,6 @@ export interface ClientCertificateFiles {
   readonly keyPath: string;
 }
 
-/** Paths of PEM files. */
-export interface ClientCertificateFiles {
-  readonly chainPath: string;
-  readonly keyPath: string;
-}
-
 const connectTimeoutMs = 5000;
 const keepaliveMs = 30_000;
 const keepaliveTimeoutMs = 10_000;
