@@ -47,6 +47,8 @@ export interface GatewayChain {
   readonly serverNames: readonly string[];
   /** Takes only connections that offer a mesh ALPN name. */
   readonly meshOnly: boolean;
+  /** TLS is passed through by name, and looked into even where any name will do. */
+  readonly passesTls?: true;
   /** Set where TLS ends here. */
   readonly tls: ServerTlsSettings | undefined;
   readonly target: GatewayHttpTarget | GatewayStreamTarget;
@@ -213,7 +215,13 @@ class ListenerDraft {
           if (target === undefined) return;
           const cause = virtualServiceCause(object, `spec.tls[${i}].match[${j}]`);
           this.#add(
-            { serverNames: serverNames(match.sniHosts ?? []), meshOnly: false, tls: undefined, target },
+            {
+              serverNames: serverNames(match.sniHosts ?? []),
+              meshOnly: false,
+              passesTls: true,
+              tls: undefined,
+              target,
+            },
             cause,
           );
         });

@@ -47,6 +47,7 @@ describe('addresses to match', () => {
   const cases: readonly (readonly [string, unknown])[] = [
     ['10.0.0.1', { addressPrefix: '10.0.0.1', prefixLen: 32 }],
     ['10.80.64.0/18', { addressPrefix: '10.80.64.0', prefixLen: 18 }],
+    ['10.80.64.9/18', { addressPrefix: '10.80.64.9', prefixLen: 18 }],
     ['2001:db8::/32', { addressPrefix: '2001:db8::', prefixLen: 32 }],
     ['10.0.0.1/33', undefined],
     ['host', undefined],

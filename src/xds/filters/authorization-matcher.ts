@@ -5,7 +5,7 @@
  * Source: istio pilot/pkg/security/authz/matcher.
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { formatIp, parseCidr } from '#base/cidr.ts';
+import { formatIp, parseCidr, parseIp } from '#base/cidr.ts';
 import type { CidrRangeSchema } from '#proto/envoy/config/core/v3/address_pb.ts';
 import type { HeaderMatcherSchema } from '#proto/envoy/config/route/v3/route_components_pb.ts';
 import type { MetadataMatcherSchema } from '#proto/envoy/type/matcher/v3/metadata_pb.ts';
@@ -69,11 +69,12 @@ export function matchHeader(name: string, text: string, ignoreCase = false): Hea
   return { name, headerMatchSpecifier: { case: 'stringMatch', value } };
 }
 
-/** An address or CIDR block; undefined for anything else. */
+/** An address or CIDR block, its address as it was written (Envoy masks it); undefined for anything else. */
 export function matchAddress(text: string): CidrRange | undefined {
   const cidr = parseCidr(text);
-  if (!cidr.ok) return undefined;
-  return { addressPrefix: formatIp(cidr.value.address), prefixLen: cidr.value.prefixLength };
+  const address = parseIp(text.replace(/\/.*/, ''));
+  if (!cidr.ok || address === undefined) return undefined;
+  return { addressPrefix: formatIp(address), prefixLen: cidr.value.prefixLength };
 }
 
 /** A value in dynamic metadata, by the filter that wrote it and the path of keys. */

@@ -82,6 +82,7 @@ export const PERMISSION_KEYS: readonly KeyEntry<Permission>[] = [
 export const FILTER_METADATA_ENTRY: KeyEntry<Permission> = {
   key: FILTER_KEY_PREFIX,
   httpOnly: false,
+  standsAlone: true,
   alternatives: (values, _context, key) => {
     const match = /^experimental\.(envoy\.filters\.[^[]*)\[(.+)\]$/.exec(key);
     const [, filter, name] = match ?? [];

@@ -31,9 +31,10 @@ function principalOf(rule: AuthorizationRule): JsonValue {
 
 function permissionOf(rule: AuthorizationRule): JsonValue {
   const policy = json(buildRule(rule, [], ALLOW_HTTP)) as {
-    permissions: { andRules: { rules: { orRules: { rules: JsonValue[] } }[] } }[];
+    permissions: { andRules: { rules: { orRules?: { rules: JsonValue[] } }[] } }[];
   };
-  return policy.permissions[0]?.andRules.rules[0]?.orRules.rules[0] ?? null;
+  const [first] = policy.permissions[0]?.andRules.rules ?? [];
+  return first?.orRules?.rules[0] ?? (first as JsonValue | undefined) ?? null;
 }
 
 const identity = (principalName: JsonValue): JsonValue => ({ authenticated: { principalName } });

@@ -121,7 +121,9 @@ function listenerFilters(input: GatewayListenerInput): ListenerFilter[] {
   // QUIC brings server name and ALPN with it.
   const needsTls =
     input.transport === 'tcp' &&
-    input.chains.some((chain) => chain.serverNames.length > 0 || chain.tls !== undefined);
+    input.chains.some(
+      (chain) => chain.passesTls === true || chain.serverNames.length > 0 || chain.tls !== undefined,
+    );
   return [
     ...(input.readsProxyProtocol ? [proxyProtocolFilter()] : []),
     ...(needsTls ? [tlsInspectorFilter()] : []),

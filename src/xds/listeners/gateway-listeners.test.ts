@@ -147,6 +147,19 @@ test('TCP goes to the first rule that fits the server; without one there is no l
   ]);
 });
 
+test('where TLS passes through under any name, names are looked for all the same', () => {
+  const tls = [{ match: [{ sniHosts: ['*'] }], route: [{ destination: { host: 'a' } }] }];
+  const rig = mesh(
+    [{ ...PASSTHROUGH, hosts: ['*'] }],
+    virtualService('vs', { hosts: ['*'], gateways: ['g'], tls }),
+  );
+  const filters = rig.listener(GATEWAY, '0.0.0.0_8443')['listenerFilters'] as unknown as { name: string }[];
+  deepStrictEqual(
+    filters.map(({ name }) => name),
+    ['envoy.filters.listener.tls_inspector'],
+  );
+});
+
 test('AUTO_PASSTHROUGH has a chain for each service port, for mesh TLS only', () => {
   const server: GatewayServer = {
     port: { number: 15443, name: 'tls', protocol: 'TLS' },
