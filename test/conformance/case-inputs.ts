@@ -11,6 +11,7 @@ import { defaultMeshConfig, type MeshConfig, parseMeshConfig } from '#api/mesh-c
 import { type MeshNetworks, NO_NETWORKS, parseMeshNetworks } from '#api/mesh-networks.ts';
 import type { MeshObject } from '#api/mesh-object.ts';
 import { parseDocuments } from '#api/yaml-documents.ts';
+import { NamespaceFilter } from '#sources/namespace-filter.ts';
 import type { ProxyFacts } from '../support/mesh-fixture.ts';
 import type { Capability } from './suite.ts';
 
@@ -90,11 +91,23 @@ export function readCase(folder: string): CaseInputs {
     folder,
     tags: info.tags ?? [],
     needs: needsOf(info, documents),
-    objects,
+    objects: discovered(objects, meshConfig),
     meshConfig,
     meshNetworks: parseMeshNetworks(info.meshNetworks).networks ?? NO_NETWORKS,
     proxies: (info.proxies ?? []).map(proxyFacts),
   };
+}
+
+/** What the discovery selectors leave of the cluster's own objects; the corpus's store of Istio's resources knew no selectors. */
+function discovered(
+  objects: readonly MeshObject[],
+  { discoverySelectors }: MeshConfig,
+): readonly MeshObject[] {
+  const kept: MeshObject[] = [];
+  const filter = new NamespaceFilter({ apply: ({ set }) => kept.push(...set) }, discoverySelectors ?? []);
+  const isOfIstio = ({ apiVersion }: MeshObject): boolean => apiVersion.includes('istio.io/');
+  filter.apply({ set: objects.filter((object) => !isOfIstio(object)), remove: [], diagnostics: [] });
+  return [...kept, ...objects.filter(isOfIstio)];
 }
 
 function readDocuments(file: string): readonly Document[] {

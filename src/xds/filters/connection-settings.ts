@@ -26,14 +26,11 @@ export type Manager = MessageInitShape<typeof HttpConnectionManagerSchema>;
 
 /** Path normalisation happens before routing and authorization, so that both see the same path. */
 export function setPaths({ pathNormalization: mode, connections }: HttpSettings, manager: Manager): void {
-  if (mode !== 'NONE') {
-    manager.normalizePath = true;
-    manager.mergeSlashes = mode !== 'BASE';
-    manager.pathWithEscapedSlashesAction =
-      mode === 'DECODE_AND_MERGE_SLASHES'
-        ? EscapedSlashes.UNESCAPE_AND_FORWARD
-        : EscapedSlashes.KEEP_UNCHANGED;
-  }
+  // NONE is said too, or Envoy's runtime would decide.
+  manager.normalizePath = mode !== 'NONE';
+  manager.mergeSlashes = mode === 'MERGE_SLASHES' || mode === 'DECODE_AND_MERGE_SLASHES';
+  manager.pathWithEscapedSlashesAction =
+    mode === 'DECODE_AND_MERGE_SLASHES' ? EscapedSlashes.UNESCAPE_AND_FORWARD : EscapedSlashes.KEEP_UNCHANGED;
   const { httpMergeSlashes, httpPathWithEscapedSlashesAction: action } = connections;
   if (httpMergeSlashes !== undefined && httpMergeSlashes !== null) manager.mergeSlashes = httpMergeSlashes;
   if (action !== undefined)
