@@ -109,6 +109,12 @@ function checkServerProtocol(server: GatewayServer, path: string, findings: Find
   const { port, tls } = server;
   const protocol = parseProtocol(port?.protocol);
   if (port === undefined || protocol === undefined) return;
+  if (!isHttp(protocol) && tls?.httpsRedirect === true) {
+    findings.add('LTN2041', `${path}.tls.httpsRedirect`, {
+      field: 'httpsRedirect',
+      reason: 'the port is not HTTP',
+    });
+  }
   if (isTls(protocol)) {
     if (tls === undefined) findings.add('LTN2301', path, { protocol });
     return;
@@ -120,10 +126,4 @@ function checkServerProtocol(server: GatewayServer, path: string, findings: Find
   const isPassthrough = (tls.mode ?? 'PASSTHROUGH') === 'PASSTHROUGH' || tls.mode === 'AUTO_PASSTHROUGH';
   if (!isHttp(protocol) || !isPassthrough || hasCertificates)
     findings.add('LTN2302', `${path}.tls`, { protocol });
-  if (!isHttp(protocol) && tls.httpsRedirect === true) {
-    findings.add('LTN2041', `${path}.tls.httpsRedirect`, {
-      field: 'httpsRedirect',
-      reason: 'the port is not HTTP',
-    });
-  }
 }

@@ -64,6 +64,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       'LTN2042 trafficPolicy.loadBalancer.localityLbSetting',
     ],
     [
+      'an empty list of port policies is no policy',
+      'host: a\ntrafficPolicy: {portLevelSettings: []}',
+      'LTN2039 trafficPolicy',
+    ],
+    [
       'a port policy needs a port',
       'host: a\ntrafficPolicy: {portLevelSettings: [{tls: {mode: SIMPLE}}]}',
       'LTN1012 trafficPolicy.portLevelSettings[0]',
@@ -96,6 +101,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     [
       'HTTP may redirect',
       'servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"], tls: {httpsRedirect: true}}]',
+    ],
+    [
+      'what is HTTPS already has nothing to redirect',
+      'servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c, httpsRedirect: true}}]',
+      'LTN2041 servers[0].tls.httpsRedirect',
     ],
     [
       'SIMPLE needs a certificate',

@@ -36,7 +36,8 @@ export function checkTrafficPolicy(
   findings: Findings,
 ): void {
   if (policy === undefined) return;
-  if (POLICY_FIELDS.every((field) => policy[field] === undefined)) {
+  const { portLevelSettings = [], ...others } = policy;
+  if (portLevelSettings.length === 0 && Object.values(others).every((part) => part === undefined)) {
     findings.add('LTN2039', path, { fields: POLICY_FIELDS.join(', ') });
     return;
   }
