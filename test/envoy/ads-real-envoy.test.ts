@@ -66,6 +66,7 @@ for (const apiType of ['DELTA_GRPC', 'GRPC'] as const) {
     await using _ = rig;
     const answers = new Map<string, number>();
     let isOver = false;
+    let answered = Promise.withResolvers<void>();
     const load = (async () => {
       while (!isOver) {
         const { status, body } = await httpGet(port).catch((error: Error) => ({
@@ -74,10 +75,13 @@ for (const apiType of ['DELTA_GRPC', 'GRPC'] as const) {
         }));
         const key = status === 200 ? body : `${status} ${body}`;
         answers.set(key, (answers.get(key) ?? 0) + 1);
+        answered.resolve();
+        answered = Promise.withResolvers();
       }
     })();
     for (let i = 0; i < 6; i++) {
-      const [name, upstream] = i % 2 === 0 ? (['c2', b] as const) : (['c1', a] as const);
+      const [name, upstream, body] = i % 2 === 0 ? (['c2', b, 'B'] as const) : (['c1', a, 'A'] as const);
+      const before = answers.get(body) ?? 0;
       // Every other change also replaces the listener and its route.
       const routeName = `r${Math.floor(i / 2)}`;
       await promptly('the move', async () => {
@@ -88,6 +92,7 @@ for (const apiType of ['DELTA_GRPC', 'GRPC'] as const) {
           route(routeName, name),
         );
         await rig.synced();
+        while ((answers.get(body) ?? 0) === before) await answered.promise;
       });
     }
     isOver = true;
