@@ -246,13 +246,17 @@ test('a root whose files are taken away is replaced, which status tells', async 
   for (const name of ['ca-cert.pem', 'ca-key.pem']) rmSync(join(folder, name));
   await until(
     () => rig.status(),
-    ({ certificates }) => certificates.rotation === 'introducing',
+    // Agents that have the new root let it sign soon, so its introduction may be over before anybody looks.
+    ({ certificates }) => ['introducing', 'retiring'].includes(certificates.rotation),
     15_000,
   );
   const status = await rig.status();
   deepStrictEqual(schemaProblems('status', status), []);
   const { stdout } = await rig.run(['status']);
-  match(stdout, /^the root .* is being handed out; it signs when every proxy can have it$/m);
+  match(
+    stdout,
+    /^the root .* (is being handed out; it signs when every proxy can have it|signs no more; it stays believed .*)$/m,
+  );
 });
 
 test('the schema check itself finds what does not fit', () => {
