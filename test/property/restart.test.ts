@@ -33,7 +33,7 @@ test('another process comes to the same bytes', () => {
   const peer = spawnSync(process.execPath, [PEER], {
     input: JSON.stringify(commands),
     maxBuffer: 256 * 1024 * 1024,
-    timeout: 30_000,
+    timeout: 120_000,
     encoding: 'utf8',
   });
   deepStrictEqual(peer.status, 0, peer.stderr);
