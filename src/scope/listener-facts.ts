@@ -47,6 +47,8 @@ export interface ClusterTarget {
 export interface AccessLogFacts {
   /** The proxy's Envoy cannot open /dev/stdout by name. */
   readonly stdoutIsSocket: boolean;
+  /** Loggers hear of connections while they are open; false for agents of others, whose loggers are as Istio has them. */
+  readonly hearsOpen: boolean;
   /** Path to write to, `/dev/stdout` as a rule; '' for none. */
   readonly file: string;
   /** The user's format; '' for Istio's. With encoding JSON it is a JSON object as text. */
@@ -195,11 +197,12 @@ function peerTrustDomains({
 export function accessLogFacts(
   mesh: MeshConfigJson,
   config: ProxyConfigJson,
-  { stdoutIsSocket }: NodeTraits,
+  { stdoutIsSocket, foreign }: NodeTraits,
 ): AccessLogFacts {
   const hasService = (config.envoyAccessLogService?.address ?? '') !== '';
   return {
     stdoutIsSocket,
+    hearsOpen: !foreign,
     file: mesh.accessLogFile ?? '',
     format: mesh.accessLogFormat ?? '',
     encoding: mesh.accessLogEncoding === 'JSON' ? 'JSON' : 'TEXT',

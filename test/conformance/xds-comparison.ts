@@ -105,11 +105,6 @@ function normalField(key: string, part: unknown, context: CaseContext): unknown 
     return '(placeholder)';
   }
   if (key === 'alpnProtocols' && Array.isArray(part)) return normalAlpn(part.map(String), context);
-  // Options of loggers count only where loggers are left.
-  if (key === 'accessLogOptions') {
-    context.ignore('options of access loggers of type stats');
-    return undefined;
-  }
   const own = normal(part, context);
   // What held nothing but ignored things is as if it were not there.
   const isEmptied = sortedJson(part) !== sortedJson(own) && /^(\{\}|\[\])$/.test(sortedJson(own));

@@ -37,12 +37,12 @@ export function buildHttpServiceLog(): AccessLog {
 }
 
 /** The logger of TCP proxies, and of listeners for what no chain took. */
-export function buildTcpServiceLog(logName: string, filter: AccessLogFilter): AccessLog {
+export function buildTcpServiceLog(logName: string, filter?: AccessLogFilter): AccessLog {
   const config = create(TcpGrpcAccessLogConfigSchema, { commonConfig: common(logName) });
   return create(AccessLogSchema, {
     name: 'envoy.access_loggers.tcp_grpc',
     configType: { case: 'typedConfig', value: packAny(TcpGrpcAccessLogConfigSchema, config) },
-    filter,
+    ...(filter === undefined ? {} : { filter }),
   });
 }
 

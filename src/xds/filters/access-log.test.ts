@@ -95,9 +95,15 @@ describe('access logs', () => {
       [
         filterOf(buildAccessLogs(FILE, 'http')),
         filterOf(buildAccessLogs(FILE, 'tcp')),
+        filterOf(buildAccessLogs({ ...FILE, hearsOpen: false }, 'tcp')),
         filterOf(buildListenerAccessLogs(FILE)),
       ],
-      [null, { logTypeFilter: { types: ['TcpConnectionEnd'] } }, { responseFlagFilter: { flags: ['NR'] } }],
+      [
+        null,
+        { logTypeFilter: { types: ['TcpConnectionEnd'] } },
+        null,
+        { responseFlagFilter: { flags: ['NR'] } },
+      ],
     );
   });
 });

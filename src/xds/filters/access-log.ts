@@ -77,8 +77,8 @@ export const DEFAULT_JSON_FORMAT: JsonObject = Object.fromEntries(FIELDS);
 export function buildAccessLogs(input: AccessLogInput, carries: 'http' | 'tcp'): AccessLog[] {
   const service = input.toService === true;
   if (carries === 'http') return [...buildFileLog(input), ...(service ? [buildHttpServiceLog()] : [])];
-  // TCP proxies also flush their loggers when connected, for the metrics; the line is written once, at the end.
-  const atEnd = logTypeFilter([AccessLogType.TcpConnectionEnd]);
+  // Loggers of TCP proxies may hear of open connections, for the metrics; the line is written once, at the end.
+  const atEnd = input.hearsOpen === false ? undefined : logTypeFilter([AccessLogType.TcpConnectionEnd]);
   return [
     ...buildFileLog(input, atEnd),
     ...(service ? [buildTcpServiceLog('tcp_envoy_accesslog', atEnd)] : []),

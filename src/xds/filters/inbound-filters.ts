@@ -72,12 +72,13 @@ function partsName({ carries, mutualTls }: InboundChainTarget): PartsName {
 
 /** Built once per mesh facts, by identity: pure functions of them, so that remembering changes nothing but the cost. */
 const chainParts = identityMemo((facts: ListenerFacts): Readonly<Record<PartsName, ChainParts>> => {
+  const { hearsOpen } = facts.accessLog;
   const build = (carries: 'http' | 'tcp', mutualTls: boolean): ChainParts => ({
     networkPeerFilters: inboundNetworkPeerFilters({ carries, mutualTls }),
     httpPeerFilters: inboundPeerFilters({ carries, mutualTls }),
     accessLog: [
       ...buildAccessLogs(facts.accessLog, carries),
-      ...buildStatsLoggers({ protocol: carries, reporter: 'destination', mutualTls }),
+      ...buildStatsLoggers({ protocol: carries, reporter: 'destination', mutualTls, hearsOpen }),
     ],
   });
   return {
@@ -98,12 +99,13 @@ const securityFilters = identityMemo((facet: RequestPolicyFacet, extensions: Lis
 
 function tcpFilters({ facts }: InboundFilterInput, target: InboundChainTarget, parts: ChainParts): Filter[] {
   const { cluster, protocol, statPrefix } = target;
+  const reportMs = target.mutualTls ? OPENED_REPORT_MS : 0;
   const tcpProxy = buildTcpProxy({
     statPrefix,
     clusters: [{ cluster, weight: 1 }],
     idleTimeoutMs: facts.http.idleTimeoutMs,
     accessLog: parts.accessLog,
-    logIntervalMs: target.mutualTls ? OPENED_REPORT_MS : 0,
+    logIntervalMs: facts.accessLog.hearsOpen ? reportMs : undefined,
   });
   return streamEndFilters({ protocol, flags: facts.flags, statPrefix, cluster, tcpProxy });
 }

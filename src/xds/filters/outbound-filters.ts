@@ -118,7 +118,12 @@ export const callerHttpParts: (facts: CallerFacts) => CallerHttpParts = identity
 export const callerTcpLogs: (facts: CallerFacts) => readonly AccessLog[] = identityMemo(
   (facts: CallerFacts) => [
     ...buildAccessLogs(facts.accessLog, 'tcp'),
-    ...buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
+    ...buildStatsLoggers({
+      protocol: 'tcp',
+      reporter: 'source',
+      mutualTls: false,
+      hearsOpen: facts.accessLog.hearsOpen !== false,
+    }),
   ],
 );
 
@@ -156,7 +161,7 @@ export function callerStreamFilters(
     clusters,
     weighted: stream.isWeighted,
     idleTimeoutMs: settings.idleTimeoutMs || facts.http.idleTimeoutMs,
-    logIntervalMs: 0,
+    logIntervalMs: facts.accessLog.hearsOpen ? 0 : undefined,
     accessLog: callerTcpLogs(facts),
     settings,
   });
@@ -184,7 +189,7 @@ export function plainStream(facts: ListenerFacts, cluster: string): Filter {
     statPrefix: cluster,
     clusters: [{ cluster, weight: 0 }],
     idleTimeoutMs: facts.http.idleTimeoutMs,
-    logIntervalMs: 0,
+    logIntervalMs: facts.accessLog.hearsOpen ? 0 : undefined,
     accessLog: callerTcpLogs(facts),
   });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { AccessLogType } from '#proto/envoy/data/accesslog/v3/accesslog_pb.ts';
 import type { Config } from '#proto/envoy/extensions/access_loggers/stats/v3/stats_pb.ts';
 import { ConfigSchema } from '#proto/envoy/extensions/access_loggers/stats/v3/stats_pb.ts';
 import { buildStatsLoggers, type StatsInput } from './stats.ts';
@@ -82,6 +83,18 @@ describe('metrics', () => {
       ]);
     });
   }
+
+  it('count connections as opened at their end where nothing is heard of open ones', () => {
+    const [opened] = buildStatsLoggers({
+      protocol: 'tcp',
+      reporter: 'destination',
+      mutualTls: true,
+      hearsOpen: false,
+    });
+    const specifier = opened?.filter?.filterSpecifier;
+    assert.ok(specifier?.case === 'logTypeFilter');
+    assert.deepEqual(specifier.value.types, [AccessLogType.TcpConnectionEnd]);
+  });
 
   it('lie in the scope that the agent renames, and go when nobody uses them', () => {
     for (const config of configs({ protocol: 'http', reporter: 'source', mutualTls: false })) {

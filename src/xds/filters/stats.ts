@@ -44,6 +44,8 @@ export interface StatsInput {
   readonly reporter: 'source' | 'destination';
   /** At the destination: mesh mTLS ended here, so that there is a peer to know. */
   readonly mutualTls: boolean;
+  /** False: the loggers hear of connections at their end only. */
+  readonly hearsOpen?: boolean;
 }
 
 /** The loggers of one HTTP connection manager or TCP proxy. */
@@ -91,6 +93,7 @@ function tcpLoggers(tags: readonly Config_Tag[], opened: AccessLogFilter): Acces
 
 /** The one moment at which a connection counts as opened: the first report, or its end where that comes before. */
 function openedFilter(input: StatsInput): AccessLogFilter {
+  if (input.hearsOpen === false) return logTypeFilter([AccessLogType.TcpConnectionEnd]);
   if (input.reporter === 'source' || !input.mutualTls) {
     return logTypeFilter([AccessLogType.TcpUpstreamConnected]);
   }

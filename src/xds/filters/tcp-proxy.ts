@@ -32,8 +32,11 @@ export interface TcpProxyInput {
   /** Closes connections idle longer than this; 0 leaves Envoy's default of an hour. */
   readonly idleTimeoutMs: number;
   readonly accessLog: readonly AccessLog[];
-  /** Loggers hear of an open connection at this interval instead of when upstream is connected; 0 for the latter. */
-  readonly logIntervalMs: number;
+  /**
+   * Loggers hear of an open connection at this interval instead of when upstream is connected; 0 for the latter, undefined for
+   * neither.
+   */
+  readonly logIntervalMs: number | undefined;
   readonly settings?: TcpProxySettings;
 }
 
@@ -51,11 +54,12 @@ export function buildTcpProxy(input: TcpProxyInput): Filter {
             value: { clusters: input.clusters.map(({ cluster, weight }) => ({ name: cluster, weight })) },
           },
   });
-  if (input.accessLog.length > 0) {
+  const { logIntervalMs } = input;
+  if (input.accessLog.length > 0 && logIntervalMs !== undefined) {
     proxy.accessLogOptions = create(
       TcpProxy_TcpAccessLogOptionsSchema,
-      input.logIntervalMs > 0
-        ? { accessLogFlushInterval: durationFromMs(input.logIntervalMs) }
+      logIntervalMs > 0
+        ? { accessLogFlushInterval: durationFromMs(logIntervalMs) }
         : { flushAccessLogOnConnected: true },
     );
   }

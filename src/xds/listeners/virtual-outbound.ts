@@ -79,12 +79,13 @@ function capturedAddresses({ ipFamilies, flags }: ListenerFacts): readonly [stri
 
 /** Connections that went to the outbound port itself would loop; they end here. */
 function blackHoleChain(facts: ListenerFacts): FilterChain {
+  const { hearsOpen } = facts.accessLog;
   const proxy = buildTcpProxy({
     statPrefix: BLACK_HOLE_CLUSTER,
     clusters: [{ cluster: BLACK_HOLE_CLUSTER, weight: 0 }],
     idleTimeoutMs: 0,
-    logIntervalMs: 0,
-    accessLog: buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false }),
+    logIntervalMs: hearsOpen ? 0 : undefined,
+    accessLog: buildStatsLoggers({ protocol: 'tcp', reporter: 'source', mutualTls: false, hearsOpen }),
   });
   return create(FilterChainSchema, {
     name: 'virtualOutbound-blackhole',
