@@ -1,6 +1,7 @@
 /**
  * `npm run test:long`: every suite in its long form (LATEEN_LONG=1: more property runs, more requests), then the full
- * benchmark, and the figures written to docs/results.md with date and commit. Fails when a suite or a count fails.
+ * benchmark, and the figures written to docs/results.md with date and commit; what is written there by hand stays. Fails when a
+ * suite or a count fails.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,6 +27,9 @@ interface BenchFigure {
 }
 
 const root = join(import.meta.dirname, '..', '..');
+const page = join(root, 'docs', 'results.md');
+/** From here on the page is written by hand. */
+const BY_HAND = '## Single runs';
 
 async function run(name: string, args: readonly string[]): Promise<Run> {
   console.log(`== ${name}`);
@@ -82,6 +86,13 @@ function report(tests: Run, bench: Run, figures: readonly BenchFigure[]): string
   ].join('\n');
 }
 
+/** What stands on the page besides the figures of this run. */
+function byHand(): string {
+  const text = readFileSync(page, 'utf8');
+  const from = text.indexOf(BY_HAND);
+  return from < 0 ? '' : `\n${text.slice(from)}`;
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'lateen-long-'));
   const json = join(folder, 'bench.json');
@@ -89,7 +100,7 @@ async function main(): Promise<void> {
     const tests = await run('tests', ['tools/test.ts']);
     const bench = await run('bench', ['bench/run.ts', '--json', json]);
     const figures = bench.code === 0 ? (JSON.parse(readFileSync(json, 'utf8')) as BenchFigure[]) : [];
-    writeFileSync(join(root, 'docs', 'results.md'), report(tests, bench, figures));
+    writeFileSync(page, `${report(tests, bench, figures)}${byHand()}`);
     const failed = [tests, bench].filter(({ code }) => code !== 0);
     console.log(`${2 - failed.length} passed, ${failed.length} failed`);
     process.exitCode = failed.length === 0 ? 0 : 1;
