@@ -35,7 +35,10 @@ for (const tracer of TRACERS) {
     const traits = { ...PLAIN_TRAITS, serviceCluster: 'a.default' };
     fixture.connect({ name: 'a', ip: '10.9.0.1', labels: { app: 'a' }, traits });
     fixture.connect({ name: 'b', ip: '10.9.0.2', labels: { app: 'b' }, metadata: { MESH_ID: 'm' } });
-    fixture.connect({ name: 'c', ip: '10.9.0.3', traits: { ...traits, foreign: true } });
+    // Agents of others: what a span says of a workload stands in the listeners themselves.
+    const foreign = { ...traits, foreign: true };
+    fixture.connect({ name: 'c', ip: '10.9.0.3', labels: { app: 'c' }, traits: foreign });
+    fixture.connect({ name: 'd', ip: '10.9.0.4', labels: { app: 'd' }, traits: foreign });
     const listener = (proxy: string, name: string): Resource => {
       const found = fixture.entries(proxy).listeners.get(name)?.resource;
       ok(found !== undefined, `${proxy} has no ${name}`);
@@ -43,8 +46,9 @@ for (const tracer of TRACERS) {
     };
     for (const name of ['0.0.0.0_80', '10.1.0.1_9000']) strictEqual(listener('a', name), listener('b', name));
     // Bytes are nobody's trace: proxies that differ in it have one listener for them all the same.
-    strictEqual(listener('a', '10.1.0.1_9000'), listener('c', '10.1.0.1_9000'));
-    notStrictEqual(listener('a', '0.0.0.0_80').version, listener('c', '0.0.0.0_80').version);
+    strictEqual(listener('c', '10.1.0.1_9000'), listener('d', '10.1.0.1_9000'));
+    for (const other of ['a', 'd'])
+      notStrictEqual(listener(other, '0.0.0.0_80').version, listener('c', '0.0.0.0_80').version);
     deepStrictEqual(listener('a', '0.0.0.0_80').references, [
       '80',
       'outbound|4317||spans.default.svc.cluster.local',
