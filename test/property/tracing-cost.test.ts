@@ -37,8 +37,8 @@ for (const tracer of TRACERS) {
     fixture.connect({ name: 'b', ip: '10.9.0.2', labels: { app: 'b' }, metadata: { MESH_ID: 'm' } });
     // Agents of others: what a span says of a workload stands in the listeners themselves.
     const foreign = { ...traits, foreign: true };
-    fixture.connect({ name: 'c', ip: '10.9.0.3', labels: { app: 'c' }, traits: foreign });
-    fixture.connect({ name: 'd', ip: '10.9.0.4', labels: { app: 'd' }, traits: foreign });
+    fixture.connect({ name: 'c', ip: '10.9.0.3', traits: foreign });
+    fixture.connect({ name: 'd', ip: '10.9.0.4', metadata: { MESH_ID: 'other' }, traits: foreign });
     const listener = (proxy: string, name: string): Resource => {
       const found = fixture.entries(proxy).listeners.get(name)?.resource;
       ok(found !== undefined, `${proxy} has no ${name}`);
