@@ -6,7 +6,7 @@ import type { MeshObject } from '#api/mesh-object.ts';
 import type { WorkloadGroupSpec } from '#api/workload-group.ts';
 import { isKubeObject, type KubeObject, resourcePath } from '#kube/api-resource.ts';
 import type { KubeClient } from '#kube/kube-client.ts';
-import { hasStatus } from '#kube/kube-error.ts';
+import { hasStatus, unlessOutdated } from '#kube/kube-error.ts';
 import { type EntryDocument, HEALTHY_CONDITION } from '#model/workload-registration.ts';
 import type { EntryStore, HealthCondition, StoredEntry } from './entry-store.ts';
 
@@ -87,17 +87,6 @@ export class KubeEntries implements EntryStore {
   #path(plural: string, key: string): string {
     const [namespace = '', name = ''] = key.split('/');
     return `${resourcePath({ ...this.#resource(plural), namespace })}/${name}`;
-  }
-}
-
-/** False when somebody else was faster, or took it away. */
-async function unlessOutdated(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (hasStatus(error, 409) || hasStatus(error, 404)) return false;
-    throw error;
   }
 }
 

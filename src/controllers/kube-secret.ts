@@ -8,7 +8,7 @@ import { Secret } from '#base/secret.ts';
 import type { FoundSecret, SecretPlace } from '#ca/shared-root.ts';
 import { type KubeObject, resourcePath } from '#kube/api-resource.ts';
 import type { KubeClient } from '#kube/kube-client.ts';
-import { hasStatus } from '#kube/kube-error.ts';
+import { unlessOutdated } from '#kube/kube-error.ts';
 import { ResourceWatch } from '#kube/resource-watch.ts';
 
 export interface KubeSecretOptions {
@@ -36,7 +36,7 @@ export class KubeSecret implements SecretPlace {
 
   async create(data: ReadonlyMap<string, string>): Promise<boolean> {
     const { client, namespace, name } = this.#options;
-    return unlessConflict(
+    return unlessOutdated(
       client.postJson({ path: this.#path, value: this.#object({ namespace, name }, data) }),
     );
   }
@@ -44,7 +44,7 @@ export class KubeSecret implements SecretPlace {
   async replace(found: FoundSecret, data: ReadonlyMap<string, string>): Promise<boolean> {
     const { client, name } = this.#options;
     const { metadata } = found as Found;
-    return unlessConflict(
+    return unlessOutdated(
       client.putJson({ path: `${this.#path}/${name}`, value: this.#object(metadata, data) }),
     );
   }
@@ -83,17 +83,6 @@ export class KubeSecret implements SecretPlace {
 }
 
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' };
-
-/** False when somebody else was faster, or took it away. */
-async function unlessConflict(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (hasStatus(error, 409) || hasStatus(error, 404)) return false;
-    throw error;
-  }
-}
 
 function foundOf({ metadata, data }: KubeObject): Found {
   const texts = Object.entries(data ?? {}).map(([key, text]) => {

@@ -37,3 +37,14 @@ export function isGone(error: unknown): boolean {
 export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof KubeError && error.status === status;
 }
+
+/** Waits for a conditional write; false when somebody else was faster (409), or took the object away (404). */
+export async function unlessOutdated(write: Promise<unknown>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (hasStatus(error, 409) || hasStatus(error, 404)) return false;
+    throw error;
+  }
+}
