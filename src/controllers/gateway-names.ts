@@ -10,6 +10,7 @@ import type { Logger } from '#base/logger.ts';
 import type { Result } from '#base/result.ts';
 import type { Collection, Engine, SourceCollection } from '#collections/collection.ts';
 import type { ResolvedName } from '#model/resolved-name.ts';
+import { firstTries } from './first-tries.ts';
 
 /** What DNS answered: addresses of both families, none for a name that does not exist. */
 export interface NameAnswer {
@@ -97,9 +98,7 @@ export class GatewayNameController implements Disposable {
 
   /** Resolves when each name wanted now has been asked for once, or after `limitMs`. */
   async tried(limitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _limit = this.#options.clock.schedule(limitMs, resolve);
-    await Promise.race([promise, Promise.all([...this.#kept.values()].map(({ tried }) => tried))]);
+    await firstTries(this.#kept.values(), this.#options.clock, limitMs);
   }
 
   [Symbol.dispose](): void {

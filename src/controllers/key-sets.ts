@@ -12,6 +12,7 @@ import { fail, ok, type Result } from '#base/result.ts';
 import type { Rng } from '#base/rng.ts';
 import type { Engine, SourceCollection } from '#collections/collection.ts';
 import { isUsableKey, type KeySetState, type WantedKeySet, type WantedKeySets } from '#model/jwt-key-set.ts';
+import { firstTries } from './first-tries.ts';
 
 /** Gets the text behind a URL. Errors: a text for people. */
 export type FetchText = (url: string, timeoutMs: number) => Promise<Result<string, string>>;
@@ -134,9 +135,7 @@ export class KeySetController implements Disposable {
 
   /** Resolves when each set wanted now has been tried once, or after `limitMs`: a restart should not refuse good tokens. */
   async tried(limitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _limit = this.#options.clock.schedule(limitMs, resolve);
-    await Promise.race([promise, Promise.all([...this.#kept.values()].map(({ tried }) => tried))]);
+    await firstTries(this.#kept.values(), this.#options.clock, limitMs);
   }
 
   [Symbol.dispose](): void {
